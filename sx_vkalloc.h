@@ -1,0 +1,7037 @@
+/*
+    sx_vkalloc.h - v0.1.0 - Vulkan memory allocator in one C99 header - MIT licence
+
+    Creates buffers and images with memory behind them: picks the memory type, takes ranges out of
+    large blocks in O(1), maps, flushes, keeps to the budget, catches misuse, and tells where every
+    byte went. The habits are those of AMD's VMA; the engine inside is another one.
+
+DO THIS
+    Copy this file into your project. In exactly one C or C++ file write
+
+        #define SX_VKALLOC_IMPLEMENTATION
+        #include "sx_vkalloc.h"
+
+    and include it everywhere else without the macro. On Linux link with -lvulkan and -pthread.
+    It includes <vulkan/vulkan.h> (1.3.204 or newer), the C standard library, pthread or Win32.
+
+DOES NOT
+    - defragment, make linear pools, virtual blocks, sparse or external memory: coming, see the README
+    - hold a lock while it calls the driver, or write to any global variable
+    - abort: host and device out-of-memory, and misuse, come back as VkResult and as a message
+
+QUICK START
+        SxvkAllocatorCreateInfo info = {0};
+        info.instance = instance;
+        info.physicalDevice = physicalDevice;
+        info.device = device;
+        info.vulkanApiVersion = VK_API_VERSION_1_1;
+        SxvkAllocator allocator;
+        sxvkCreateAllocator(&info, &allocator);
+
+        VkBufferCreateInfo bufferInfo = {VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
+        bufferInfo.size = 65536;
+        bufferInfo.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+        SxvkAllocationCreateInfo allocationInfo = {0};
+        allocationInfo.usage = SXVK_MEMORY_USAGE_AUTO;
+        VkBuffer buffer;
+        SxvkAllocation allocation;
+        sxvkCreateBuffer(allocator, &bufferInfo, &allocationInfo, &buffer, &allocation, NULL);
+        ...
+        sxvkDestroyBuffer(allocator, buffer, allocation);
+        sxvkDestroyAllocator(allocator);
+
+CONTENTS (grep for the tag)
+    declarations
+    >>config     macros to define before including      >>types      handles, flags, structs
+    >>api        functions
+    implementation, strictly downward: a section uses only what stands above it
+    >>util       align, checked arithmetic, bit scans   >>thread     atomics and one kind of lock
+    >>host       host memory, tables that never move    >>text       string builder and JSON writer
+    >>records    32 bytes per range, and its handle     >>bins       segregated fit over many blocks
+    >>memtype    which memory type suits a request      >>vk         function table, device snapshot
+    >>report     messages to the user                   >>budget     bytes and counts per heap
+    >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
+    >>core       the allocator and its ladder           >>resource   requirements of buffers, images
+    >>map        mapping, flushing, copying             >>stats      statistics, dump, integrity
+    >>validate   argument checks                        >>public     the thin entry points
+
+VOCABULARY
+    block        one VkDeviceMemory                     range        a used or free interval of a block
+    allocation   a range handed out                     dedicated    an allocation with its own block
+    pool         the blocks of one memory type that     domain       the small or the large ranges of
+                 follow one set of rules                             a pool: one lock, one set of bins
+    granule      16 bytes, the unit of ranges           committed    bytes of all blocks
+
+CONTRACT (each function adds only its differences)
+    Units     Sizes and offsets are bytes.
+    Results   VK_SUCCESS or a negative VkResult. A failing call changes nothing and sets every output
+              to null or zero. VK_ERROR_VALIDATION_FAILED_EXT: an argument was wrong, the message
+              names the function and the field. VK_ERROR_OUT_OF_HOST_MEMORY: a host allocation failed.
+    Null      Destroy and Free accept VK_NULL_HANDLE. Optional pointers are called optional.
+    Zero      A zeroed struct is valid; 0 means the default that stands at the field.
+    Handles   An allocation handle carries an index and a generation: stale, doubly freed and foreign
+              handles are recognised in release builds, reported, and change nothing.
+    Threads   Every function may be called by any thread at any time, except that creating and
+              destroying the allocator, and destroying one object twice or while in use, are yours to
+              keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart.
+    Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
+              may run under a lock and must not call back into the allocator.
+    Memory    Structs and strings that you pass are copied where they are needed longer than the call.
+*/
+
+#ifndef SX_VKALLOC_H
+#define SX_VKALLOC_H
+
+#define SX_VKALLOC_VERSION_MAJOR 0
+#define SX_VKALLOC_VERSION_MINOR 1
+#define SX_VKALLOC_VERSION_PATCH 0
+
+/* ========================================================================================== */
+/*  >>config     macros to define before including                                             */
+/* ========================================================================================== */
+/*
+    No macro changes the layout of a struct. D: must be equal in every file that includes the header.
+    The others matter only where the implementation is compiled.
+
+    SX_VKALLOC_IMPLEMENTATION           define in one file: compiles the implementation there
+    SX_VKALLOC_STATIC                 D define: all functions are static, one file uses them
+    SX_VKALLOC_API                    D linkage of functions, e.g. __declspec(dllexport); default extern
+    SX_VKALLOC_CONFIG_H               D a header to include first, e.g. "my_config.h", with these macros
+    SX_VKALLOC_VULKAN_H               D the Vulkan header to include, e.g. "volk.h";
+                                        default <vulkan/vulkan.h>
+    SX_VKALLOC_VULKAN_VERSION           highest Vulkan version to use: 1000000, 1001000 .. 1004000;
+                                        default: no ceiling
+    SX_VKALLOC_STATIC_VULKAN_FUNCTIONS  1: find Vulkan functions through the linked prototypes of
+                                        vkGetInstanceProcAddr and vkGetDeviceProcAddr;
+                                        default 1, or 0 where VK_NO_PROTOTYPES is defined
+    SX_VKALLOC_DEBUG                    0 no assertions, 1 cheap ones, 2 internal ones, 3 a full walk of
+                                        the changed pool after each change; default 0 with NDEBUG, else 1.
+                                        From 1 on, messages go to stderr where no callback is set
+    SX_VKALLOC_VALIDATE                 0: skip the checks of arguments (handles stay checked); default 1
+    SX_VKALLOC_ASSERT(x)                default assert of <assert.h>
+    SX_VKALLOC_MALLOC(n)                default malloc; used where no pAllocationCallbacks are given;
+    SX_VKALLOC_FREE(p)                  default free; define both or none
+    SX_VKALLOC_NO_THREADS               1: no atomics, no locks: one thread only; default 0
+    SX_VKALLOC_MUTEX                    your lock type, with the next four; define all or none
+    SX_VKALLOC_MUTEX_INIT(m)            must yield nonzero on success; m is a pointer
+    SX_VKALLOC_MUTEX_DESTROY(m)
+    SX_VKALLOC_MUTEX_LOCK(m)
+    SX_VKALLOC_MUTEX_UNLOCK(m)
+    SX_VKALLOC_NO_STATS_STRING          1: leave out the JSON dump and explanations; default 0
+    SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
+    SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
+*/
+
+#ifdef SX_VKALLOC_CONFIG_H
+#include SX_VKALLOC_CONFIG_H
+#endif
+
+#ifdef SX_VKALLOC_VULKAN_H
+#include SX_VKALLOC_VULKAN_H
+#else
+#include <vulkan/vulkan.h>
+#endif
+
+#ifndef VK_VERSION_1_3
+#error "sx_vkalloc.h needs Vulkan-Headers 1.3.204 or newer"
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef SX_VKALLOC_API
+#ifdef SX_VKALLOC_STATIC
+#define SX_VKALLOC_API static
+#else
+#define SX_VKALLOC_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ========================================================================================== */
+/*  >>types      handles, flags, structs                                                       */
+/* ========================================================================================== */
+
+typedef struct SxvkAllocator_T* SxvkAllocator;
+typedef struct SxvkPool_T* SxvkPool;
+
+/*  Not a pointer to anything: an index and a generation, see CONTRACT. */
+typedef struct SxvkAllocation_T* SxvkAllocation;
+
+typedef enum SxvkAllocatorCreateFlagBits {
+    /* No locks are taken: you keep all calls on this allocator apart. */
+    SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT = 0x00000001,
+    /* The extensions below are enabled on the device. Where the same thing is core in
+       vulkanApiVersion the bit is not needed. */
+    SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT = 0x00000002,
+    SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT = 0x00000004,
+    SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT = 0x00000008,
+    SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT = 0x00000010,
+    /* The feature bufferDeviceAddress is enabled: all memory is allocated with
+       VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Vulkan asks for it to be enabled, even in 1.2. */
+    SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT = 0x00000020,
+    SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT = 0x00000040,
+    SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT = 0x00000080,
+    SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT = 0x00000100,
+    /* VK_EXT_pageable_device_local_memory: sxvkSetAllocationPriority works. */
+    SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT = 0x00000400,
+    /* Unmap a block when its last mapping ends, to save address space in 32-bit programs.
+       Default: a block stays mapped from its first mapping on. */
+    SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT = 0x00010000,
+    SXVK_ALLOCATOR_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkAllocatorCreateFlagBits;
+typedef VkFlags SxvkAllocatorCreateFlags;
+
+typedef enum SxvkMemoryUsage {
+    /* No intent: requiredFlags, preferredFlags and avoidedFlags alone decide. */
+    SXVK_MEMORY_USAGE_UNKNOWN = 0,
+    /* A type with LAZILY_ALLOCATED, for transient attachments; none: FEATURE_NOT_PRESENT. With
+       _AUTO a transient attachment prefers such a type and does without where there is none. */
+    SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED = 6,
+    /* The best type by the usage of the resource and the HOST_ACCESS flags. The resource must be
+       known: sxvkCreateBuffer, sxvkCreateImage, sxvkFindMemoryTypeIndexFor..Info. */
+    SXVK_MEMORY_USAGE_AUTO = 7,
+    SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE = 8,
+    SXVK_MEMORY_USAGE_AUTO_PREFER_HOST = 9,
+    SXVK_MEMORY_USAGE_MAX_ENUM = 0x7FFFFFFF
+} SxvkMemoryUsage;
+
+typedef enum SxvkAllocationCreateFlagBits {
+    /* A VkDeviceMemory of its own. */
+    SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT = 0x00000001,
+    /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. */
+    SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT = 0x00000002,
+    /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
+       host-visible (with _UNKNOWN or ALLOW_TRANSFER_INSTEAD). */
+    SXVK_ALLOCATION_CREATE_MAPPED_BIT = 0x00000004,
+    /* sxvkCreateBuffer and sxvkCreateImage leave the binding to you. */
+    SXVK_ALLOCATION_CREATE_DONT_BIND_BIT = 0x00000080,
+    /* Fail rather than take the heap over its budget. */
+    SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT = 0x00000100,
+    /* Other resources will be bound here as well: keeps VkMemoryDedicatedAllocateInfo away. */
+    SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT = 0x00000200,
+    /* The CPU writes in order and never reads: write-combined memory will do. */
+    SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT = 0x00000400,
+    /* The CPU reads, or writes at random: prefers HOST_CACHED. */
+    SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT = 0x00000800,
+    /* With one of the two above: memory that is not host-visible is fine where it is better; look
+       at the memory type that you got, and copy through staging memory if you must. */
+    SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT = 0x00001000,
+    /* Search harder for a tight fit; still a bounded number of steps. */
+    SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
+    /* The default: the first range that surely fits. */
+    SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
+    /* Prefer low blocks and offsets among one candidate of each size class. */
+    SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT = 0x00040000,
+    SXVK_ALLOCATION_CREATE_STRATEGY_BEST_FIT_BIT = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT,
+    SXVK_ALLOCATION_CREATE_STRATEGY_FIRST_FIT_BIT = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
+    SXVK_ALLOCATION_CREATE_STRATEGY_MASK = 0x00070000,
+    SXVK_ALLOCATION_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkAllocationCreateFlagBits;
+typedef VkFlags SxvkAllocationCreateFlags;
+
+typedef enum SxvkPoolCreateFlagBits {
+    /* Only buffers, or only optimal images, live here: no room is left for bufferImageGranularity. */
+    SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT = 0x00000002,
+    /* No lock is taken for this pool: you keep the calls that concern it apart. */
+    SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT = 0x00010000,
+    SXVK_POOL_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkPoolCreateFlagBits;
+typedef VkFlags SxvkPoolCreateFlags;
+
+typedef enum SxvkDebugFlagBits {
+    /* Every allocation gets a VkDeviceMemory of its own, so that tools see each one. */
+    SXVK_DEBUG_ALWAYS_DEDICATED_BIT = 0x00000001,
+    SXVK_DEBUG_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkDebugFlagBits;
+typedef VkFlags SxvkDebugFlags;
+
+typedef enum SxvkMessageSeverity {
+    SXVK_MESSAGE_SEVERITY_INFO = 0,
+    SXVK_MESSAGE_SEVERITY_WARNING = 1,
+    SXVK_MESSAGE_SEVERITY_ERROR = 2,
+    SXVK_MESSAGE_SEVERITY_MAX_ENUM = 0x7FFFFFFF
+} SxvkMessageSeverity;
+
+/*  What a message is about: X(id, severity, what it means). The text that comes with a message says
+    more; compare ids, never texts. */
+#define SXVK_MESSAGES(X)                                                                           \
+    X(NULL_ARGUMENT, ERROR, "a pointer or handle that is not optional is null")                    \
+    X(UNKNOWN_FLAGS, ERROR, "unknown flag bits are set; is the struct zero-initialised?")          \
+    X(CONFLICTING_FLAGS, ERROR, "flags exclude each other")                                        \
+    X(BAD_ENUM, ERROR, "a value is not of its enumeration")                                        \
+    X(BAD_SIZE, ERROR, "a size is zero or out of range")                                           \
+    X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two")                                  \
+    X(BAD_INDEX, ERROR, "an index is out of range")                                                \
+    X(BAD_RANGE, ERROR, "a range leaves the allocation")                                           \
+    X(BAD_PRIORITY, ERROR, "a priority is not between 0 and 1")                                    \
+    X(BAD_STRUCT, ERROR, "a struct holds a value that the function does not take")                 \
+    X(MISSING_FEATURE, ERROR, "the allocator was not created with the flag this needs")            \
+    X(MISSING_FUNCTION, ERROR, "a Vulkan function was not found")                                  \
+    X(NO_MEMORY_TYPE, WARNING, "no memory type meets the request")                                 \
+    X(INVALID_ALLOCATION, ERROR, "stale, doubly freed or foreign allocation handle")               \
+    X(INVALID_POOL, ERROR, "the pool does not belong to this allocator")                           \
+    X(NOT_HOST_VISIBLE, ERROR, "memory that is not host-visible cannot be mapped")                 \
+    X(TOO_MANY_MAPS, ERROR, "an allocation is mapped more than 255 times")                         \
+    X(NOT_MAPPED, ERROR, "unmap without map")                                                      \
+    X(FREED_WHILE_MAPPED, WARNING, "an allocation was freed while mapped")                         \
+    X(LEAKED_ALLOCATION, ERROR, "an allocation was alive when its owner was destroyed")            \
+    X(LEAKED_POOL, ERROR, "a pool was alive when the allocator was destroyed")                     \
+    X(CORRUPTED_MARGIN, ERROR, "somebody wrote past the end of an allocation")                     \
+    X(BROKEN_INVARIANT, ERROR, "the allocator's own data is inconsistent")                         \
+    X(OUT_OF_HOST_MEMORY, WARNING, "a host allocation failed")                                     \
+    X(OUT_OF_DEVICE_MEMORY, WARNING, "no memory type could serve a request")
+
+typedef enum SxvkMessage {
+    SXVK_MESSAGE_NONE = 0,
+#define SXVKI_X(id, severity, text) SXVK_MESSAGE_##id,
+    SXVK_MESSAGES(SXVKI_X)
+#undef SXVKI_X
+    SXVK_MESSAGE_COUNT,
+    SXVK_MESSAGE_MAX_ENUM = 0x7FFFFFFF
+} SxvkMessage;
+
+/*  Called outside every lock, by the thread whose call caused the message; may use the allocator. */
+typedef void(VKAPI_PTR* PFN_sxvkMessageCallback)(void* pUserData, SxvkMessageSeverity severity,
+                                                 SxvkMessage message, const char* pText);
+
+/*  Called after vkAllocateMemory and before vkFreeMemory, outside every lock. */
+typedef void(VKAPI_PTR* PFN_sxvkAllocateDeviceMemoryFunction)(
+    SxvkAllocator allocator, uint32_t memoryType, VkDeviceMemory memory, VkDeviceSize size,
+    void* pUserData);
+typedef void(VKAPI_PTR* PFN_sxvkFreeDeviceMemoryFunction)(
+    SxvkAllocator allocator, uint32_t memoryType, VkDeviceMemory memory, VkDeviceSize size,
+    void* pUserData);
+
+/*  See sxvkForEachAllocation; return VK_FALSE to stop. */
+typedef VkBool32(VKAPI_PTR* PFN_sxvkAllocationCallback)(void* pUserData, SxvkAllocator allocator,
+                                                        SxvkAllocation allocation);
+
+typedef struct SxvkDeviceMemoryCallbacks {
+    PFN_sxvkAllocateDeviceMemoryFunction pfnAllocate; /* optional */
+    PFN_sxvkFreeDeviceMemoryFunction pfnFree;         /* optional */
+    void* pUserData;
+} SxvkDeviceMemoryCallbacks;
+
+/*  The Vulkan functions that the allocator calls, X(name): the first list is needed always, the
+    second depends on flags and versions. */
+#define SXVK_REQUIRED_FUNCTIONS(X)                                                                 \
+    X(vkGetPhysicalDeviceProperties)                                                               \
+    X(vkGetPhysicalDeviceMemoryProperties)                                                         \
+    X(vkAllocateMemory)                                                                            \
+    X(vkFreeMemory)                                                                                \
+    X(vkMapMemory)                                                                                 \
+    X(vkUnmapMemory)                                                                               \
+    X(vkFlushMappedMemoryRanges)                                                                   \
+    X(vkInvalidateMappedMemoryRanges)                                                              \
+    X(vkBindBufferMemory)                                                                          \
+    X(vkBindImageMemory)                                                                           \
+    X(vkGetBufferMemoryRequirements)                                                               \
+    X(vkGetImageMemoryRequirements)                                                                \
+    X(vkCreateBuffer)                                                                              \
+    X(vkDestroyBuffer)                                                                             \
+    X(vkCreateImage)                                                                               \
+    X(vkDestroyImage)
+#define SXVK_OPTIONAL_FUNCTIONS(X)                                                                 \
+    X(vkGetPhysicalDeviceProperties2)                                                              \
+    X(vkGetPhysicalDeviceMemoryProperties2)                                                        \
+    X(vkGetBufferMemoryRequirements2)                                                              \
+    X(vkGetImageMemoryRequirements2)                                                               \
+    X(vkBindBufferMemory2)                                                                         \
+    X(vkBindImageMemory2)                                                                          \
+    X(vkGetDeviceBufferMemoryRequirements)                                                         \
+    X(vkGetDeviceImageMemoryRequirements)                                                          \
+    X(vkSetDeviceMemoryPriorityEXT)
+
+/*  Null members are looked up through the first two; those are enough by themselves. Where a
+    function began as an extension its KHR twin is taken if the core name is not there. */
+typedef struct SxvkVulkanFunctions {
+    PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
+    PFN_vkGetDeviceProcAddr vkGetDeviceProcAddr;
+#define SXVKI_X(name) PFN_##name name;
+    SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
+    SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
+#undef SXVKI_X
+} SxvkVulkanFunctions;
+
+/*  Debugging aids, chosen at run time. */
+typedef struct SxvkDebugInfo {
+    SxvkDebugFlags flags;
+    /* Bytes behind each sub-allocation of host-visible, coherent memory that are filled with a
+       pattern and checked by sxvkCheckCorruption and at each free; 0 = none; multiple of 4,
+       at most 65536. The allocator maps such blocks. */
+    VkDeviceSize margin;
+    VkDeviceSize minAlignment;             /* bytes, a power of two; 0 = none; of each allocation */
+    VkDeviceSize minBufferImageGranularity; /* bytes, a power of two; 0 = the device's */
+} SxvkDebugInfo;
+
+typedef struct SxvkAllocatorCreateInfo {
+    SxvkAllocatorCreateFlags flags;
+    VkPhysicalDevice physicalDevice;
+    VkDevice device;
+    /* Bytes; 0 = 256 MiB. Ceiling on the size of blocks in heaps above 1 GiB; elsewhere it is an
+       eighth of the heap. Blocks start small and grow with what is used. */
+    VkDeviceSize preferredLargeHeapBlockSize;
+    const VkAllocationCallbacks* pAllocationCallbacks;       /* optional; also given to the driver */
+    const SxvkDeviceMemoryCallbacks* pDeviceMemoryCallbacks; /* optional */
+    /* Optional: memoryHeapCount limits in bytes, VK_WHOLE_SIZE = none. The allocator behaves as if
+       the heap were that big: it never holds more. */
+    const VkDeviceSize* pHeapSizeLimit;
+    const SxvkVulkanFunctions* pVulkanFunctions; /* optional with static functions */
+    VkInstance instance;
+    uint32_t vulkanApiVersion; /* VK_API_VERSION_1_x that the device was created for; 0 = 1.0 */
+    PFN_sxvkMessageCallback pfnMessage; /* optional; see SX_VKALLOC_DEBUG */
+    void* pMessageUserData;
+    const SxvkDebugInfo* pDebugInfo; /* optional */
+} SxvkAllocatorCreateInfo;
+
+typedef struct SxvkAllocatorInfo {
+    VkInstance instance;
+    VkPhysicalDevice physicalDevice;
+    VkDevice device;
+} SxvkAllocatorInfo;
+
+typedef struct SxvkAllocationCreateInfo {
+    SxvkAllocationCreateFlags flags;
+    SxvkMemoryUsage usage;
+    VkMemoryPropertyFlags requiredFlags;  /* a type without one of these is out */
+    VkMemoryPropertyFlags preferredFlags; /* weigh more than what the usage prefers */
+    uint32_t memoryTypeBits;              /* types to choose from; 0 = all */
+    SxvkPool pool;                        /* optional; its memory type then decides alone */
+    void* pUserData;
+    /* 0 to 1, for a dedicated allocation with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5, the default of the
+       Vulkan specification (the lowest is any tiny positive number). */
+    float priority;
+    VkDeviceSize minAlignment;          /* bytes, a power of two; 0 = what the resource needs */
+    VkMemoryPropertyFlags avoidedFlags; /* a type with one of these comes later */
+    const char* pName;                  /* optional; copied */
+    const void* pNext; /* optional chain for VkMemoryAllocateInfo; makes the allocation dedicated */
+} SxvkAllocationCreateInfo;
+
+typedef struct SxvkPoolCreateInfo {
+    SxvkPoolCreateFlags flags;
+    uint32_t memoryTypeIndex;
+    /* Bytes of every block, at most 4 TiB; 0 = grow from small as the default pools do, or the
+       preferred block size where one of the counts below is set. A pool with a block size makes no
+       dedicated allocation unless it is asked for. */
+    VkDeviceSize blockSize;
+    size_t minBlockCount; /* blocks made at once and kept */
+    size_t maxBlockCount; /* 0 = no limit */
+    float priority;       /* 0 to 1, with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5 */
+    VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
+    /* Optional chain for the VkMemoryAllocateInfo of each block; it must live as long as the pool. */
+    const void* pMemoryAllocateNext;
+} SxvkPoolCreateInfo;
+
+typedef struct SxvkAllocationInfo {
+    uint32_t memoryType;         /* index; where the ladder of fallbacks ended */
+    VkDeviceMemory deviceMemory; /* shared with others unless dedicated */
+    VkDeviceSize offset;         /* in deviceMemory */
+    VkDeviceSize size;           /* as asked for, never rounded */
+    void* pMappedData;           /* null unless mapped, see sxvkMapMemory and MAPPED_BIT */
+    void* pUserData;
+    const char* pName; /* until it is set anew or the allocation is freed */
+} SxvkAllocationInfo;
+
+typedef struct SxvkAllocationInfo2 {
+    SxvkAllocationInfo allocationInfo;
+    VkDeviceSize blockSize;   /* of deviceMemory */
+    VkBool32 dedicatedMemory;
+} SxvkAllocationInfo2;
+
+typedef struct SxvkStatistics {
+    uint32_t blockCount;      /* VkDeviceMemory objects, dedicated ones included */
+    uint32_t allocationCount;
+    VkDeviceSize blockBytes;      /* committed */
+    VkDeviceSize allocationBytes; /* live, as asked for */
+} SxvkStatistics;
+
+typedef struct SxvkDetailedStatistics {
+    SxvkStatistics statistics;
+    uint32_t unusedRangeCount;
+    VkDeviceSize allocationSizeMin; /* VK_WHOLE_SIZE where there is none */
+    VkDeviceSize allocationSizeMax;
+    VkDeviceSize unusedRangeSizeMin; /* VK_WHOLE_SIZE where there is none */
+    VkDeviceSize unusedRangeSizeMax;
+} SxvkDetailedStatistics;
+
+typedef struct SxvkTotalStatistics {
+    SxvkDetailedStatistics memoryType[VK_MAX_MEMORY_TYPES];
+    SxvkDetailedStatistics memoryHeap[VK_MAX_MEMORY_HEAPS];
+    SxvkDetailedStatistics total;
+} SxvkTotalStatistics;
+
+typedef struct SxvkBudget {
+    SxvkStatistics statistics; /* of this allocator in this heap */
+    VkDeviceSize usage;        /* of the whole process, as the driver says, else our own bytes */
+    VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
+} SxvkBudget;
+
+/* ========================================================================================== */
+/*  >>api        functions                                                                     */
+/* ========================================================================================== */
+
+/* --- allocator ------------------------------------------------------------------------------ */
+
+/*  Make an allocator for a device. Calls nothing on the device but queries.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a Vulkan function not found)
+    Owner     caller: sxvkDestroyAllocator, before the device and the instance
+*/
+SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
+                                            SxvkAllocator* pAllocator);
+
+/*  Reports every allocation and pool that is still alive, one message each, and frees all memory.
+    Threads   nobody else may use the allocator any more
+*/
+SX_VKALLOC_API void sxvkDestroyAllocator(SxvkAllocator allocator);
+
+#ifdef VOLK_H_
+/*  Fill a function table from volk's globals, after volkLoadInstance or volkLoadDevice. */
+SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
+    const SxvkAllocatorCreateInfo* pCreateInfo, SxvkVulkanFunctions* pVulkanFunctions);
+#endif
+
+SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo);
+SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(SxvkAllocator allocator,
+                                                    const VkPhysicalDeviceProperties** ppProperties);
+/*  Heap sizes as after pHeapSizeLimit. The pointers live as long as the allocator. */
+SX_VKALLOC_API void sxvkGetMemoryProperties(
+    SxvkAllocator allocator, const VkPhysicalDeviceMemoryProperties** ppProperties);
+SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
+                                                VkMemoryPropertyFlags* pFlags);
+
+/*  Call once per frame: refreshes the budget and lets go of one block that has been empty for 1200
+    frames (20 s at 60 Hz).
+    Cost      O(memory types + custom pools); at most one query and one vkFreeMemory
+*/
+SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
+
+/*  Free every empty block that no minBlockCount keeps. Returns the bytes freed. */
+SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
+
+/* --- choice of memory type ------------------------------------------------------------------- */
+
+/*  The type that an allocation would try first.
+    Returns   VK_SUCCESS, FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED; on failure
+              *pMemoryTypeIndex is UINT32_MAX
+    Cost      O(memory types); the Info forms ask the driver, without VK_KHR_maintenance4 through a
+              resource that is made and destroyed
+*/
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                                                const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                                uint32_t* pMemoryTypeIndex);
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex);
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
+    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex);
+
+#if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
+/*  A table in words: the types in the order in which they would be tried, and why each one won or
+    lost. Give the create info of a buffer or of an image, or neither.
+    Owner     caller: sxvkFreeStatsString
+*/
+SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                                              const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                              const VkBufferCreateInfo* pBufferCreateInfo,
+                                              const VkImageCreateInfo* pImageCreateInfo,
+                                              char** ppText);
+#endif
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+/*  Allocate memory by its requirements alone. Where bufferImageGranularity is above 1 the range
+    keeps clear of neighbours of any kind; the ForBuffer and ForImage forms know more and waste less.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
+              FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED
+    Owner     caller: sxvkFreeMemory
+    Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails
+*/
+SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
+                                           const VkMemoryRequirements* pMemoryRequirements,
+                                           const SxvkAllocationCreateInfo* pCreateInfo,
+                                           SxvkAllocation* pAllocation,
+                                           SxvkAllocationInfo* pAllocationInfo);
+
+/*  Always a VkDeviceMemory of its own; pMemoryAllocateNext (optional) joins VkMemoryAllocateInfo. */
+SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
+                                                    const VkMemoryRequirements* pMemoryRequirements,
+                                                    const SxvkAllocationCreateInfo* pCreateInfo,
+                                                    void* pMemoryAllocateNext,
+                                                    SxvkAllocation* pAllocation,
+                                                    SxvkAllocationInfo* pAllocationInfo);
+
+/*  allocationCount allocations, all or none. The arrays have allocationCount elements each;
+    pAllocationInfos is optional. */
+SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
+                                                const VkMemoryRequirements* pMemoryRequirements,
+                                                const SxvkAllocationCreateInfo* pCreateInfos,
+                                                size_t allocationCount, SxvkAllocation* pAllocations,
+                                                SxvkAllocationInfo* pAllocationInfos);
+
+/*  Memory for a resource that you made; bind it yourself, with sxvkBindBufferMemory or
+    sxvkBindImageMemory. Dedicated where the driver wants it. */
+SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                                    const SxvkAllocationCreateInfo* pCreateInfo,
+                                                    SxvkAllocation* pAllocation,
+                                                    SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
+                                                   const SxvkAllocationCreateInfo* pCreateInfo,
+                                                   SxvkAllocation* pAllocation,
+                                                   SxvkAllocationInfo* pAllocationInfo);
+
+/*  Free what any function above gave; the resources in it must be destroyed or never used again.
+    Cost      O(1); at most one vkFreeMemory
+*/
+SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation);
+SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
+                                        const SxvkAllocation* pAllocations);
+
+/*  Is this a live allocation of this allocator? Reports nothing. */
+SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation);
+
+/*  Zeroes the struct where the handle is invalid. Cost: O(1), no lock. */
+SX_VKALLOC_API void sxvkGetAllocationInfo(SxvkAllocator allocator, SxvkAllocation allocation,
+                                          SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                           SxvkAllocationInfo2* pAllocationInfo);
+SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
+                                                      SxvkAllocation allocation,
+                                                      VkMemoryPropertyFlags* pFlags);
+
+/*  The first use of either may allocate host memory, so unlike VMA's they can fail.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY (the old value stays), VALIDATION_FAILED
+    Threads   not with other calls on the same allocation
+*/
+SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  void* pUserData);
+SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAllocation allocation,
+                                              const char* pName);
+
+/*  Tell the driver which memory to keep in VRAM: 0 to 1, for dedicated allocations.
+    Returns   VK_SUCCESS, FEATURE_NOT_PRESENT (not dedicated, or the allocator was made without
+              ..._EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT), VALIDATION_FAILED
+*/
+SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  float priority);
+
+/*  Call pfnCallback for each live allocation until it returns VK_FALSE. The callback runs outside
+    every lock and may use the allocator, even free; allocations made meanwhile may be missed.
+    Cost      O(most allocations that ever lived at once)
+*/
+SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
+                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData);
+
+/* --- mapping --------------------------------------------------------------------------------- */
+
+/*  Give a pointer to the first byte. Maps are counted: each one needs its sxvkUnmapMemory. The
+    pointer is the same each time, and MAPPED_BIT has it in SxvkAllocationInfo already.
+    Returns   VK_SUCCESS, MEMORY_MAP_FAILED (also: not host-visible), VALIDATION_FAILED
+    Cost      O(1); vkMapMemory once per block
+*/
+SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                      void** ppData);
+SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allocation);
+
+/*  Flush after the CPU wrote, invalidate before it reads; rounded out to nonCoherentAtomSize and
+    nothing at all on coherent memory. offset and size are relative to the allocation; VK_WHOLE_SIZE
+    = to its end. The memory must be mapped. The plural forms make one driver call per 32 ranges;
+    their offsets and sizes are optional (0, VK_WHOLE_SIZE).
+*/
+SX_VKALLOC_API VkResult sxvkFlushAllocation(SxvkAllocator allocator, SxvkAllocation allocation,
+                                            VkDeviceSize offset, VkDeviceSize size);
+SX_VKALLOC_API VkResult sxvkInvalidateAllocation(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 VkDeviceSize offset, VkDeviceSize size);
+SX_VKALLOC_API VkResult sxvkFlushAllocations(SxvkAllocator allocator, uint32_t allocationCount,
+                                             const SxvkAllocation* allocations,
+                                             const VkDeviceSize* offsets, const VkDeviceSize* sizes);
+SX_VKALLOC_API VkResult sxvkInvalidateAllocations(SxvkAllocator allocator, uint32_t allocationCount,
+                                                  const SxvkAllocation* allocations,
+                                                  const VkDeviceSize* offsets,
+                                                  const VkDeviceSize* sizes);
+
+/*  Map, copy, flush and unmap in one; and map, invalidate, copy and unmap. */
+SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
+                                                   const void* pSrcHostPointer,
+                                                   SxvkAllocation dstAllocation,
+                                                   VkDeviceSize dstAllocationLocalOffset,
+                                                   VkDeviceSize size);
+SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
+                                                   SxvkAllocation srcAllocation,
+                                                   VkDeviceSize srcAllocationLocalOffset,
+                                                   void* pDstHostPointer, VkDeviceSize size);
+
+/* --- buffers and images ---------------------------------------------------------------------- */
+
+/*  Bind a resource at the start of an allocation; the 2 forms at an offset, with a chain for
+    VkBindBufferMemoryInfo or VkBindImageMemoryInfo (needs Vulkan 1.1 or KHR_BIND_MEMORY2_BIT).
+    Returns   what vkBind..Memory returns, VALIDATION_FAILED
+*/
+SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                             VkBuffer buffer);
+SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                              VkDeviceSize allocationLocalOffset, VkBuffer buffer,
+                                              const void* pNext);
+SX_VKALLOC_API VkResult sxvkBindImageMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                            VkImage image);
+SX_VKALLOC_API VkResult sxvkBindImageMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                             VkDeviceSize allocationLocalOffset, VkImage image,
+                                             const void* pNext);
+
+/*  Create a buffer, allocate memory for it and bind the two.
+    Returns   as sxvkAllocateMemory, and what vkCreateBuffer and vkBindBufferMemory return
+    Owner     caller: sxvkDestroyBuffer
+    Cost      as sxvkAllocateMemory, and the three or four driver calls for the buffer
+*/
+SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
+                                         const VkBufferCreateInfo* pBufferCreateInfo,
+                                         const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                         VkBuffer* pBuffer, SxvkAllocation* pAllocation,
+                                         SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
+    VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
+    VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo);
+
+/*  A further buffer in memory that exists; destroy it with vkDestroyBuffer. */
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 const VkBufferCreateInfo* pBufferCreateInfo,
+                                                 VkBuffer* pBuffer);
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  VkDeviceSize allocationLocalOffset,
+                                                  const VkBufferCreateInfo* pBufferCreateInfo,
+                                                  VkBuffer* pBuffer);
+
+/*  Destroy the buffer, then free the memory; either may be null. */
+SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                      SxvkAllocation allocation);
+
+/*  The same for images. Disjoint multi-planar images are not supported: VALIDATION_FAILED. */
+SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
+                                        const VkImageCreateInfo* pImageCreateInfo,
+                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                        VkImage* pImage, SxvkAllocation* pAllocation,
+                                        SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
+    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
+    VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo);
+SX_VKALLOC_API VkResult sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                const VkImageCreateInfo* pImageCreateInfo,
+                                                VkImage* pImage);
+SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 VkDeviceSize allocationLocalOffset,
+                                                 const VkImageCreateInfo* pImageCreateInfo,
+                                                 VkImage* pImage);
+SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
+                                     SxvkAllocation allocation);
+
+/* --- custom pools ---------------------------------------------------------------------------- */
+
+/*  Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; with minBlockCount also
+              OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS
+    Owner     caller: sxvkDestroyPool, before the allocator
+*/
+SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator, const SxvkPoolCreateInfo* pCreateInfo,
+                                       SxvkPool* pPool);
+/*  Reports every allocation that is still alive, one message each, and frees all memory. */
+SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool);
+SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName);
+SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName);
+
+/* --- statistics and diagnosis ----------------------------------------------------------------- */
+
+/*  Counters only: fit for every frame. Zeroes the struct on bad arguments. */
+SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
+                                      SxvkBudget* pBudget);
+SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                          SxvkStatistics* pPoolStats);
+
+/*  Walk every range: for debugging. */
+SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalStatistics* pStats);
+SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                SxvkDetailedStatistics* pPoolStats);
+
+#if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
+/*  A JSON dump with VMA's keys; detailedMap lists every range. On failure *ppStatsString is null.
+    Owner     caller: sxvkFreeStatsString
+*/
+SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
+                                             VkBool32 detailedMap);
+SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString);
+#endif
+
+/*  Check the margins (SxvkDebugInfo) of all allocations in types of memoryTypeBits, or of a pool.
+    Returns   VK_SUCCESS, FEATURE_NOT_PRESENT (nothing there has margins), UNKNOWN (a margin was
+              overwritten; one message for each), VALIDATION_FAILED
+*/
+SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t memoryTypeBits);
+SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool);
+
+/*  Walk everything and check every invariant.
+    Returns   VK_SUCCESS, UNKNOWN (one message for each pool that is broken)
+*/
+SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SX_VKALLOC_H */
+
+/* ============================================================================================ */
+/*                         Stop here if you only want to use the API.                           */
+/* ============================================================================================ */
+
+#if defined(__INTELLISENSE__) || defined(__CLANGD__) || defined(Q_CREATOR_RUN)
+#define SX_VKALLOC_IMPLEMENTATION /* so that editors show the code below in colour */
+#endif
+
+#if defined(SX_VKALLOC_IMPLEMENTATION) && !defined(SXVKI_IMPLEMENTATION_GUARD)
+#define SXVKI_IMPLEMENTATION_GUARD
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SX_VKALLOC_DEBUG
+#ifdef NDEBUG
+#define SX_VKALLOC_DEBUG 0
+#else
+#define SX_VKALLOC_DEBUG 1
+#endif
+#endif
+#ifndef SX_VKALLOC_VALIDATE
+#define SX_VKALLOC_VALIDATE 1
+#endif
+#ifndef SX_VKALLOC_NO_THREADS
+#define SX_VKALLOC_NO_THREADS 0
+#endif
+#ifndef SX_VKALLOC_NO_STATS_STRING
+#define SX_VKALLOC_NO_STATS_STRING 0
+#endif
+#ifndef SX_VKALLOC_NO_STDIO
+#define SX_VKALLOC_NO_STDIO 0
+#endif
+#ifndef SX_VKALLOC_NO_INTRINSICS
+#define SX_VKALLOC_NO_INTRINSICS 0
+#endif
+#ifndef SX_VKALLOC_VULKAN_VERSION
+#define SX_VKALLOC_VULKAN_VERSION 999000000 /* no ceiling */
+#endif
+#ifndef SX_VKALLOC_STATIC_VULKAN_FUNCTIONS
+#ifdef VK_NO_PROTOTYPES
+#define SX_VKALLOC_STATIC_VULKAN_FUNCTIONS 0
+#else
+#define SX_VKALLOC_STATIC_VULKAN_FUNCTIONS 1
+#endif
+#endif
+
+#if !defined(SX_VKALLOC_MALLOC) && !defined(SX_VKALLOC_FREE)
+#define SX_VKALLOC_MALLOC(n) malloc(n)
+#define SX_VKALLOC_FREE(p) free(p)
+#elif !defined(SX_VKALLOC_MALLOC) || !defined(SX_VKALLOC_FREE)
+#error "define SX_VKALLOC_MALLOC and SX_VKALLOC_FREE both, or neither"
+#endif
+
+#ifdef SX_VKALLOC_MUTEX
+#if !defined(SX_VKALLOC_MUTEX_INIT) || !defined(SX_VKALLOC_MUTEX_DESTROY) || \
+    !defined(SX_VKALLOC_MUTEX_LOCK) || !defined(SX_VKALLOC_MUTEX_UNLOCK)
+#error "SX_VKALLOC_MUTEX needs SX_VKALLOC_MUTEX_INIT, _DESTROY, _LOCK and _UNLOCK"
+#endif
+#elif defined(SX_VKALLOC_MUTEX_INIT) || defined(SX_VKALLOC_MUTEX_DESTROY) || \
+    defined(SX_VKALLOC_MUTEX_LOCK) || defined(SX_VKALLOC_MUTEX_UNLOCK)
+#error "SX_VKALLOC_MUTEX_INIT and its family need SX_VKALLOC_MUTEX, the type"
+#endif
+
+#if SX_VKALLOC_DEBUG >= 1
+#ifndef SX_VKALLOC_ASSERT
+#include <assert.h>
+#define SX_VKALLOC_ASSERT(x) assert(x)
+#endif
+#define SXVKI_ASSERT(x) SX_VKALLOC_ASSERT(x)
+#else
+#define SXVKI_ASSERT(x) ((void)0)
+#endif
+#if SX_VKALLOC_DEBUG >= 2
+#define SXVKI_ASSERT_INTERNAL(x) SX_VKALLOC_ASSERT(x)
+#else
+#define SXVKI_ASSERT_INTERNAL(x) ((void)0)
+#endif
+
+#if SX_VKALLOC_DEBUG >= 1 && !SX_VKALLOC_NO_STDIO
+#include <stdio.h>
+#endif
+#if !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX)
+#ifdef _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
+#include <pthread.h>
+#endif
+#endif
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SXVKI_STATIC_ASSERT(name, x) typedef char sxvki_assert_##name[(x) ? 1 : -1]
+#define SXVKI_NONE UINT32_MAX /* no record, no block, no type */
+
+/*  For helpers that some configurations do not call. */
+#if defined(__GNUC__)
+#define SXVKI_UNUSED __attribute__((unused))
+#define SXVKI_INLINE static inline __attribute__((unused))
+#define SXVKI_LIKELY(x) __builtin_expect(!!(x), 1)
+#else
+#define SXVKI_UNUSED
+#define SXVKI_INLINE static inline
+#define SXVKI_LIKELY(x) (x)
+#endif
+
+/* ========================================================================================== */
+/*  >>util       align, checked arithmetic, bit scans                                          */
+/* ========================================================================================== */
+
+SXVKI_INLINE uint64_t sxvki_min64(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+SXVKI_INLINE uint64_t sxvki_max64(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+SXVKI_INLINE uint64_t sxvki_saturating_sub(uint64_t a, uint64_t b) {
+    return a > b ? a - b : 0;
+}
+
+SXVKI_INLINE uint64_t sxvki_saturating_add(uint64_t a, uint64_t b) {
+    return a + b < a ? UINT64_MAX : a + b;
+}
+
+SXVKI_INLINE int sxvki_is_pow2(uint64_t x) {
+    return x != 0 && (x & (x - 1)) == 0;
+}
+
+/*  alignment is a power of two, and x + alignment does not overflow. */
+SXVKI_INLINE uint64_t sxvki_align_up(uint64_t x, uint64_t alignment) {
+    return (x + alignment - 1) & ~(alignment - 1);
+}
+
+SXVKI_INLINE uint64_t sxvki_align_down(uint64_t x, uint64_t alignment) {
+    return x & ~(alignment - 1);
+}
+
+/*  Index of the highest and of the lowest set bit; x is not 0. */
+SXVKI_INLINE uint32_t sxvki_high_bit(uint64_t x) {
+#if defined(__GNUC__) && !SX_VKALLOC_NO_INTRINSICS
+    return 63u - (uint32_t)__builtin_clzll(x);
+#elif defined(_MSC_VER) && defined(_WIN64) && !SX_VKALLOC_NO_INTRINSICS
+    unsigned long i;
+    _BitScanReverse64(&i, x);
+    return (uint32_t)i;
+#else
+    uint32_t i = 0;
+    uint32_t step;
+    for (step = 32; step != 0; step >>= 1) {
+        if (x >> step) {
+            x >>= step;
+            i += step;
+        }
+    }
+    return i;
+#endif
+}
+
+SXVKI_INLINE uint32_t sxvki_low_bit(uint64_t x) {
+#if defined(__GNUC__) && !SX_VKALLOC_NO_INTRINSICS
+    return (uint32_t)__builtin_ctzll(x);
+#elif defined(_MSC_VER) && defined(_WIN64) && !SX_VKALLOC_NO_INTRINSICS
+    unsigned long i;
+    _BitScanForward64(&i, x);
+    return (uint32_t)i;
+#else
+    return sxvki_high_bit(x & (~x + 1));
+#endif
+}
+
+SXVKI_INLINE uint32_t sxvki_count_bits(uint32_t x) {
+    uint32_t n = 0;
+    for (; x != 0; x &= x - 1) {
+        n++;
+    }
+    return n;
+}
+
+/*  The largest power of two that is not above x, and the smallest not below; x is not 0. */
+SXVKI_INLINE uint64_t sxvki_pow2_floor(uint64_t x) {
+    return (uint64_t)1 << sxvki_high_bit(x);
+}
+
+SXVKI_INLINE uint64_t sxvki_pow2_ceil(uint64_t x) {
+    return x <= 1 ? 1 : sxvki_pow2_floor(x - 1) << 1;
+}
+
+/*  Spread the bits of a pointer or counter. */
+SXVKI_INLINE uint64_t sxvki_mix(uint64_t x) {
+    x ^= x >> 32;
+    x *= 0x9E3779B97F4A7C15u;
+    x ^= x >> 29;
+    x *= 0xBF58476D1CE4E5B9u;
+    return x ^ (x >> 32);
+}
+
+/* ========================================================================================== */
+/*  >>thread     atomics and one kind of lock                                                  */
+/* ========================================================================================== */
+/*
+    Loads acquire, stores release, read-modify-writes do both; relaxed says so. C99 has no atomics,
+    so they come from the compiler.
+
+    The lock is a word that says 0 free, 1 held, 2 held and somebody may sleep. The uncontended path
+    is one compare-and-swap and one exchange (7 ns a pair where a pthread mutex took 16). A thread
+    that does not get it spins a little, because the sections it protects take well under 1 us, then
+    sleeps on a condition variable. It sets the word to 2 while it holds `park`, and an unlocker that
+    sees 2 takes `park` before it signals: so no wake-up is lost. On Windows an SRWLOCK is all that.
+
+    A lock that is `off` (externally synchronised) does nothing.
+*/
+
+#if !SX_VKALLOC_NO_THREADS && defined(__GNUC__)
+SXVKI_INLINE uint32_t sxvki_load32(const uint32_t* p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+SXVKI_INLINE uint32_t sxvki_load32_relaxed(const uint32_t* p) {
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+SXVKI_INLINE uint64_t sxvki_load64_relaxed(const uint64_t* p) {
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+SXVKI_INLINE void* sxvki_load_ptr(void* const* p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+SXVKI_INLINE void sxvki_store32(uint32_t* p, uint32_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+SXVKI_INLINE void sxvki_store32_relaxed(uint32_t* p, uint32_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELAXED);
+}
+
+SXVKI_INLINE void sxvki_store64_relaxed(uint64_t* p, uint64_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELAXED);
+}
+
+SXVKI_INLINE void sxvki_store_ptr(void** p, void* v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
+    return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL);
+}
+
+/*  The new value. */
+SXVKI_INLINE uint64_t sxvki_add64(uint64_t* p, uint64_t v) {
+    return __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL);
+}
+
+/*  Compare and swap; where they fail they leave what they saw in *expected. */
+SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
+    return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+SXVKI_INLINE int sxvki_cas64(uint64_t* p, uint64_t* expected, uint64_t v) {
+    return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+SXVKI_INLINE int sxvki_cas_ptr(void** p, void** expected, void* v) {
+    return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+#else
+/*  One body for MSVC and for no threads: a volatile access, fenced where the hardware may reorder. */
+#if SX_VKALLOC_NO_THREADS
+#define SXVKI_FENCE() ((void)0)
+#elif defined(_MSC_VER)
+#define SXVKI_FENCE() MemoryBarrier()
+#else
+#error "no atomics known for this compiler: define SX_VKALLOC_NO_THREADS to 1"
+#endif
+
+SXVKI_INLINE uint32_t sxvki_load32_relaxed(const uint32_t* p) {
+    return *(const volatile uint32_t*)p;
+}
+
+SXVKI_INLINE uint32_t sxvki_load32(const uint32_t* p) {
+    uint32_t v = *(const volatile uint32_t*)p;
+    SXVKI_FENCE();
+    return v;
+}
+
+SXVKI_INLINE uint64_t sxvki_load64_relaxed(const uint64_t* p) {
+    return *(const volatile uint64_t*)p;
+}
+
+SXVKI_INLINE void* sxvki_load_ptr(void* const* p) {
+    void* v = *(void* const volatile*)p;
+    SXVKI_FENCE();
+    return v;
+}
+
+SXVKI_INLINE void sxvki_store32_relaxed(uint32_t* p, uint32_t v) {
+    *(volatile uint32_t*)p = v;
+}
+
+SXVKI_INLINE void sxvki_store32(uint32_t* p, uint32_t v) {
+    SXVKI_FENCE();
+    *(volatile uint32_t*)p = v;
+}
+
+SXVKI_INLINE void sxvki_store64_relaxed(uint64_t* p, uint64_t v) {
+    *(volatile uint64_t*)p = v;
+}
+
+SXVKI_INLINE void sxvki_store_ptr(void** p, void* v) {
+    SXVKI_FENCE();
+    *(void* volatile*)p = v;
+}
+
+#if SX_VKALLOC_NO_THREADS
+#define SXVKI_SWAP_IF(T, p, expected, v)  \
+    T old = *(p);                         \
+    int same = old == *(expected);        \
+    *(p) = same ? (v) : old;              \
+    *(expected) = old;                    \
+    return same
+#else
+#define SXVKI_SWAP_IF(T, p, expected, v)                                                       \
+    T wanted = *(expected);                                                                    \
+    *(expected) = (T)(sizeof(T) == 4 ? (T)InterlockedCompareExchange((volatile LONG*)(p),      \
+                                                                     (LONG)(v), (LONG)wanted)  \
+                                     : (T)InterlockedCompareExchange64(                        \
+                                           (volatile LONG64*)(p), (LONG64)(v), (LONG64)wanted)); \
+    return *(expected) == wanted
+#endif
+
+SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
+    SXVKI_SWAP_IF(uint32_t, p, expected, v);
+}
+
+SXVKI_INLINE int sxvki_cas64(uint64_t* p, uint64_t* expected, uint64_t v) {
+    SXVKI_SWAP_IF(uint64_t, p, expected, v);
+}
+
+SXVKI_INLINE int sxvki_cas_ptr(void** p, void** expected, void* v) {
+#if SX_VKALLOC_NO_THREADS
+    SXVKI_SWAP_IF(void*, p, expected, v);
+#else
+    void* wanted = *expected;
+    *expected = InterlockedCompareExchangePointer(p, v, wanted);
+    return *expected == wanted;
+#endif
+}
+
+SXVKI_INLINE uint64_t sxvki_add64(uint64_t* p, uint64_t v) {
+    uint64_t old = *p;
+    while (!sxvki_cas64(p, &old, old + v)) {
+    }
+    return old + v;
+}
+
+SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
+    uint32_t old = *p;
+    while (!sxvki_cas32(p, &old, v)) {
+    }
+    return old;
+}
+#endif
+
+/*  One step of a spin loop; give the core away now and then. */
+SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
+#if SX_VKALLOC_NO_THREADS
+    (void)step;
+#elif defined(_WIN32)
+    if (step < 64) {
+        YieldProcessor();
+    } else {
+        SwitchToThread();
+    }
+#else
+    if (step < 64) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ __volatile__("yield");
+#endif
+    } else {
+        /* sched_yield needs no more than POSIX; <pthread.h> includes <sched.h>. */
+#ifndef SX_VKALLOC_MUTEX
+        sched_yield();
+#endif
+    }
+#endif
+}
+
+typedef struct sxvki_lock {
+#if SX_VKALLOC_NO_THREADS
+    int unused;
+#elif defined(SX_VKALLOC_MUTEX)
+    SX_VKALLOC_MUTEX mutex;
+#elif defined(_WIN32)
+    SRWLOCK mutex;
+#else
+    uint32_t word; /* 0 free, 1 held, 2 held and somebody may sleep */
+    pthread_mutex_t park;
+    pthread_cond_t wake;
+#endif
+    uint32_t on; /* 0: not initialised, or externally synchronised */
+} sxvki_lock;
+
+/*  Returns 0 where the system has no more locks. */
+SXVKI_UNUSED static int sxvki_lock_init(sxvki_lock* lock, int on) {
+    memset(lock, 0, sizeof *lock);
+    if (!on || SX_VKALLOC_NO_THREADS) {
+        return 1;
+    }
+#if SX_VKALLOC_NO_THREADS
+#elif defined(SX_VKALLOC_MUTEX)
+    if (!SX_VKALLOC_MUTEX_INIT(&lock->mutex)) {
+        return 0;
+    }
+#elif defined(_WIN32)
+    InitializeSRWLock(&lock->mutex);
+#else
+    if (pthread_mutex_init(&lock->park, NULL) != 0) {
+        return 0;
+    }
+    if (pthread_cond_init(&lock->wake, NULL) != 0) {
+        pthread_mutex_destroy(&lock->park);
+        return 0;
+    }
+#endif
+    lock->on = 1;
+    return 1;
+}
+
+SXVKI_UNUSED static void sxvki_lock_shutdown(sxvki_lock* lock) {
+    if (!lock->on) {
+        return;
+    }
+    lock->on = 0;
+#if SX_VKALLOC_NO_THREADS
+#elif defined(SX_VKALLOC_MUTEX)
+    SX_VKALLOC_MUTEX_DESTROY(&lock->mutex);
+#elif !defined(_WIN32)
+    pthread_cond_destroy(&lock->wake);
+    pthread_mutex_destroy(&lock->park);
+#endif
+}
+
+#if !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX) && !defined(_WIN32)
+static void sxvki_lock_wait(sxvki_lock* lock) {
+    uint32_t step;
+    for (step = 0; step < 64; step++) {
+        uint32_t expected = 0;
+        if (sxvki_load32_relaxed(&lock->word) == 0 && sxvki_cas32(&lock->word, &expected, 1)) {
+            return;
+        }
+        sxvki_spin_pause(step);
+    }
+    pthread_mutex_lock(&lock->park);
+    while (sxvki_exchange32(&lock->word, 2) != 0) {
+        pthread_cond_wait(&lock->wake, &lock->park);
+    }
+    pthread_mutex_unlock(&lock->park);
+}
+
+static void sxvki_lock_wake(sxvki_lock* lock) {
+    pthread_mutex_lock(&lock->park);
+    pthread_cond_signal(&lock->wake);
+    pthread_mutex_unlock(&lock->park);
+}
+#endif
+
+SXVKI_INLINE void sxvki_lock_take(sxvki_lock* lock) {
+    if (!lock->on) {
+        return;
+    }
+#if SX_VKALLOC_NO_THREADS
+#elif defined(SX_VKALLOC_MUTEX)
+    SX_VKALLOC_MUTEX_LOCK(&lock->mutex);
+#elif defined(_WIN32)
+    AcquireSRWLockExclusive(&lock->mutex);
+#else
+    {
+        uint32_t expected = 0;
+        if (!sxvki_cas32(&lock->word, &expected, 1)) {
+            sxvki_lock_wait(lock);
+        }
+    }
+#endif
+}
+
+SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
+    if (!lock->on) {
+        return;
+    }
+#if SX_VKALLOC_NO_THREADS
+#elif defined(SX_VKALLOC_MUTEX)
+    SX_VKALLOC_MUTEX_UNLOCK(&lock->mutex);
+#elif defined(_WIN32)
+    ReleaseSRWLockExclusive(&lock->mutex);
+#else
+    if (sxvki_exchange32(&lock->word, 0) == 2) {
+        sxvki_lock_wake(lock);
+    }
+#endif
+}
+
+/* ========================================================================================== */
+/*  >>host       host memory, tables that never move                                           */
+/* ========================================================================================== */
+/*
+    All host memory goes through sxvki_host: the user's VkAllocationCallbacks, or malloc. Failure is
+    an ordinary result and travels up as VK_ERROR_OUT_OF_HOST_MEMORY.
+
+    A table hands out elements by index and never moves one, so that readers need no lock. Chunk k
+    holds first << k elements: 26 pointers reach 2^32, and index to address is a bit scan.
+*/
+
+typedef struct sxvki_host {
+    VkAllocationCallbacks callbacks;
+    const VkAllocationCallbacks* driver_callbacks; /* what the driver gets: &callbacks or null */
+} sxvki_host;
+
+static void sxvki_host_init(sxvki_host* host, const VkAllocationCallbacks* callbacks) {
+    memset(host, 0, sizeof *host);
+    if (callbacks != NULL) {
+        host->callbacks = *callbacks;
+        host->driver_callbacks = &host->callbacks;
+    }
+}
+
+/*  alignment is a power of two. Null where there is no more memory. */
+static void* sxvki_host_alloc(const sxvki_host* host, size_t size, size_t alignment) {
+    const VkAllocationCallbacks* c = &host->callbacks;
+    if (c->pfnAllocation != NULL) {
+        return c->pfnAllocation(c->pUserData, size, alignment, VK_SYSTEM_ALLOCATION_SCOPE_OBJECT);
+    } else {
+        /* malloc with the pointer that it gave stored before the aligned address. */
+        size_t room = alignment - 1 + sizeof(void*);
+        char* base;
+        uintptr_t address;
+        if (size > SIZE_MAX - room) {
+            return NULL;
+        }
+        base = (char*)SX_VKALLOC_MALLOC(size + room);
+        if (base == NULL) {
+            return NULL;
+        }
+        address = ((uintptr_t)base + room) & ~(uintptr_t)(alignment - 1);
+        memcpy((char*)address - sizeof(void*), &base, sizeof base);
+        return (void*)address;
+    }
+}
+
+static void sxvki_host_free(const sxvki_host* host, void* memory) {
+    const VkAllocationCallbacks* c = &host->callbacks;
+    if (memory == NULL) {
+        return;
+    }
+    if (c->pfnFree != NULL) {
+        c->pfnFree(c->pUserData, memory);
+    } else {
+        void* base;
+        memcpy(&base, (char*)memory - sizeof(void*), sizeof base);
+        SX_VKALLOC_FREE(base);
+    }
+}
+
+static void* sxvki_host_alloc_zeroed(const sxvki_host* host, size_t size) {
+    void* memory = sxvki_host_alloc(host, size, 64);
+    if (memory != NULL) {
+        memset(memory, 0, size);
+    }
+    return memory;
+}
+
+/*  A null string gives null in *copy and succeeds. */
+static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char** copy) {
+    size_t size;
+    *copy = NULL;
+    if (text == NULL) {
+        return 1;
+    }
+    size = strlen(text) + 1;
+    *copy = (char*)sxvki_host_alloc(host, size, 1);
+    if (*copy == NULL) {
+        return 0;
+    }
+    memcpy(*copy, text, size);
+    return 1;
+}
+
+#define SXVKI_TABLE_CHUNKS 26
+
+typedef struct sxvki_table {
+    void* chunks[SXVKI_TABLE_CHUNKS];
+    uint32_t capacity;     /* elements that exist; grows only */
+    uint32_t first_shift;  /* chunk 0 holds 1 << first_shift elements */
+    uint32_t element_size;
+} sxvki_table;
+
+static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, uint32_t element_size) {
+    memset(table, 0, sizeof *table);
+    table->first_shift = first_shift;
+    table->element_size = element_size;
+}
+
+/*  index is below the capacity that this thread has seen. */
+SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index) {
+    uint32_t biased = index + (1u << table->first_shift);
+    uint32_t high = sxvki_high_bit(biased);
+    char* chunk = (char*)table->chunks[high - table->first_shift];
+    return chunk + (size_t)(biased - (1u << high)) * table->element_size;
+}
+
+/*  Add the next chunk, zeroed. Elements *from up to the new capacity are new, and belong to the caller
+    until he publishes them by storing the new capacity with sxvki_table_publish. Returns 0 where
+    there is no more memory or the table is full. The caller holds the lock of the table. */
+static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t* from,
+                            uint32_t* to) {
+    uint32_t first = 1u << table->first_shift;
+    uint32_t k = sxvki_high_bit(table->capacity + first) - table->first_shift;
+    uint32_t count;
+    if (k >= SXVKI_TABLE_CHUNKS || k + table->first_shift >= 31) {
+        return 0;
+    }
+    count = first << k;
+    if (count > SIZE_MAX / table->element_size) {
+        return 0;
+    }
+    table->chunks[k] = sxvki_host_alloc_zeroed(host, (size_t)count * table->element_size);
+    if (table->chunks[k] == NULL) {
+        return 0;
+    }
+    *from = table->capacity;
+    *to = table->capacity + count;
+    return 1;
+}
+
+static void sxvki_table_publish(sxvki_table* table, uint32_t capacity) {
+    sxvki_store32(&table->capacity, capacity);
+}
+
+static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
+    uint32_t k;
+    for (k = 0; k < SXVKI_TABLE_CHUNKS; k++) {
+        sxvki_host_free(host, table->chunks[k]);
+    }
+    memset(table, 0, sizeof *table);
+}
+
+/* ========================================================================================== */
+/*  >>text       string builder and JSON writer                                                */
+/* ========================================================================================== */
+/*
+    A text grows in host memory; the first failed allocation makes it `failed` and every later call a
+    no-op, so that only the end has to look. The JSON writer keeps commas and indentation, nests as
+    deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped.
+*/
+
+typedef struct sxvki_text {
+    const sxvki_host* host;
+    char* data; /* zero-terminated once anything was added */
+    size_t size;
+    size_t capacity;
+    int failed;
+} sxvki_text;
+
+static void sxvki_text_init(sxvki_text* text, const sxvki_host* host) {
+    memset(text, 0, sizeof *text);
+    text->host = host;
+}
+
+static void sxvki_text_shutdown(sxvki_text* text) {
+    sxvki_host_free(text->host, text->data);
+    memset(text, 0, sizeof *text);
+}
+
+static void sxvki_text_add_bytes(sxvki_text* text, const char* bytes, size_t count) {
+    if (text->failed) {
+        return;
+    }
+    if (count >= text->capacity - text->size) {
+        size_t capacity = (size_t)sxvki_max64(256, 2 * (uint64_t)(text->size + count) + 1);
+        char* data = (char*)sxvki_host_alloc(text->host, capacity, 1);
+        if (data == NULL) {
+            text->failed = 1;
+            return;
+        }
+        if (text->size != 0) {
+            memcpy(data, text->data, text->size);
+        }
+        sxvki_host_free(text->host, text->data);
+        text->data = data;
+        text->capacity = capacity;
+    }
+    memcpy(text->data + text->size, bytes, count);
+    text->size += count;
+    text->data[text->size] = 0;
+}
+
+static void sxvki_text_add(sxvki_text* text, const char* string) {
+    sxvki_text_add_bytes(text, string, strlen(string));
+}
+
+/*  Writes the digits of x to the end of a buffer and returns where they start. */
+static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
+    *end = 0;
+    do {
+        *--end = "0123456789abcdef"[x % base];
+        x /= base;
+    } while (x != 0);
+    return end;
+}
+
+static void sxvki_text_add_u64(sxvki_text* text, uint64_t x) {
+    char digits[24];
+    sxvki_text_add(text, sxvki_digits(digits + 23, x, 10));
+}
+
+static void sxvki_text_add_hex(sxvki_text* text, uint64_t x) {
+    char digits[24];
+    sxvki_text_add(text, "0x");
+    sxvki_text_add(text, sxvki_digits(digits + 23, x, 16));
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+#define SXVKI_JSON_DEPTH 32
+
+typedef struct sxvki_json {
+    sxvki_text* text;
+    uint32_t depth;
+    uint32_t filled;  /* bit d: level d has an element, so the next one wants a comma */
+    int after_key;
+} sxvki_json;
+
+static void sxvki_json_element(sxvki_json* json) {
+    static const char spaces[] = "                                                                ";
+    if (json->after_key) {
+        json->after_key = 0;
+        return;
+    }
+    if (json->depth == 0) {
+        return;
+    }
+    sxvki_text_add(json->text, (json->filled >> json->depth) & 1 ? ",\n" : "\n");
+    sxvki_text_add_bytes(json->text, spaces, 2 * (size_t)json->depth);
+    json->filled |= 1u << json->depth;
+}
+
+static void sxvki_json_string_body(sxvki_json* json, const char* string) {
+    const char* from = string;
+    sxvki_text_add(json->text, "\"");
+    for (; *string != 0; string++) {
+        unsigned char c = (unsigned char)*string;
+        if (c >= 32 && c != '"' && c != '\\') {
+            continue;
+        }
+        sxvki_text_add_bytes(json->text, from, (size_t)(string - from));
+        from = string + 1;
+        if (c >= 32) {
+            char escape[3] = {'\\', (char)c, 0};
+            sxvki_text_add(json->text, escape);
+        } else {
+            char escape[7] = {'\\', 'u', '0', '0', (char)('0' + c / 16), "0123456789abcdef"[c % 16], 0};
+            sxvki_text_add(json->text, escape);
+        }
+    }
+    sxvki_text_add_bytes(json->text, from, (size_t)(string - from));
+    sxvki_text_add(json->text, "\"");
+}
+
+static void sxvki_json_key(sxvki_json* json, const char* key) {
+    sxvki_json_element(json);
+    sxvki_json_string_body(json, key);
+    sxvki_text_add(json->text, ": ");
+    json->after_key = 1;
+}
+
+/*  A key of a word and a number, such as "Heap 3", or of a number alone. */
+static void sxvki_json_key_u64(sxvki_json* json, const char* word, uint64_t x) {
+    sxvki_json_element(json);
+    sxvki_text_add(json->text, "\"");
+    sxvki_text_add(json->text, word);
+    sxvki_text_add_u64(json->text, x);
+    sxvki_text_add(json->text, "\": ");
+    json->after_key = 1;
+}
+
+static void sxvki_json_string(sxvki_json* json, const char* string) {
+    sxvki_json_element(json);
+    sxvki_json_string_body(json, string);
+}
+
+static void sxvki_json_u64(sxvki_json* json, uint64_t x) {
+    sxvki_json_element(json);
+    sxvki_text_add_u64(json->text, x);
+}
+
+static void sxvki_json_begin(sxvki_json* json, const char* bracket) {
+    sxvki_json_element(json);
+    sxvki_text_add(json->text, bracket);
+    json->depth++;
+    SXVKI_ASSERT_INTERNAL(json->depth < SXVKI_JSON_DEPTH);
+    json->filled &= ~(1u << json->depth);
+}
+
+static void sxvki_json_end(sxvki_json* json, const char* bracket) {
+    int filled = (json->filled >> json->depth) & 1;
+    json->depth--;
+    if (filled) {
+        json->after_key = 0;
+        sxvki_text_add(json->text, "\n");
+        sxvki_text_add_bytes(json->text,
+                             "                                                                ",
+                             2 * (size_t)json->depth);
+    }
+    sxvki_text_add(json->text, bracket);
+}
+
+static void sxvki_json_pair_u64(sxvki_json* json, const char* key, uint64_t x) {
+    sxvki_json_key(json, key);
+    sxvki_json_u64(json, x);
+}
+
+static void sxvki_json_pair_string(sxvki_json* json, const char* key, const char* string) {
+    sxvki_json_key(json, key);
+    sxvki_json_string(json, string);
+}
+#endif
+
+/* ========================================================================================== */
+/*  >>records    32 bytes per range, and its handle                                            */
+/* ========================================================================================== */
+/*
+    A record describes one range of a block, free or handed out. Hot and cold are apart: what every
+    allocation needs is here, half a cache line; user data and name stand in a side table that is
+    only made for those that set them. At 100k live allocations this size decides the speed.
+
+    Records are recycled, never moved, never given back before the end, so that a stale handle can
+    always be looked up. The generation is odd while the record is handed out, and grows by one at
+    each step: a handle is valid if and only if its generation equals the record's.
+
+    I1  generation is odd  <=>  the range is handed out
+    I2  link_a, link_b are the neighbours in a bin while free; `tail` and `state` while handed out
+
+    A record belongs to the bins that took it, under their lock; the table has a lock of its own for
+    growing and for passing records between bins.
+*/
+
+#define SXVKI_GRANULE_SHIFT 4
+#define SXVKI_GRANULE ((VkDeviceSize)1 << SXVKI_GRANULE_SHIFT)
+
+/*  Offsets and sizes have 38 bits of granules: 4 TiB. */
+#define SXVKI_GRANULES_MAX (((uint64_t)1 << 38) - 1)
+#define SXVKI_BLOCK_ID_BITS 20
+#define SXVKI_BLOCK_ID_MASK ((1u << SXVKI_BLOCK_ID_BITS) - 1)
+
+typedef struct sxvki_record {
+    uint32_t offset_low;
+    uint32_t size_low;
+    uint32_t block; /* 20 bits block id, 6 bits high part of offset, 6 bits high part of size */
+    uint32_t generation;
+    uint32_t prev; /* neighbours in the block, by offset */
+    uint32_t next;
+    uint32_t link_a;
+    uint32_t link_b;
+} sxvki_record;
+
+SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
+
+/*  The word `state`, in link_b of a range handed out. */
+#define SXVKI_STATE_MAPS_MASK 0x000000FFu /* times mapped by sxvkMapMemory */
+#define SXVKI_STATE_MAPPED 0x00000100u    /* MAPPED_BIT */
+#define SXVKI_STATE_COLD 0x00000200u      /* there may be something in the side table */
+#define SXVKI_STATE_MARGIN 0x00002000u    /* its margin is filled */
+#define SXVKI_STATE_KIND_SHIFT 10         /* 3 bits: sxvki_kind */
+#define SXVKI_STATE_CLASS_SHIFT 16        /* 8 bits: index into sxvki_classes, for the dump */
+
+/*  What lives in a range. Buffers and linear images are alike to bufferImageGranularity. */
+typedef enum sxvki_kind {
+    SXVKI_KIND_UNKNOWN,
+    SXVKI_KIND_BUFFER,
+    SXVKI_KIND_IMAGE_UNKNOWN,
+    SXVKI_KIND_IMAGE_LINEAR,
+    SXVKI_KIND_IMAGE_OPTIMAL
+} sxvki_kind;
+
+typedef struct sxvki_cold {
+    void* user_data;
+    char* name;
+} sxvki_cold;
+
+#define SXVKI_COLD_PAGE 64 /* entries of the side table that are made at once */
+
+typedef struct sxvki_records {
+    sxvki_table hot;
+    sxvki_table cold; /* one pointer to a page of sxvki_cold for each SXVKI_COLD_PAGE records */
+    const sxvki_host* host;
+    uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
+    sxvki_lock lock;
+    uint32_t free_head; /* chained by `next`; guarded by lock */
+} sxvki_records;
+
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define SXVKI_HANDLE_INDEX_BITS 32
+#define SXVKI_RECORDS_MAX (1u << 30)
+#else
+#define SXVKI_HANDLE_INDEX_BITS 22
+#define SXVKI_RECORDS_MAX (1u << 22)
+#endif
+#define SXVKI_HANDLE_GENERATION_MASK \
+    ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
+
+SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_t index) {
+    return (sxvki_record*)sxvki_table_at(&records->hot, index);
+}
+
+SXVKI_INLINE uint64_t sxvki_record_offset(const sxvki_record* r) {
+    return (uint64_t)((r->block >> SXVKI_BLOCK_ID_BITS) & 63) << 32 | r->offset_low;
+}
+
+SXVKI_INLINE uint64_t sxvki_record_size(const sxvki_record* r) {
+    return (uint64_t)(r->block >> (SXVKI_BLOCK_ID_BITS + 6)) << 32 | r->size_low;
+}
+
+SXVKI_INLINE uint32_t sxvki_record_block(const sxvki_record* r) {
+    return sxvki_load32_relaxed(&r->block) & SXVKI_BLOCK_ID_MASK;
+}
+
+/*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
+SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset, uint64_t size) {
+    r->offset_low = (uint32_t)offset;
+    r->size_low = (uint32_t)size;
+    sxvki_store32_relaxed(&r->block, block | (uint32_t)(offset >> 32) << SXVKI_BLOCK_ID_BITS |
+                                         (uint32_t)(size >> 32) << (SXVKI_BLOCK_ID_BITS + 6));
+}
+
+SXVKI_INLINE int sxvki_record_is_live(const sxvki_record* r) {
+    return (int)(r->generation & 1);
+}
+
+SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
+    sxvki_store32_relaxed(&r->generation, r->generation + 1);
+}
+
+SXVKI_INLINE uint32_t sxvki_record_state(const sxvki_record* r) {
+    return sxvki_load32_relaxed(&r->link_b);
+}
+
+/*  Bytes that the user asked for. */
+SXVKI_INLINE VkDeviceSize sxvki_record_bytes(const sxvki_record* r) {
+    return (sxvki_record_size(r) << SXVKI_GRANULE_SHIFT) - r->link_a;
+}
+
+SXVKI_INLINE SxvkAllocation sxvki_handle_make(const sxvki_record* r, uint32_t index) {
+    uintptr_t generation = r->generation & SXVKI_HANDLE_GENERATION_MASK;
+    return (SxvkAllocation)(generation << SXVKI_HANDLE_INDEX_BITS | index);
+}
+
+SXVKI_INLINE uint32_t sxvki_handle_index(SxvkAllocation handle) {
+    return (uint32_t)((uintptr_t)handle & (((uintptr_t)1 << SXVKI_HANDLE_INDEX_BITS) - 1));
+}
+
+SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, const sxvki_record* r) {
+    uint32_t generation = sxvki_load32_relaxed(&r->generation);
+    return (generation & 1) != 0 && (generation & SXVKI_HANDLE_GENERATION_MASK) ==
+                                        (uint32_t)((uintptr_t)handle >> SXVKI_HANDLE_INDEX_BITS);
+}
+
+/*  Null for a stale, freed or foreign handle. */
+SXVKI_INLINE sxvki_record* sxvki_handle_record(const sxvki_records* records, SxvkAllocation handle) {
+    uint32_t index = sxvki_handle_index(handle);
+    sxvki_record* r;
+    if (index >= sxvki_load32(&records->hot.capacity)) {
+        return NULL;
+    }
+    r = sxvki_record_at(records, index);
+    return sxvki_handle_matches(handle, r) ? r : NULL;
+}
+
+static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
+                              int locked) {
+    memset(records, 0, sizeof *records);
+    sxvki_table_init(&records->hot, 6, sizeof(sxvki_record));
+    sxvki_table_init(&records->cold, 0, sizeof(void*));
+    records->host = host;
+    records->first_generation = salt & ~1u;
+    records->free_head = SXVKI_NONE;
+    return sxvki_lock_init(&records->lock, locked);
+}
+
+/*  Add a chunk of records and of pointers to their cold pages. Caller holds the lock. */
+static int sxvki_records_grow(sxvki_records* records) {
+    uint32_t from, to, i;
+    if (records->hot.capacity >= SXVKI_RECORDS_MAX / 2) {
+        return 0;
+    }
+    if (records->cold.capacity * SXVKI_COLD_PAGE <= records->hot.capacity) {
+        if (!sxvki_table_grow(&records->cold, records->host, &from, &to)) {
+            return 0;
+        }
+        sxvki_table_publish(&records->cold, to);
+    }
+    if (!sxvki_table_grow(&records->hot, records->host, &from, &to)) {
+        return 0;
+    }
+    for (i = to; i-- != from;) {
+        sxvki_record* r = sxvki_record_at(records, i);
+        r->generation = records->first_generation;
+        r->next = records->free_head;
+        records->free_head = i;
+    }
+    sxvki_table_publish(&records->hot, to);
+    return 1;
+}
+
+/*  Put up to count records in front of the chain *head; returns how many it was. */
+static uint32_t sxvki_records_take(sxvki_records* records, uint32_t count, uint32_t* head) {
+    uint32_t taken = 0;
+    sxvki_lock_take(&records->lock);
+    while (taken < count) {
+        uint32_t index = records->free_head;
+        sxvki_record* r;
+        if (index == SXVKI_NONE) {
+            if (!sxvki_records_grow(records)) {
+                break;
+            }
+            continue;
+        }
+        r = sxvki_record_at(records, index);
+        records->free_head = r->next;
+        r->next = *head;
+        *head = index;
+        taken++;
+    }
+    sxvki_lock_drop(&records->lock);
+    return taken;
+}
+
+/*  Give a chain of records back; they must be dead. */
+static void sxvki_records_give(sxvki_records* records, uint32_t head) {
+    sxvki_lock_take(&records->lock);
+    while (head != SXVKI_NONE) {
+        sxvki_record* r = sxvki_record_at(records, head);
+        uint32_t next = r->next;
+        SXVKI_ASSERT_INTERNAL(!sxvki_record_is_live(r));
+        r->next = records->free_head;
+        records->free_head = head;
+        head = next;
+    }
+    sxvki_lock_drop(&records->lock);
+}
+
+/*  The side table's entry, or null where its page was never made. */
+static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index) {
+    void** page = (void**)sxvki_table_at(&records->cold, index / SXVKI_COLD_PAGE);
+    sxvki_cold* entries = (sxvki_cold*)sxvki_load_ptr(page);
+    return entries == NULL ? NULL : &entries[index % SXVKI_COLD_PAGE];
+}
+
+/*  The side table's entry; null where there is no host memory for it. */
+static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t index) {
+    sxvki_cold* cold = sxvki_cold_find(records, index);
+    if (cold == NULL) {
+        void** page = (void**)sxvki_table_at(&records->cold, index / SXVKI_COLD_PAGE);
+        void* fresh = sxvki_host_alloc_zeroed(records->host, SXVKI_COLD_PAGE * sizeof(sxvki_cold));
+        void* seen = NULL;
+        if (fresh == NULL) {
+            return NULL;
+        }
+        if (!sxvki_cas_ptr(page, &seen, fresh)) {
+            sxvki_host_free(records->host, fresh); /* another thread was faster */
+        }
+        cold = sxvki_cold_find(records, index);
+    }
+    return cold;
+}
+
+static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
+    sxvki_cold* cold = sxvki_cold_find(records, index);
+    if (cold != NULL) {
+        sxvki_host_free(records->host, cold->name);
+        memset(cold, 0, sizeof *cold);
+    }
+}
+
+static void sxvki_records_shutdown(sxvki_records* records) {
+    uint32_t i;
+    for (i = 0; i < records->cold.capacity; i++) {
+        sxvki_host_free(records->host, *(void**)sxvki_table_at(&records->cold, i));
+    }
+    sxvki_table_shutdown(&records->cold, records->host);
+    sxvki_table_shutdown(&records->hot, records->host);
+    sxvki_lock_shutdown(&records->lock);
+}
+
+/* ========================================================================================== */
+/*  >>bins       segregated fit over many blocks                                               */
+/* ========================================================================================== */
+/*
+    The free ranges of all blocks of a domain stand in lists by size, and a two-level bitmap says
+    which lists are not empty: to find room is two bit scans, however many blocks and holes there are.
+
+    A bin is a small float with 5 bits of mantissa: sizes of a bin differ by at most 1/32. A search
+    rounds the request up to the next bin and takes the head of the first list at or above it, which
+    surely fits, so that no list is ever walked. Measured committed/live 1.124; with 4 bits 1.135,
+    with 3 bits 1.160. Only where no higher bin has anything is the head of the request's own bin
+    looked at, so that a free range serves a request of exactly its size.
+
+          size      0 .. 31   32 33 .. 63   64 66 .. 126   128 132 ..     (granules)
+          bin       0 .. 31   32 33 .. 63   64 65 .. 95    96  97 ..
+
+    Take from a range, with a pad in front for alignment; pads and rests stay free ranges:
+
+          | free                                   |        prev and next chain the ranges of
+          | pad  | handed out        | rest        |        a block in the order of their offsets
+
+    Give joins a range with its free neighbours. The range that starts a block keeps its record for
+    ever, so a block needs to know only that one.
+
+    I1  no two neighbours are both free
+    I2  the ranges of a block touch each other, from 0 to its size
+    I3  a free range stands in the bin of its size, and in no other; no other range stands in a bin
+    I4  a bit of the map is set  <=>  its list is not empty; a bit of top  <=>  its word is not 0
+    I5  the size of a range is not 0
+
+    The owner's lock guards everything. Units are granules; bins know nothing of memory or of bytes.
+*/
+
+#define SXVKI_BIN_MANTISSA 5
+#define SXVKI_BIN_WORDS 18 /* 64 bins each: enough for 38 bits */
+
+typedef enum sxvki_strategy {
+    SXVKI_STRATEGY_MIN_TIME,
+    SXVKI_STRATEGY_MIN_MEMORY,
+    SXVKI_STRATEGY_MIN_OFFSET
+} sxvki_strategy;
+
+#define SXVKI_OWN_BIN_PROBES 16 /* ranges of the request's own bin that MIN_MEMORY looks at */
+
+typedef struct sxvki_bins {
+    sxvki_records* records;
+    uint32_t* heads; /* bin_count of them */
+    uint32_t bin_count;
+    uint32_t spare; /* chain of records for new ranges */
+    uint32_t spare_count;
+    uint32_t free_count; /* free ranges */
+    uint64_t free_size;
+    uint64_t top;
+    uint64_t map[SXVKI_BIN_WORDS];
+} sxvki_bins;
+
+SXVKI_STATIC_ASSERT(bins_reach_38_bits,
+                    (38 - SXVKI_BIN_MANTISSA + 1) << SXVKI_BIN_MANTISSA <= SXVKI_BIN_WORDS * 64);
+
+/*  The bin that a range of this size stands in. */
+SXVKI_INLINE uint32_t sxvki_bin_of(uint64_t size) {
+    uint32_t e;
+    if (size < (1u << SXVKI_BIN_MANTISSA)) {
+        return (uint32_t)size;
+    }
+    e = sxvki_high_bit(size) - SXVKI_BIN_MANTISSA;
+    return (e << SXVKI_BIN_MANTISSA) + (uint32_t)(size >> e);
+}
+
+/*  The first bin of which every range has at least this size. */
+SXVKI_INLINE uint32_t sxvki_bin_above(uint64_t size) {
+    uint32_t e;
+    if (size < (1u << SXVKI_BIN_MANTISSA)) {
+        return (uint32_t)size;
+    }
+    e = sxvki_high_bit(size) - SXVKI_BIN_MANTISSA;
+    return sxvki_bin_of(size + ((uint64_t)1 << e) - 1);
+}
+
+/*  For ranges of at most max_size. Returns 0 where there is no host memory. */
+static int sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t max_size) {
+    uint32_t i;
+    memset(bins, 0, sizeof *bins);
+    bins->records = records;
+    bins->spare = SXVKI_NONE;
+    bins->bin_count = sxvki_bin_of(max_size) + 1;
+    bins->heads =
+        (uint32_t*)sxvki_host_alloc(records->host, bins->bin_count * sizeof(uint32_t), 64);
+    if (bins->heads == NULL) {
+        memset(bins, 0, sizeof *bins);
+        return 0;
+    }
+    for (i = 0; i < bins->bin_count; i++) {
+        bins->heads[i] = SXVKI_NONE;
+    }
+    return 1;
+}
+
+/*  The lowest bin that is not empty, at or above `from`; SXVKI_NONE where there is none. */
+SXVKI_INLINE uint32_t sxvki_bins_find(const sxvki_bins* bins, uint32_t from) {
+    uint32_t word = from / 64;
+    uint64_t bits;
+    if (from >= bins->bin_count) {
+        return SXVKI_NONE;
+    }
+    bits = bins->map[word] & (~(uint64_t)0 << (from % 64));
+    if (bits == 0) {
+        uint64_t words = bins->top & (~(uint64_t)0 << (word + 1));
+        if (words == 0) {
+            return SXVKI_NONE;
+        }
+        word = sxvki_low_bit(words);
+        bits = bins->map[word];
+    }
+    return word * 64 + sxvki_low_bit(bits);
+}
+
+/*  Behind the head when the head's block is lower: low blocks fill, and high ones run empty and can be
+    freed (2 points of memory for one compare). */
+static void sxvki_bins_link(sxvki_bins* bins, uint32_t index, sxvki_record* r) {
+    uint64_t size = sxvki_record_size(r);
+    uint32_t bin = sxvki_bin_of(size);
+    uint32_t head = bins->heads[bin];
+    SXVKI_ASSERT_INTERNAL(bin < bins->bin_count && size != 0);
+    r->link_a = SXVKI_NONE;
+    r->link_b = SXVKI_NONE;
+    if (head == SXVKI_NONE) {
+        bins->heads[bin] = index;
+        bins->map[bin / 64] |= (uint64_t)1 << (bin % 64);
+        bins->top |= (uint64_t)1 << (bin / 64);
+    } else {
+        sxvki_record* first = sxvki_record_at(bins->records, head);
+        if (sxvki_record_block(first) < sxvki_record_block(r)) {
+            r->link_a = head;
+            r->link_b = first->link_b;
+            if (first->link_b != SXVKI_NONE) {
+                sxvki_record_at(bins->records, first->link_b)->link_a = index;
+            }
+            first->link_b = index;
+        } else {
+            r->link_b = head;
+            first->link_a = index;
+            bins->heads[bin] = index;
+        }
+    }
+    bins->free_count++;
+    bins->free_size += size;
+}
+
+static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
+    uint64_t size = sxvki_record_size(r);
+    if (r->link_b != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->link_b)->link_a = r->link_a;
+    }
+    if (r->link_a != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->link_a)->link_b = r->link_b;
+    } else {
+        uint32_t bin = sxvki_bin_of(size);
+        bins->heads[bin] = r->link_b;
+        if (r->link_b == SXVKI_NONE) {
+            bins->map[bin / 64] &= ~((uint64_t)1 << (bin % 64));
+            if (bins->map[bin / 64] == 0) {
+                bins->top &= ~((uint64_t)1 << (bin / 64));
+            }
+        }
+    }
+    bins->free_count--;
+    bins->free_size -= size;
+}
+
+/*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
+SXVKI_INLINE int sxvki_bins_prepare(sxvki_bins* bins) {
+    if (SXVKI_LIKELY(bins->spare_count >= 2)) {
+        return 1;
+    }
+    bins->spare_count += sxvki_records_take(bins->records, 30, &bins->spare);
+    return bins->spare_count >= 2;
+}
+
+static uint32_t sxvki_bins_new_record(sxvki_bins* bins) {
+    uint32_t index = bins->spare;
+    SXVKI_ASSERT_INTERNAL(bins->spare_count != 0);
+    bins->spare = sxvki_record_at(bins->records, index)->next;
+    bins->spare_count--;
+    return index;
+}
+
+static void sxvki_bins_drop_record(sxvki_bins* bins, uint32_t index) {
+    sxvki_record_at(bins->records, index)->next = bins->spare;
+    bins->spare = index;
+    bins->spare_count++;
+}
+
+/*  Does [size] fit into r when aligned? Gives the offset. */
+SXVKI_INLINE int sxvki_range_fits(const sxvki_record* r, uint64_t size, uint64_t alignment,
+                                  uint64_t* start) {
+    uint64_t offset = sxvki_record_offset(r);
+    *start = sxvki_align_up(offset, alignment);
+    return *start - offset + size <= sxvki_record_size(r);
+}
+
+/*  Insert the range [start, start + size) of the same block behind `before`, with a new record. */
+static uint32_t sxvki_bins_split(sxvki_bins* bins, uint32_t before, uint64_t start, uint64_t size) {
+    uint32_t index = sxvki_bins_new_record(bins);
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    sxvki_record* p = sxvki_record_at(bins->records, before);
+    sxvki_record_set(r, sxvki_record_block(p), start, size);
+    r->prev = before;
+    r->next = p->next;
+    if (p->next != SXVKI_NONE) {
+        sxvki_record_at(bins->records, p->next)->prev = index;
+    }
+    p->next = index;
+    return index;
+}
+
+/*  Hand out [start, start + size) of a free range. bins_prepare was called. */
+static uint32_t sxvki_bins_carve(sxvki_bins* bins, uint32_t index, uint64_t start, uint64_t size) {
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    uint32_t block = sxvki_record_block(r);
+    uint64_t offset = sxvki_record_offset(r);
+    uint64_t end = offset + sxvki_record_size(r);
+    sxvki_bins_unlink(bins, r);
+    if (start != offset) {
+        sxvki_record_set(r, block, offset, start - offset);
+        sxvki_bins_link(bins, index, r);
+        index = sxvki_bins_split(bins, index, start, size);
+        r = sxvki_record_at(bins->records, index);
+    } else {
+        sxvki_record_set(r, block, offset, size);
+    }
+    if (start + size != end) {
+        uint32_t rest = sxvki_bins_split(bins, index, start + size, end - start - size);
+        sxvki_bins_link(bins, rest, sxvki_record_at(bins->records, rest));
+    }
+    r->link_a = 0;
+    r->link_b = 0;
+    sxvki_record_age(r);
+    return index;
+}
+
+/*  One candidate of each size class that is not empty: bounded by the number of bins. */
+static uint32_t sxvki_bins_lowest(const sxvki_bins* bins, uint64_t size, uint64_t alignment,
+                                  uint64_t* start) {
+    uint32_t best = SXVKI_NONE;
+    uint32_t best_block = SXVKI_NONE;
+    uint32_t bin = sxvki_bins_find(bins, sxvki_bin_of(size));
+    for (; bin != SXVKI_NONE; bin = sxvki_bins_find(bins, bin + 1)) {
+        const sxvki_record* r = sxvki_record_at(bins->records, bins->heads[bin]);
+        uint32_t block = sxvki_record_block(r);
+        uint64_t at;
+        if (sxvki_range_fits(r, size, alignment, &at) &&
+            (block < best_block || (block == best_block && at < *start))) {
+            best = bins->heads[bin];
+            best_block = block;
+            *start = at;
+        }
+    }
+    return best;
+}
+
+/*  Look at a few ranges of one bin for the smallest that fits. */
+static uint32_t sxvki_bins_probe(const sxvki_bins* bins, uint32_t bin, uint32_t probes, uint64_t size,
+                                 uint64_t alignment, uint64_t* start) {
+    uint32_t best = SXVKI_NONE;
+    uint64_t best_size = UINT64_MAX;
+    uint32_t index = bin < bins->bin_count ? bins->heads[bin] : SXVKI_NONE;
+    for (; index != SXVKI_NONE && probes != 0; probes--) {
+        const sxvki_record* r = sxvki_record_at(bins->records, index);
+        uint64_t at;
+        if (sxvki_record_size(r) < best_size && sxvki_range_fits(r, size, alignment, &at)) {
+            best = index;
+            best_size = sxvki_record_size(r);
+            *start = at;
+        }
+        index = r->link_b;
+    }
+    return best;
+}
+
+/*  A free range with room, and where in it; SXVKI_NONE where there is none. */
+static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_t alignment,
+                                  sxvki_strategy strategy, uint64_t* start) {
+    uint32_t index = SXVKI_NONE;
+    uint32_t bin;
+    if (strategy == SXVKI_STRATEGY_MIN_OFFSET) {
+        index = sxvki_bins_lowest(bins, size, alignment, start);
+    } else if (strategy == SXVKI_STRATEGY_MIN_MEMORY) {
+        index = sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_OWN_BIN_PROBES, size, alignment,
+                                 start);
+    }
+    if (index != SXVKI_NONE) {
+        return index;
+    }
+    bin = sxvki_bins_find(bins, sxvki_bin_above(size));
+    if (bin != SXVKI_NONE) {
+        index = bins->heads[bin];
+        if (sxvki_range_fits(sxvki_record_at(bins->records, index), size, alignment, start)) {
+            return index;
+        }
+        /* The head is big enough but badly aligned; size + alignment - 1 fits at any offset. */
+        bin = sxvki_bins_find(bins, sxvki_bin_above(size + alignment - 1));
+        if (bin != SXVKI_NONE) {
+            index = bins->heads[bin];
+            if (sxvki_range_fits(sxvki_record_at(bins->records, index), size, alignment, start)) {
+                return index;
+            }
+        }
+    }
+    return sxvki_bins_probe(bins, sxvki_bin_of(size), 1, size, alignment, start);
+}
+
+/*  Hand out a range; SXVKI_NONE where no free range is found. bins_prepare was called. O(1). */
+static uint32_t sxvki_bins_take(sxvki_bins* bins, uint64_t size, uint64_t alignment,
+                                sxvki_strategy strategy) {
+    uint64_t start = 0;
+    uint32_t index = sxvki_bins_search(bins, size, alignment, strategy, &start);
+    return index == SXVKI_NONE ? SXVKI_NONE : sxvki_bins_carve(bins, index, start, size);
+}
+
+/*  Take a range back and join it with its free neighbours. Returns the free range that results. O(1). */
+static uint32_t sxvki_bins_give(sxvki_bins* bins, uint32_t index) {
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    uint32_t block = sxvki_record_block(r);
+    uint64_t offset = sxvki_record_offset(r);
+    uint64_t size = sxvki_record_size(r);
+    SXVKI_ASSERT_INTERNAL(sxvki_record_is_live(r));
+    sxvki_record_age(r);
+    if (r->next != SXVKI_NONE) {
+        uint32_t next = r->next;
+        sxvki_record* n = sxvki_record_at(bins->records, next);
+        if (!sxvki_record_is_live(n)) {
+            sxvki_bins_unlink(bins, n);
+            size += sxvki_record_size(n);
+            r->next = n->next;
+            sxvki_bins_drop_record(bins, next);
+        }
+    }
+    if (r->prev != SXVKI_NONE) {
+        uint32_t prev = r->prev;
+        sxvki_record* p = sxvki_record_at(bins->records, prev);
+        if (!sxvki_record_is_live(p)) {
+            sxvki_bins_unlink(bins, p);
+            offset = sxvki_record_offset(p);
+            size += sxvki_record_size(p);
+            p->next = r->next;
+            sxvki_bins_drop_record(bins, index);
+            index = prev;
+            r = p;
+        }
+    }
+    if (r->next != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->next)->prev = index;
+    }
+    sxvki_record_set(r, block, offset, size);
+    sxvki_bins_link(bins, index, r);
+    return index;
+}
+
+/*  Add a block as one free range; returns its first record. bins_prepare was called. */
+static uint32_t sxvki_bins_add_block(sxvki_bins* bins, uint32_t block, uint64_t size) {
+    uint32_t index = sxvki_bins_new_record(bins);
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    sxvki_record_set(r, block, 0, size);
+    r->prev = SXVKI_NONE;
+    r->next = SXVKI_NONE;
+    sxvki_bins_link(bins, index, r);
+    return index;
+}
+
+/*  Is the range that starts here the whole block, and free? */
+SXVKI_INLINE int sxvki_bins_block_is_empty(const sxvki_bins* bins, uint32_t first) {
+    const sxvki_record* r = sxvki_record_at(bins->records, first);
+    return !sxvki_record_is_live(r) && r->next == SXVKI_NONE;
+}
+
+static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
+    SXVKI_ASSERT_INTERNAL(sxvki_bins_block_is_empty(bins, first));
+    sxvki_bins_unlink(bins, sxvki_record_at(bins->records, first));
+    sxvki_bins_drop_record(bins, first);
+}
+
+/*  All blocks were removed. */
+static void sxvki_bins_shutdown(sxvki_bins* bins) {
+    if (bins->heads == NULL) {
+        return;
+    }
+    sxvki_records_give(bins->records, bins->spare);
+    sxvki_host_free(bins->records->host, bins->heads);
+    memset(bins, 0, sizeof *bins);
+}
+
+/*  I1, I2, I5 for one block; counts its free ranges. */
+static int sxvki_bins_block_is_valid(const sxvki_bins* bins, uint32_t first, uint32_t block,
+                                     uint64_t size, uint32_t* free_count) {
+    uint64_t end = 0;
+    uint32_t prev = SXVKI_NONE;
+    uint32_t index;
+    int prev_free = 0;
+    for (index = first; index != SXVKI_NONE;) {
+        const sxvki_record* r = sxvki_record_at(bins->records, index);
+        int is_free = !sxvki_record_is_live(r);
+        if (sxvki_record_block(r) != block || sxvki_record_offset(r) != end || r->prev != prev ||
+            sxvki_record_size(r) == 0 || sxvki_record_size(r) > size - end) {
+            return 0;
+        }
+        if (is_free && prev_free) {
+            return 0;
+        }
+        *free_count += (uint32_t)is_free;
+        prev_free = is_free;
+        end += sxvki_record_size(r);
+        prev = index;
+        index = r->next;
+        if (index != SXVKI_NONE && index >= bins->records->hot.capacity) {
+            return 0;
+        }
+    }
+    return end == size;
+}
+
+/*  I3, I4 and the totals; free_count is the sum over the blocks. */
+static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
+    uint32_t bin, count = 0;
+    uint64_t size = 0;
+    for (bin = 0; bin < bins->bin_count; bin++) {
+        uint32_t prev = SXVKI_NONE;
+        uint32_t index = bins->heads[bin];
+        int bit = (int)((bins->map[bin / 64] >> (bin % 64)) & 1);
+        if (bit != (index != SXVKI_NONE)) {
+            return 0;
+        }
+        for (; index != SXVKI_NONE; count++) {
+            const sxvki_record* r;
+            if (index >= bins->records->hot.capacity || count > free_count) {
+                return 0;
+            }
+            r = sxvki_record_at(bins->records, index);
+            if (sxvki_record_is_live(r) || r->link_a != prev ||
+                sxvki_bin_of(sxvki_record_size(r)) != bin) {
+                return 0;
+            }
+            size += sxvki_record_size(r);
+            prev = index;
+            index = r->link_b;
+        }
+    }
+    for (bin = 0; bin < SXVKI_BIN_WORDS; bin++) {
+        if ((int)((bins->top >> bin) & 1) != (bins->map[bin] != 0)) {
+            return 0;
+        }
+    }
+    return count == free_count && count == bins->free_count && size == bins->free_size;
+}
+
+/* ========================================================================================== */
+/*  >>memtype    which memory type suits a request                                             */
+/* ========================================================================================== */
+/*
+    Types are scored, not taken first: 13 of 49 real GPUs list a type before one whose flags are a
+    subset of it, against the rule of the Vulkan specification, so that order proves nothing. Each
+    eligible type gets a cost, lower is better, from parts that do not mix:
+
+        BAR      a request of the device alone in a small window of device memory that the host sees
+        USER     one of preferredFlags is missing, one of avoidedFlags is there
+        INTENT   what the usage wants of DEVICE_LOCAL, HOST_VISIBLE, HOST_CACHED, LAZILY_ALLOCATED
+        TIE      coherent before not; memory that only the device sees for requests of the device;
+                 the larger heap; at last the lower index
+
+    Never taken unless asked for: LAZILY_ALLOCATED, PROTECTED, the AMD coherent and uncached types,
+    RDMA. HOST_CACHED is never a must: some GPUs have none (Raspberry Pi). DEVICE_LOCAL is a must
+    only where the user says so. Pure: works on a snapshot of the device's properties.
+*/
+
+#define SXVKI_RDMA_NV 0x00000100u /* VK_MEMORY_PROPERTY_RDMA_CAPABLE_BIT_NV */
+#define SXVKI_SPECIAL_FLAGS                                                            \
+    (VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_PROTECTED_BIT |      \
+     VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD | \
+     SXVKI_RDMA_NV)
+#define SXVKI_AMD_FLAGS \
+    (VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD)
+
+/*  A device heap is a small window where the largest device heap is this many times as big. */
+#define SXVKI_WINDOW_RATIO 8
+
+#define SXVKI_COST_BAR 0x100000u
+#define SXVKI_COST_USER 0x2000u /* times up to 31 flags: stays below BAR */
+#define SXVKI_COST_DEVICE 0x800u
+#define SXVKI_COST_VISIBLE 0x400u
+#define SXVKI_COST_LAZY 0x400u
+#define SXVKI_COST_CACHED 0x100u
+#define SXVKI_COST_NOT_COHERENT 0x40u
+#define SXVKI_COST_HOST_SEES 0x10u
+#define SXVKI_COST_OUT UINT32_MAX
+
+typedef struct sxvki_memory_model {
+    VkPhysicalDeviceMemoryProperties properties;
+    uint32_t window_heaps;  /* bit h: heap h is a small window of device memory */
+    uint32_t heap_rank[VK_MAX_MEMORY_HEAPS]; /* heaps of its sort that are larger */
+    uint32_t all_types;
+    int unified;      /* the device works in the host's memory */
+    int amd_coherent; /* the feature deviceCoherentMemory is on */
+} sxvki_memory_model;
+
+/*  What a request wants of its memory. */
+typedef struct sxvki_wish {
+    VkMemoryPropertyFlags required;
+    VkMemoryPropertyFlags preferred;
+    VkMemoryPropertyFlags avoided;
+    VkMemoryPropertyFlags intent; /* as preferred, from the usage; weighs less */
+    VkMemoryPropertyFlags against;
+    VkMemoryPropertyFlags special; /* of SXVKI_SPECIAL_FLAGS, the ones that are asked for */
+    uint32_t type_bits;
+    int device_only; /* the host does not touch it: small windows are for others */
+    int no_intent;   /* SXVK_MEMORY_USAGE_UNKNOWN */
+} sxvki_wish;
+
+/*  What the memory is for, as far as known. */
+typedef struct sxvki_purpose {
+    uint64_t usage;     /* VkBufferUsageFlags(2) or VkImageUsageFlags, by kind; 0 = not known */
+    sxvki_kind kind;
+    int device_access;  /* the device does more with it than copying */
+    int transient;      /* an image that may live in LAZILY_ALLOCATED memory */
+    int is_protected;
+} sxvki_purpose;
+
+static void sxvki_memory_model_init(sxvki_memory_model* model,
+                                    const VkPhysicalDeviceMemoryProperties* properties,
+                                    VkPhysicalDeviceType device_type, int amd_coherent) {
+    VkDeviceSize largest = 0;
+    uint32_t h, other;
+    memset(model, 0, sizeof *model);
+    model->properties = *properties;
+    model->amd_coherent = amd_coherent;
+    model->unified = device_type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
+                     device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    model->all_types = properties->memoryTypeCount >= 32
+                           ? UINT32_MAX
+                           : (1u << properties->memoryTypeCount) - 1;
+    for (h = 0; h < properties->memoryHeapCount; h++) {
+        if (properties->memoryHeaps[h].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) {
+            largest = sxvki_max64(largest, properties->memoryHeaps[h].size);
+        }
+    }
+    for (h = 0; h < properties->memoryHeapCount; h++) {
+        const VkMemoryHeap* heap = &properties->memoryHeaps[h];
+        if ((heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) &&
+            heap->size <= largest / SXVKI_WINDOW_RATIO) {
+            model->window_heaps |= 1u << h;
+        }
+        for (other = 0; other < properties->memoryHeapCount; other++) {
+            const VkMemoryHeap* o = &properties->memoryHeaps[other];
+            int same_sort = ((o->flags ^ heap->flags) & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) == 0;
+            model->heap_rank[h] += same_sort && o->size > heap->size;
+        }
+    }
+}
+
+/*  The host will write in order or at random. */
+static void sxvki_wish_of_host_access(sxvki_wish* wish, const sxvki_memory_model* model,
+                                      const SxvkAllocationCreateInfo* info, int device_access) {
+    int random = (info->flags & SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT) != 0;
+    int transfer_will_do =
+        (info->flags & SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT) != 0;
+    int prefer_host = info->usage == SXVK_MEMORY_USAGE_AUTO_PREFER_HOST;
+    if (random) {
+        wish->intent |= VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    } else {
+        wish->against |= VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    }
+    if (transfer_will_do && device_access && !prefer_host && !model->unified) {
+        /* Device memory before all; that the host sees it is a gift, but not out of a small BAR. */
+        wish->intent |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+        wish->device_only = 1;
+        return;
+    }
+    wish->required |= VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+    if (info->usage == SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE ||
+        (device_access && !prefer_host && !random)) {
+        wish->intent |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    } else {
+        /* Staging and readback: the host's own memory, the device only copies. */
+        wish->against |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    }
+}
+
+/*  From what the user said and what the memory is for. */
+static void sxvki_wish_init(sxvki_wish* wish, const sxvki_memory_model* model, uint32_t type_bits,
+                            const SxvkAllocationCreateInfo* info, const sxvki_purpose* purpose) {
+    const VkFlags host_access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
+                                SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    memset(wish, 0, sizeof *wish);
+    wish->type_bits = type_bits & model->all_types;
+    if (info->memoryTypeBits != 0) {
+        wish->type_bits &= info->memoryTypeBits;
+    }
+    wish->required = info->requiredFlags;
+    wish->preferred = info->preferredFlags;
+    wish->avoided = info->avoidedFlags;
+    wish->special = (info->requiredFlags | info->preferredFlags) & SXVKI_SPECIAL_FLAGS;
+    if (purpose->is_protected) {
+        wish->required |= VK_MEMORY_PROPERTY_PROTECTED_BIT;
+        wish->special |= VK_MEMORY_PROPERTY_PROTECTED_BIT;
+    }
+    switch (info->usage) {
+    case SXVK_MEMORY_USAGE_AUTO:
+    case SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE:
+    case SXVK_MEMORY_USAGE_AUTO_PREFER_HOST:
+        if (info->flags & host_access) {
+            sxvki_wish_of_host_access(wish, model, info, purpose->device_access);
+        } else if (info->usage == SXVK_MEMORY_USAGE_AUTO_PREFER_HOST) {
+            wish->against |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+        } else {
+            wish->intent |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            wish->device_only = 1;
+        }
+        if (purpose->transient) {
+            wish->intent |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+            wish->special |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+        }
+        break;
+    case SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED:
+        wish->required |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+        wish->special |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+        break;
+    default:
+        wish->no_intent = 1;
+        break;
+    }
+    if ((wish->required | wish->preferred) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
+        wish->device_only = 0;
+    }
+}
+
+/*  Lower is better; SXVKI_COST_OUT where the type cannot serve the wish. */
+static uint32_t sxvki_memory_type_cost(const sxvki_memory_model* model, const sxvki_wish* wish,
+                                       uint32_t type) {
+    VkMemoryPropertyFlags flags = model->properties.memoryTypes[type].propertyFlags;
+    uint32_t heap = model->properties.memoryTypes[type].heapIndex;
+    VkMemoryPropertyFlags off = (wish->intent & ~flags) | (wish->against & flags);
+    int window = (int)((model->window_heaps >> heap) & 1);
+    uint32_t cost;
+    if (((wish->type_bits >> type) & 1) == 0 || (wish->required & ~flags) != 0 ||
+        (flags & SXVKI_SPECIAL_FLAGS & ~wish->special) != 0 ||
+        ((flags & SXVKI_AMD_FLAGS) != 0 && !model->amd_coherent)) {
+        return SXVKI_COST_OUT;
+    }
+    cost = SXVKI_COST_USER *
+           sxvki_count_bits((wish->preferred & ~flags) | (wish->avoided & flags));
+    cost += off & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT ? SXVKI_COST_DEVICE : 0;
+    cost += off & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT ? SXVKI_COST_VISIBLE : 0;
+    cost += off & VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT ? SXVKI_COST_LAZY : 0;
+    cost += off & VK_MEMORY_PROPERTY_HOST_CACHED_BIT ? SXVKI_COST_CACHED : 0;
+    if ((flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
+        cost += (flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) == 0 ? SXVKI_COST_NOT_COHERENT : 0;
+        cost += wish->device_only && (wish->intent & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0
+                    ? SXVKI_COST_HOST_SEES
+                    : 0;
+    }
+    if (window && (wish->device_only ||
+                   (wish->no_intent &&
+                    ((wish->required | wish->preferred) & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) == 0))) {
+        cost += SXVKI_COST_BAR;
+    }
+    if (wish->no_intent) {
+        /* Nothing but masks to go by: the plainest type that meets them. */
+        cost += sxvki_count_bits(flags & ~(wish->required | wish->preferred));
+        return cost;
+    }
+    return cost + model->heap_rank[heap] % 16;
+}
+
+/*  The cheapest type; SXVKI_NONE where none is eligible. */
+static uint32_t sxvki_memory_type_best(const sxvki_memory_model* model, const sxvki_wish* wish) {
+    uint32_t best = SXVKI_NONE;
+    uint32_t best_cost = SXVKI_COST_OUT;
+    uint32_t bits = wish->type_bits;
+    for (; bits != 0; bits &= bits - 1) {
+        uint32_t type = sxvki_low_bit(bits);
+        uint32_t cost = sxvki_memory_type_cost(model, wish, type);
+        if (cost < best_cost) {
+            best = type;
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+/*  The next type to try after `type`, which is struck off the wish. A request that had a choice
+    outside the small windows never falls into one. */
+static uint32_t sxvki_memory_type_next(const sxvki_memory_model* model, sxvki_wish* wish,
+                                       uint32_t type) {
+    uint32_t next;
+    uint32_t cost = sxvki_memory_type_cost(model, wish, type);
+    wish->type_bits &= ~(1u << type);
+    next = sxvki_memory_type_best(model, wish);
+    if (next != SXVKI_NONE && cost < SXVKI_COST_BAR &&
+        sxvki_memory_type_cost(model, wish, next) >= SXVKI_COST_BAR) {
+        return SXVKI_NONE;
+    }
+    return next;
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+typedef struct sxvki_flag_name {
+    VkFlags flag;
+    char name[20]; /* no pointer: the tables stay in read-only memory */
+} sxvki_flag_name;
+
+static const sxvki_flag_name sxvki_type_flag_names[] = {
+    {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, "DEVICE_LOCAL"},
+    {VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, "HOST_VISIBLE"},
+    {VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, "HOST_COHERENT"},
+    {VK_MEMORY_PROPERTY_HOST_CACHED_BIT, "HOST_CACHED"},
+    {VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT, "LAZILY_ALLOCATED"},
+    {VK_MEMORY_PROPERTY_PROTECTED_BIT, "PROTECTED"},
+    {VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD, "DEVICE_COHERENT_AMD"},
+    {VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD, "DEVICE_UNCACHED_AMD"},
+    {SXVKI_RDMA_NV, "RDMA_CAPABLE_NV"},
+    {0, ""}};
+
+static const sxvki_flag_name sxvki_heap_flag_names[] = {
+    {VK_MEMORY_HEAP_DEVICE_LOCAL_BIT, "DEVICE_LOCAL"},
+    {VK_MEMORY_HEAP_MULTI_INSTANCE_BIT, "MULTI_INSTANCE"},
+    {0, ""}};
+
+/*  The names of the flags with something between them; "none" where there are none. */
+static void sxvki_text_add_flags(sxvki_text* text, const sxvki_flag_name* names, VkFlags flags,
+                                 const char* between) {
+    const char* before = "";
+    if (flags == 0) {
+        sxvki_text_add(text, "none");
+    }
+    for (; names->flag != 0; names++) {
+        if (flags & names->flag) {
+            sxvki_text_add(text, before);
+            sxvki_text_add(text, names->name);
+            before = between;
+            flags &= ~names->flag;
+        }
+    }
+    if (flags != 0) {
+        sxvki_text_add(text, before);
+        sxvki_text_add_hex(text, flags);
+    }
+}
+
+static void sxvki_explain_clause(sxvki_text* text, const char* clause, VkFlags flags) {
+    if (flags != 0) {
+        sxvki_text_add(text, "; ");
+        sxvki_text_add(text, clause);
+        sxvki_text_add_flags(text, sxvki_type_flag_names, flags, "|");
+    }
+}
+
+/*  Why a type is out, or what its cost is made of. */
+static void sxvki_explain_type(sxvki_text* text, const sxvki_memory_model* model,
+                               const sxvki_wish* wish, uint32_t type) {
+    VkMemoryPropertyFlags flags = model->properties.memoryTypes[type].propertyFlags;
+    uint32_t heap = model->properties.memoryTypes[type].heapIndex;
+    VkMemoryPropertyFlags known = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                  VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
+                                  VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    uint32_t cost = sxvki_memory_type_cost(model, wish, type);
+    sxvki_text_add(text, "type ");
+    sxvki_text_add_u64(text, type);
+    sxvki_text_add(text, " (heap ");
+    sxvki_text_add_u64(text, heap);
+    sxvki_text_add(text, ", ");
+    sxvki_text_add_u64(text, model->properties.memoryHeaps[heap].size >> 20);
+    sxvki_text_add(text, " MiB, ");
+    sxvki_text_add_flags(text, sxvki_type_flag_names, flags, "|");
+    sxvki_text_add(text, ")");
+    if (cost == SXVKI_COST_OUT) {
+        VkFlags unasked = flags & SXVKI_SPECIAL_FLAGS & ~wish->special;
+        if (((wish->type_bits >> type) & 1) == 0) {
+            sxvki_text_add(text, "; not in memoryTypeBits");
+        }
+        sxvki_explain_clause(text, "lacks required ", wish->required & ~flags);
+        sxvki_explain_clause(text, "taken only when asked for: ", unasked);
+        if ((flags & SXVKI_AMD_FLAGS) != 0 && !model->amd_coherent) {
+            sxvki_text_add(text, "; deviceCoherentMemory is not enabled");
+        }
+    } else {
+        sxvki_text_add(text, ", cost ");
+        sxvki_text_add_u64(text, cost);
+        if (cost >= SXVKI_COST_BAR) {
+            sxvki_text_add(text, "; a small window of device memory, kept for the host's writes");
+        }
+        sxvki_explain_clause(text, "lacks preferred ", wish->preferred & ~flags);
+        sxvki_explain_clause(text, "has avoided ", wish->avoided & flags);
+        sxvki_explain_clause(text, "the usage would like ", wish->intent & ~flags & known);
+        sxvki_explain_clause(text, "the usage would rather not have ", wish->against & flags & known);
+        if (cost == model->heap_rank[heap] % 16) {
+            sxvki_text_add(text, "; all that was wished for");
+        }
+        if (model->heap_rank[heap] != 0) {
+            sxvki_text_add(text, "; larger heaps of its sort: ");
+            sxvki_text_add_u64(text, model->heap_rank[heap]);
+        }
+    }
+    sxvki_text_add(text, "\n");
+}
+
+/*  Types in the order of the ladder, then those that are out. */
+static void sxvki_explain(sxvki_text* text, const sxvki_memory_model* model, const sxvki_wish* wish) {
+    sxvki_wish left = *wish;
+    uint32_t rank = 1;
+    uint32_t tried = 0;
+    uint32_t type = sxvki_memory_type_best(model, &left);
+    if (type == SXVKI_NONE) {
+        sxvki_text_add(text, "no memory type fits\n");
+    }
+    for (; type != SXVKI_NONE; type = sxvki_memory_type_next(model, &left, type)) {
+        sxvki_text_add_u64(text, rank++);
+        sxvki_text_add(text, ". ");
+        sxvki_explain_type(text, model, wish, type);
+        tried |= 1u << type;
+    }
+    for (type = 0; type < model->properties.memoryTypeCount; type++) {
+        if (((tried >> type) & 1) == 0) {
+            sxvki_text_add(text, "-. ");
+            sxvki_explain_type(text, model, wish, type);
+        }
+    }
+}
+#endif
+
+/* ========================================================================================== */
+/*  >>vk         function table, device snapshot                                               */
+/* ========================================================================================== */
+/*
+    Everything that is asked of the device once, when the allocator is made: functions, limits, and
+    which of several ways of doing a thing are open. Later code tests the snapshot, never a version.
+*/
+
+typedef struct sxvki_vk {
+    SxvkVulkanFunctions fn;
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    VkPhysicalDeviceProperties properties;
+    VkDeviceSize max_allocation_size; /* of one VkDeviceMemory */
+    VkDeviceSize granularity;         /* bufferImageGranularity, a power of two */
+    VkDeviceSize atom;                /* nonCoherentAtomSize, a power of two */
+    uint32_t max_allocation_count;
+    uint32_t version; /* as 1003000 */
+    int requirements2; /* vkGet..MemoryRequirements2, and with it dedicated allocation */
+    int bind2;
+    int memory_budget;
+    int memory_priority;
+    int set_priority;
+    int device_address;
+    int maintenance4;
+    int maintenance5;
+} sxvki_vk;
+
+SXVKI_INLINE uint32_t sxvki_version_of(uint32_t api_version) {
+    return VK_API_VERSION_MAJOR(api_version) * 1000000u + VK_API_VERSION_MINOR(api_version) * 1000u;
+}
+
+/*  A device function by its first name that is found; instance functions come through the instance. */
+static PFN_vkVoidFunction sxvki_vk_find(const sxvki_vk* vk, const char* name) {
+    PFN_vkVoidFunction function = NULL;
+    if (vk->fn.vkGetDeviceProcAddr != NULL) {
+        function = vk->fn.vkGetDeviceProcAddr(vk->device, name);
+    }
+    if (function == NULL && vk->fn.vkGetInstanceProcAddr != NULL) {
+        function = vk->fn.vkGetInstanceProcAddr(vk->instance, name);
+    }
+    return function;
+}
+
+/*  Names the first function that is missing. */
+static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functions) {
+    const char* missing = NULL;
+    if (functions != NULL) {
+        vk->fn = *functions;
+    }
+#if SX_VKALLOC_STATIC_VULKAN_FUNCTIONS
+    if (vk->fn.vkGetInstanceProcAddr == NULL) {
+        vk->fn.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
+    }
+    if (vk->fn.vkGetDeviceProcAddr == NULL) {
+        vk->fn.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
+    }
+#endif
+    if (vk->fn.vkGetDeviceProcAddr == NULL && vk->fn.vkGetInstanceProcAddr != NULL) {
+        vk->fn.vkGetDeviceProcAddr = (PFN_vkGetDeviceProcAddr)vk->fn.vkGetInstanceProcAddr(
+            vk->instance, "vkGetDeviceProcAddr");
+    }
+#define SXVKI_X(name)                                       \
+    if (vk->fn.name == NULL) {                              \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name); \
+    }                                                       \
+    if (vk->fn.name == NULL && missing == NULL) {           \
+        missing = #name;                                    \
+    }
+    SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
+#undef SXVKI_X
+#define SXVKI_X(name)                                             \
+    if (vk->fn.name == NULL) {                                    \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);       \
+    }                                                             \
+    if (vk->fn.name == NULL) {                                    \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name "KHR"); \
+    }
+    SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
+#undef SXVKI_X
+    return missing;
+}
+
+/*  What is open by version or flag; names the first function that is missing for it. */
+static const char* sxvki_vk_choose(sxvki_vk* vk, SxvkAllocatorCreateFlags flags) {
+    const SxvkVulkanFunctions* fn = &vk->fn;
+    vk->requirements2 = vk->version >= 1001000 ||
+                        (flags & SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0;
+    vk->bind2 =
+        vk->version >= 1001000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT) != 0;
+    vk->maintenance4 =
+        vk->version >= 1003000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT) != 0;
+    vk->maintenance5 =
+        vk->version >= 1004000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT) != 0;
+    vk->memory_budget = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT) != 0;
+    vk->memory_priority = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT) != 0;
+    vk->set_priority =
+        (flags & SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT) != 0;
+    vk->device_address = (flags & SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT) != 0;
+#define SXVKI_NEED(condition, name)       \
+    if ((condition) && fn->name == NULL) { \
+        return #name;                      \
+    }
+    SXVKI_NEED(vk->requirements2, vkGetBufferMemoryRequirements2)
+    SXVKI_NEED(vk->requirements2, vkGetImageMemoryRequirements2)
+    SXVKI_NEED(vk->bind2, vkBindBufferMemory2)
+    SXVKI_NEED(vk->bind2, vkBindImageMemory2)
+    SXVKI_NEED(vk->maintenance4, vkGetDeviceBufferMemoryRequirements)
+    SXVKI_NEED(vk->maintenance4, vkGetDeviceImageMemoryRequirements)
+    SXVKI_NEED(vk->memory_budget, vkGetPhysicalDeviceMemoryProperties2)
+    SXVKI_NEED(vk->set_priority, vkSetDeviceMemoryPriorityEXT)
+#undef SXVKI_NEED
+    return NULL;
+}
+
+static void sxvki_vk_ask_limits(sxvki_vk* vk, VkDeviceSize min_granularity) {
+    const VkPhysicalDeviceLimits* limits;
+    vk->fn.vkGetPhysicalDeviceProperties(vk->physical_device, &vk->properties);
+    limits = &vk->properties.limits;
+    vk->max_allocation_size = UINT64_MAX;
+    if (vk->version >= 1001000 && vk->fn.vkGetPhysicalDeviceProperties2 != NULL) {
+        VkPhysicalDeviceMaintenance3Properties maintenance3;
+        VkPhysicalDeviceProperties2 properties2;
+        memset(&maintenance3, 0, sizeof maintenance3);
+        memset(&properties2, 0, sizeof properties2);
+        maintenance3.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES;
+        properties2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+        properties2.pNext = &maintenance3;
+        vk->fn.vkGetPhysicalDeviceProperties2(vk->physical_device, &properties2);
+        if (maintenance3.maxMemoryAllocationSize != 0) {
+            vk->max_allocation_size = maintenance3.maxMemoryAllocationSize;
+        }
+    }
+    vk->granularity = sxvki_max64(1, limits->bufferImageGranularity);
+    vk->granularity = sxvki_max64(vk->granularity, min_granularity);
+    vk->atom = sxvki_max64(1, limits->nonCoherentAtomSize);
+    vk->max_allocation_count = limits->maxMemoryAllocationCount;
+}
+
+/*  Prepend an element to a chain of `in` structures. */
+#define SXVKI_CHAIN(head, element)         \
+    do {                                   \
+        (element).pNext = (head);          \
+        (head) = &(element);               \
+    } while (0)
+
+/*  The structure of a chain with this type, or null. */
+static const void* sxvki_chain_find(const void* chain, VkStructureType type) {
+    const VkBaseInStructure* s = (const VkBaseInStructure*)chain;
+    while (s != NULL && s->sType != type) {
+        s = s->pNext;
+    }
+    return s;
+}
+
+/* ========================================================================================== */
+/*  >>report     messages to the user                                                          */
+/* ========================================================================================== */
+/*
+    A message is put together in a buffer on the stack, so that it needs no memory, and goes to the
+    callback; without one, from SX_VKALLOC_DEBUG 1 on, to stderr. Never called under a lock.
+*/
+
+#define SXVKI_LINE_SIZE 512
+
+typedef struct sxvki_line {
+    char text[SXVKI_LINE_SIZE];
+    size_t size;
+} sxvki_line;
+
+typedef struct sxvki_reporter {
+    PFN_sxvkMessageCallback callback;
+    void* user_data;
+} sxvki_reporter;
+
+static void sxvki_line_add(sxvki_line* line, const char* text) {
+    size_t count = strlen(text);
+    if (count > SXVKI_LINE_SIZE - 1 - line->size) {
+        count = SXVKI_LINE_SIZE - 1 - line->size;
+    }
+    memcpy(line->text + line->size, text, count);
+    line->size += count;
+    line->text[line->size] = 0;
+}
+
+static void sxvki_line_add_u64(sxvki_line* line, uint64_t x, uint32_t base) {
+    char digits[24];
+    sxvki_line_add(line, sxvki_digits(digits + 23, x, base));
+}
+
+static SxvkMessageSeverity sxvki_message_severity(SxvkMessage message) {
+    static const unsigned char severities[] = {
+        SXVK_MESSAGE_SEVERITY_INFO,
+#define SXVKI_X(id, severity, text) SXVK_MESSAGE_SEVERITY_##severity,
+        SXVK_MESSAGES(SXVKI_X)
+#undef SXVKI_X
+    };
+    return (SxvkMessageSeverity)severities[message];
+}
+
+/*  What the message means, from the list of messages. */
+static const char* sxvki_message_text(SxvkMessage message) {
+    static const char texts[][72] = {
+        "",
+#define SXVKI_X(id, severity, text) text,
+        SXVK_MESSAGES(SXVKI_X)
+#undef SXVKI_X
+    };
+    return texts[message];
+}
+
+static void sxvki_report_line(const sxvki_reporter* reporter, SxvkMessage message,
+                              const sxvki_line* line) {
+    SxvkMessageSeverity severity = sxvki_message_severity(message);
+    if (reporter->callback != NULL) {
+        reporter->callback(reporter->user_data, severity, message, line->text);
+    } else {
+#if SX_VKALLOC_DEBUG >= 1 && !SX_VKALLOC_NO_STDIO
+        if (severity >= SXVK_MESSAGE_SEVERITY_WARNING) {
+            fprintf(stderr, "sx_vkalloc: %s\n", line->text);
+        }
+#endif
+    }
+}
+
+/*  "function: field: what the message means"; field is optional. */
+static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage message, const char* function,
+                         const char* field) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add(&line, function);
+    sxvki_line_add(&line, ": ");
+    if (field != NULL) {
+        sxvki_line_add(&line, field);
+        sxvki_line_add(&line, ": ");
+    }
+    sxvki_line_add(&line, sxvki_message_text(message));
+    sxvki_report_line(reporter, message, &line);
+}
+
+/* ========================================================================================== */
+/*  >>budget     bytes and counts per heap                                                     */
+/* ========================================================================================== */
+/*
+    Our own counters are exact and atomic. They are raised before vkAllocateMemory and lowered after
+    vkFreeMemory, so they never say less than what the device holds, and a limit checked against them
+    holds with any number of threads. What VK_EXT_memory_budget says is advice: asked on the frame
+    tick and before an allocation once a good part of the heap has moved since, because a query costs
+    milliseconds on some drivers; clamped to the heap, because some report 16 EiB.
+
+    I1  block_bytes <= limit, and memory_count <= max_count
+*/
+
+typedef struct sxvki_heap_budget {
+    uint64_t limit;       /* never hold more: the heap, or the user's limit */
+    uint64_t block_bytes; /* atomic */
+    uint64_t block_count; /* atomic */
+    uint64_t driver_usage;  /* atomic, as are the next two: the last answer of the driver */
+    uint64_t driver_budget;
+    uint64_t bytes_then;  /* block_bytes when it was asked */
+} sxvki_heap_budget;
+
+typedef struct sxvki_budget {
+    sxvki_heap_budget heaps[VK_MAX_MEMORY_HEAPS];
+    uint64_t memory_count; /* atomic: VkDeviceMemory objects */
+    uint64_t max_count;
+    uint32_t heap_count;
+    int has_driver; /* VK_EXT_memory_budget */
+} sxvki_budget;
+
+/*  Of maxMemoryAllocationCount, how far a kind of allocation may go: the rest is for those that have no
+    other way. */
+typedef enum sxvki_reserve {
+    SXVKI_RESERVE_QUARTER, /* blocks, and dedicated memory by choice */
+    SXVKI_RESERVE_EIGHTH,  /* dedicated as a last resort */
+    SXVKI_RESERVE_NONE     /* the driver or the user demands it */
+} sxvki_reserve;
+
+static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemoryProperties* p,
+                              uint32_t max_count, int has_driver) {
+    uint32_t h;
+    memset(budget, 0, sizeof *budget);
+    budget->heap_count = p->memoryHeapCount;
+    budget->max_count = max_count;
+    budget->has_driver = has_driver;
+    for (h = 0; h < p->memoryHeapCount; h++) {
+        budget->heaps[h].limit = p->memoryHeaps[h].size;
+        budget->heaps[h].driver_budget = p->memoryHeaps[h].size;
+    }
+}
+
+/*  Ask the driver. A query is a driver call: no lock is held. */
+static void sxvki_budget_refresh(sxvki_budget* budget, const sxvki_vk* vk) {
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT answer;
+    VkPhysicalDeviceMemoryProperties2 properties2;
+    uint32_t h;
+    if (!budget->has_driver) {
+        return;
+    }
+    memset(&answer, 0, sizeof answer);
+    memset(&properties2, 0, sizeof properties2);
+    answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+    properties2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+    properties2.pNext = &answer;
+    vk->fn.vkGetPhysicalDeviceMemoryProperties2(vk->physical_device, &properties2);
+    for (h = 0; h < budget->heap_count; h++) {
+        sxvki_heap_budget* heap = &budget->heaps[h];
+        uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
+        uint64_t limit = answer.heapBudget[h];
+        uint64_t usage = answer.heapUsage[h];
+        /* 0 is what drivers say that do not know. */
+        limit = limit == 0 ? heap->limit : sxvki_min64(limit, heap->limit);
+        usage = usage > UINT64_MAX / 2 ? ours : usage;
+        sxvki_store64_relaxed(&heap->driver_budget, limit);
+        sxvki_store64_relaxed(&heap->driver_usage, usage);
+        sxvki_store64_relaxed(&heap->bytes_then, ours);
+    }
+}
+
+static void sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_t* usage,
+                             uint64_t* limit) {
+    const sxvki_heap_budget* heap = &budget->heaps[h];
+    uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
+    if (budget->has_driver) {
+        uint64_t then = sxvki_load64_relaxed(&heap->bytes_then);
+        uint64_t said = sxvki_load64_relaxed(&heap->driver_usage);
+        *usage = sxvki_saturating_sub(sxvki_saturating_add(said, ours), then);
+        *limit = sxvki_load64_relaxed(&heap->driver_budget);
+    } else {
+        *usage = ours;
+        *limit = heap->limit - heap->limit / 5;
+    }
+}
+
+static int sxvki_budget_has_room(const sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    uint64_t usage, limit;
+    sxvki_budget_get(budget, h, &usage, &limit);
+    return usage <= limit && bytes <= limit - usage;
+}
+
+/*  Has so much moved since the last query, or is the end so near, that asking again is worth it? */
+static int sxvki_budget_is_stale(const sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    const sxvki_heap_budget* heap = &budget->heaps[h];
+    uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
+    uint64_t then = sxvki_load64_relaxed(&heap->bytes_then);
+    uint64_t moved = ours > then ? ours - then : then - ours;
+    return budget->has_driver && (moved + bytes > sxvki_max64((uint64_t)64 << 20, heap->limit / 64) ||
+                                  !sxvki_budget_has_room(budget, h, bytes + heap->limit / 16));
+}
+
+/*  Raise a counter unless that takes it above the limit. */
+static int sxvki_raise_below(uint64_t* counter, uint64_t amount, uint64_t limit) {
+    uint64_t seen = sxvki_load64_relaxed(counter);
+    do {
+        if (seen > limit || amount > limit - seen) {
+            return 0;
+        }
+    } while (!sxvki_cas64(counter, &seen, seen + amount));
+    return 1;
+}
+
+/*  Book one VkDeviceMemory before it is allocated. */
+static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t bytes,
+                                     sxvki_reserve reserve) {
+    sxvki_heap_budget* heap = &budget->heaps[h];
+    uint64_t left = reserve == SXVKI_RESERVE_NONE ? 0
+                    : reserve == SXVKI_RESERVE_EIGHTH ? budget->max_count / 8
+                                                      : budget->max_count / 4;
+    if (!sxvki_raise_below(&budget->memory_count, 1, budget->max_count - left)) {
+        return VK_ERROR_TOO_MANY_OBJECTS;
+    }
+    if (!sxvki_raise_below(&heap->block_bytes, bytes, heap->limit)) {
+        sxvki_add64(&budget->memory_count, ~(uint64_t)0);
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    sxvki_add64(&heap->block_count, 1);
+    return VK_SUCCESS;
+}
+
+static void sxvki_budget_release(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    sxvki_heap_budget* heap = &budget->heaps[h];
+    sxvki_add64(&heap->block_count, ~(uint64_t)0);
+    sxvki_add64(&heap->block_bytes, 0 - bytes);
+    sxvki_add64(&budget->memory_count, ~(uint64_t)0);
+}
+
+/*  I1, and the count: both hold at every moment, whatever other threads do. */
+static int sxvki_budget_is_valid(const sxvki_budget* budget) {
+    uint32_t h;
+    for (h = 0; h < budget->heap_count; h++) {
+        if (sxvki_load64_relaxed(&budget->heaps[h].block_bytes) > budget->heaps[h].limit) {
+            return 0;
+        }
+    }
+    return sxvki_load64_relaxed(&budget->memory_count) <= budget->max_count;
+}
+
+/* ========================================================================================== */
+/*  >>block      one VkDeviceMemory and its mapping                                            */
+/* ========================================================================================== */
+/*
+    Blocks stand in a table that never moves, so a record can name its block by 20 bits. A block is
+    either cut into ranges by the bins of a domain, or dedicated: one allocation fills it.
+
+    Mapping. vkMapMemory wants one thread at a time per VkDeviceMemory, and no lock may be held across
+    it. So `map_word` counts the users of the mapping and has a busy bit: who finds neither a mapping
+    nor the bit sets it, calls the driver, and stores the result; who finds the bit waits, because he
+    needs just that result. Other work in the pool goes on meanwhile.
+
+        0 --> BUSY --> MAPPED|1 <--> MAPPED|n <--> MAPPED|0       stays mapped: the default
+                       MAPPED|1  --> BUSY --> 0                   UNMAP_UNUSED_BLOCKS_BIT
+*/
+
+#define SXVKI_MAP_BUSY 0x80000000u
+#define SXVKI_MAP_MAPPED 0x40000000u
+
+struct sxvki_domain;
+
+typedef struct sxvki_block {
+    VkDeviceMemory memory; /* null while the slot is unused */
+    VkDeviceSize size;     /* bytes */
+    void* mapped;          /* the first byte; valid while map_word says MAPPED */
+    SxvkPool pool;
+    struct sxvki_domain* domain; /* null: dedicated */
+    uint32_t map_word;           /* atomic */
+    uint32_t id;
+    uint32_t type;
+    uint32_t first;       /* the record at offset 0; guarded by the domain, as is all below */
+    uint32_t prev;        /* in the list of the domain, or of the dedicated blocks of the pool */
+    uint32_t next;
+    uint32_t live_count;  /* allocations in it */
+    uint32_t empty_since; /* frame in which live_count became 0 */
+} sxvki_block;
+
+/*  Everything that the pools of one allocator share. */
+typedef struct sxvki_device {
+    sxvki_host host;
+    sxvki_vk vk;
+    sxvki_memory_model model;
+    sxvki_budget budget;
+    sxvki_records records;
+    sxvki_reporter reporter;
+    sxvki_table blocks;
+    sxvki_lock blocks_lock; /* growth of the table and the chain of unused slots */
+    uint32_t blocks_free;   /* chained by `next` */
+    uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
+    SxvkAllocator allocator;
+    SxvkAllocatorCreateFlags flags;
+    SxvkDeviceMemoryCallbacks callbacks;
+    SxvkDebugInfo debug;
+    VkDeviceSize preferred_block_size;
+} sxvki_device;
+
+SXVKI_INLINE sxvki_block* sxvki_block_at(const sxvki_device* device, uint32_t id) {
+    return (sxvki_block*)sxvki_table_at(&device->blocks, id);
+}
+
+SXVKI_INLINE VkMemoryPropertyFlags sxvki_type_flags(const sxvki_device* device, uint32_t type) {
+    return device->model.properties.memoryTypes[type].propertyFlags;
+}
+
+SXVKI_INLINE uint32_t sxvki_type_heap(const sxvki_device* device, uint32_t type) {
+    return device->model.properties.memoryTypes[type].heapIndex;
+}
+
+/*  Host-visible memory that wants flushes: atoms must not be shared by two allocations. */
+SXVKI_INLINE int sxvki_type_wants_flush(const sxvki_device* device, uint32_t type) {
+    return (sxvki_type_flags(device, type) &
+            (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)) ==
+           VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+}
+
+/*  Margins need memory that the host may read at any time without telling the driver. */
+SXVKI_INLINE VkDeviceSize sxvki_type_margin(const sxvki_device* device, uint32_t type) {
+    const VkMemoryPropertyFlags need =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    return (sxvki_type_flags(device, type) & need) == need ? device->debug.margin : 0;
+}
+
+static uint32_t sxvki_block_slot_take(sxvki_device* device) {
+    uint32_t id, from, to, i;
+    sxvki_lock_take(&device->blocks_lock);
+    id = device->blocks_free;
+    if (id == SXVKI_NONE && device->blocks.capacity <= SXVKI_BLOCK_ID_MASK / 4 &&
+        sxvki_table_grow(&device->blocks, &device->host, &from, &to)) {
+        for (i = to; i-- != from;) {
+            sxvki_block* block = sxvki_block_at(device, i);
+            block->id = i;
+            block->next = device->blocks_free;
+            device->blocks_free = i;
+        }
+        sxvki_table_publish(&device->blocks, to);
+        id = device->blocks_free;
+    }
+    if (id != SXVKI_NONE) {
+        device->blocks_free = sxvki_block_at(device, id)->next;
+    }
+    sxvki_lock_drop(&device->blocks_lock);
+    return id;
+}
+
+static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
+    sxvki_block* block = sxvki_block_at(device, id);
+    sxvki_lock_take(&device->blocks_lock);
+    memset(block, 0, sizeof *block);
+    block->id = id;
+    block->next = device->blocks_free;
+    device->blocks_free = id;
+    sxvki_lock_drop(&device->blocks_lock);
+}
+
+/*  What a VkDeviceMemory is to be. */
+typedef struct sxvki_memory_request {
+    VkDeviceSize size;
+    uint32_t type;
+    float priority;
+    sxvki_reserve reserve;
+    int within_budget;
+    VkBuffer dedicated_buffer; /* for VkMemoryDedicatedAllocateInfo; at most one is not null */
+    VkImage dedicated_image;
+    int device_address;
+    const void* next; /* the user's chain */
+} sxvki_memory_request;
+
+/*  vkAllocateMemory with its chain of infos. */
+static VkResult sxvki_memory_allocate(const sxvki_device* device,
+                                      const sxvki_memory_request* request, VkDeviceMemory* memory) {
+    VkMemoryDedicatedAllocateInfo dedicated;
+    VkMemoryAllocateFlagsInfo address;
+    VkMemoryPriorityAllocateInfoEXT priority;
+    VkMemoryAllocateInfo info;
+    const void* chain = request->next;
+    memset(&info, 0, sizeof info);
+    if (request->dedicated_buffer != VK_NULL_HANDLE || request->dedicated_image != VK_NULL_HANDLE) {
+        memset(&dedicated, 0, sizeof dedicated);
+        dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO;
+        dedicated.buffer = request->dedicated_buffer;
+        dedicated.image = request->dedicated_image;
+        SXVKI_CHAIN(chain, dedicated);
+    }
+    if (request->device_address &&
+        sxvki_chain_find(chain, VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO) == NULL) {
+        memset(&address, 0, sizeof address);
+        address.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+        address.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+        SXVKI_CHAIN(chain, address);
+    }
+    if (device->vk.memory_priority &&
+        sxvki_chain_find(chain, VK_STRUCTURE_TYPE_MEMORY_PRIORITY_ALLOCATE_INFO_EXT) == NULL) {
+        memset(&priority, 0, sizeof priority);
+        priority.sType = VK_STRUCTURE_TYPE_MEMORY_PRIORITY_ALLOCATE_INFO_EXT;
+        priority.priority = request->priority;
+        SXVKI_CHAIN(chain, priority);
+    }
+    info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+    info.pNext = chain;
+    info.allocationSize = request->size;
+    info.memoryTypeIndex = request->type;
+    return device->vk.fn.vkAllocateMemory(device->vk.device, &info, device->host.driver_callbacks,
+                                          memory);
+}
+
+/*  Book, allocate, tell the user. The block belongs to no list yet. */
+static VkResult sxvki_block_create(sxvki_device* device, const sxvki_memory_request* request,
+                                   SxvkPool pool, sxvki_block** created) {
+    uint32_t heap = sxvki_type_heap(device, request->type);
+    VkDeviceMemory memory = VK_NULL_HANDLE;
+    sxvki_block* block;
+    VkResult result;
+    uint32_t id;
+    *created = NULL;
+    if (request->size > device->vk.max_allocation_size) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    if (sxvki_budget_is_stale(&device->budget, heap, request->size)) {
+        sxvki_budget_refresh(&device->budget, &device->vk);
+    }
+    if (request->within_budget && !sxvki_budget_has_room(&device->budget, heap, request->size)) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    id = sxvki_block_slot_take(device);
+    if (id == SXVKI_NONE) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    result = sxvki_budget_reserve(&device->budget, heap, request->size, request->reserve);
+    if (result != VK_SUCCESS) {
+        goto fail_slot;
+    }
+    result = sxvki_memory_allocate(device, request, &memory);
+    if (result != VK_SUCCESS) {
+        goto fail_budget;
+    }
+    block = sxvki_block_at(device, id);
+    block->memory = memory;
+    block->size = request->size;
+    block->pool = pool;
+    block->type = request->type;
+    block->first = SXVKI_NONE;
+    block->prev = SXVKI_NONE;
+    block->next = SXVKI_NONE;
+    if (device->callbacks.pfnAllocate != NULL) {
+        device->callbacks.pfnAllocate(device->allocator, request->type, memory, request->size,
+                                      device->callbacks.pUserData);
+    }
+    *created = block;
+    return VK_SUCCESS;
+
+fail_budget:
+    sxvki_budget_release(&device->budget, heap, request->size);
+fail_slot:
+    sxvki_block_slot_give(device, id);
+    return result < 0 ? result : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/*  The block was taken out of its list; nobody can reach it any more. */
+static void sxvki_block_destroy(sxvki_device* device, sxvki_block* block) {
+    if (device->callbacks.pfnFree != NULL) {
+        device->callbacks.pfnFree(device->allocator, block->type, block->memory, block->size,
+                                  device->callbacks.pUserData);
+    }
+    device->vk.fn.vkFreeMemory(device->vk.device, block->memory, device->host.driver_callbacks);
+    sxvki_budget_release(&device->budget, sxvki_type_heap(device, block->type), block->size);
+    sxvki_block_slot_give(device, block->id);
+}
+
+/*  Add a user of the mapping. */
+static VkResult sxvki_block_map(sxvki_device* device, sxvki_block* block, void** data) {
+    uint32_t word = sxvki_load32(&block->map_word);
+    uint32_t step = 0;
+    VkResult result;
+    for (;;) {
+        if (word & SXVKI_MAP_MAPPED) {
+            if (sxvki_cas32(&block->map_word, &word, word + 1)) {
+                *data = block->mapped;
+                return VK_SUCCESS;
+            }
+        } else if (word & SXVKI_MAP_BUSY) {
+            sxvki_spin_pause(step++);
+            word = sxvki_load32(&block->map_word);
+        } else if (sxvki_cas32(&block->map_word, &word, SXVKI_MAP_BUSY)) {
+            break;
+        }
+    }
+    result = device->vk.fn.vkMapMemory(device->vk.device, block->memory, 0, VK_WHOLE_SIZE, 0, data);
+    if (result == VK_SUCCESS) {
+        block->mapped = *data;
+        sxvki_store32(&block->map_word, SXVKI_MAP_MAPPED | 1);
+    } else {
+        *data = NULL;
+        sxvki_store32(&block->map_word, 0);
+    }
+    return result;
+}
+
+/*  Remove a user of the mapping. */
+static void sxvki_block_unmap(sxvki_device* device, sxvki_block* block) {
+    uint32_t word = sxvki_load32(&block->map_word);
+    for (;;) {
+        int last = word == (SXVKI_MAP_MAPPED | 1) &&
+                   (device->flags & SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT) != 0;
+        SXVKI_ASSERT(word > SXVKI_MAP_MAPPED);
+        if (sxvki_cas32(&block->map_word, &word, last ? SXVKI_MAP_BUSY : word - 1)) {
+            if (last) {
+                block->mapped = NULL;
+                device->vk.fn.vkUnmapMemory(device->vk.device, block->memory);
+                sxvki_store32(&block->map_word, 0);
+            }
+            return;
+        }
+    }
+}
+
+/*  The start of a mapped block, or null. */
+SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
+    return (sxvki_load32(&block->map_word) & SXVKI_MAP_MAPPED) != 0 ? (char*)block->mapped : NULL;
+}
+
+/* ========================================================================================== */
+/*  >>pool       blocks of one type; growth                                                    */
+/* ========================================================================================== */
+/*
+    A pool has up to four domains, made when first needed: ranges below 1 MiB and others, which never
+    share a block (5 to 9 points of memory on game mixes), each for optimal images and for the rest
+    where bufferImageGranularity is large. A domain is a lock, the bins, and the list of its blocks.
+    A pool with a fixed block size has one domain for everything.
+
+    bufferImageGranularity G without a page table: where buffers and optimal images share blocks, the
+    optimal images, and all of which the kind is not known, start at multiples of G and are padded to
+    multiples of G, so that no neighbour can be on one of their pages.
+
+    Growth. The driver is called without a lock: book a place in block_count under the lock, unlock,
+    allocate, lock, publish. Two threads that both find no room both grow; at worst there is one block
+    per thread too many, which serves the next requests.
+
+    Retention. A block that runs empty stays while the empty ones are a small part of the domain, so
+    that a working set that breathes costs no driver calls. The frame tick frees the ones that stayed
+    empty for SXVKI_RETAIN_FRAMES, one per tick; sxvkTrim frees all; over budget none is kept.
+
+    The list of blocks holds those in use first, then the empty ones, the longest empty first.
+
+    I1  block_bytes, listed_count and empty_bytes are the sums over the list
+    I2  a block is in the empty part of the list  <=>  its live_count is 0
+    I3  live_count and live_bytes are the sums over the live ranges
+*/
+
+#define SXVKI_SMALL_LIMIT ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MAX ((VkDeviceSize)16 << 20)
+#define SXVKI_LARGE_BLOCK_MIN ((VkDeviceSize)4 << 20)
+#define SXVKI_LARGE_BLOCK_MAX ((VkDeviceSize)64 << 20)
+#define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
+#define SXVKI_RETAIN_FRAMES 1200
+#define SXVKI_DOMAIN_LARGE 1u
+#define SXVKI_DOMAIN_OPTIMAL 2u
+#define SXVKI_DOMAIN_COUNT 4u
+
+typedef struct sxvki_domain {
+    sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
+    sxvki_bins bins;
+    SxvkPool pool;
+    uint32_t index;       /* SXVKI_DOMAIN_ bits */
+    uint32_t block_first; /* list of blocks */
+    uint32_t block_last;
+    uint32_t empty_first; /* the first empty one in it */
+    uint32_t block_count;  /* in the list, and being made */
+    uint32_t listed_count; /* in the list */
+    uint32_t empty_count;
+    uint32_t live_count;
+    uint64_t block_bytes;
+    uint64_t empty_bytes;
+    uint64_t live_bytes;
+} sxvki_domain;
+
+struct SxvkPool_T {
+    sxvki_device* device;
+    void* domains[SXVKI_DOMAIN_COUNT]; /* atomic; sxvki_domain* */
+    VkDeviceSize block_size;           /* of every block; 0: grow from small */
+    VkDeviceSize max_block_size;
+    VkDeviceSize min_alignment; /* bytes */
+    VkDeviceSize granularity;   /* bytes, 1: nothing to keep apart */
+    size_t min_block_count;
+    size_t max_block_count; /* SIZE_MAX: no limit */
+    const void* next;       /* chain for VkMemoryAllocateInfo */
+    float priority;
+    uint32_t type;
+    SxvkPoolCreateFlags flags;
+    int is_custom;
+    int split_kinds;           /* optimal images in domains of their own */
+    sxvki_lock dedicated_lock; /* guards the next four, and the records of dedicated allocations */
+    uint32_t dedicated_first;
+    uint32_t dedicated_count;
+    uint64_t dedicated_bytes; /* of blocks */
+    uint64_t dedicated_live_bytes;
+    char* name;
+    SxvkPool prev_pool; /* list of custom pools */
+    SxvkPool next_pool;
+};
+
+/*  A request for memory, past validation. */
+typedef struct sxvki_request {
+    VkDeviceSize size; /* bytes that the user asked for */
+    VkDeviceSize alignment;
+    sxvki_kind kind;
+    uint32_t class_id;
+    SxvkAllocationCreateFlags flags;
+    sxvki_strategy strategy;
+    float priority;
+    int needs_dedicated;
+    int prefers_dedicated;
+    VkBuffer buffer; /* for VkMemoryDedicatedAllocateInfo */
+    VkImage image;
+    const void* next; /* chain for VkMemoryAllocateInfo */
+} sxvki_request;
+
+/*  Where a request goes inside a pool, in granules. */
+typedef struct sxvki_place {
+    uint32_t domain;
+    uint64_t size;
+    uint64_t alignment;
+    uint32_t tail; /* bytes of the range behind what the user asked for */
+} sxvki_place;
+
+static VkDeviceSize sxvki_default_block_ceiling(const sxvki_device* device, uint32_t type) {
+    VkDeviceSize heap = device->model.properties.memoryHeaps[sxvki_type_heap(device, type)].size;
+    VkDeviceSize ceiling = heap / 8;
+    if (heap > (VkDeviceSize)1 << 30) {
+        ceiling = sxvki_min64(ceiling, device->preferred_block_size);
+    }
+    ceiling = sxvki_min64(ceiling, device->vk.max_allocation_size);
+    return sxvki_max64(sxvki_align_down(ceiling, SXVKI_GRANULE), SXVKI_GRANULE);
+}
+
+/*  info is null for the default pool of a type. Returns 0 where the system has no more locks. */
+static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint32_t type,
+                           const SxvkPoolCreateInfo* info) {
+    int ignore = info != NULL &&
+                 (info->flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0;
+    int locked =
+        (device->flags & SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0 &&
+        !(info != NULL && (info->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0);
+    memset(pool, 0, sizeof *pool);
+    pool->device = device;
+    pool->type = type;
+    pool->priority = 0.5f;
+    pool->max_block_count = SIZE_MAX;
+    pool->max_block_size = sxvki_default_block_ceiling(device, type);
+    pool->min_alignment = 1;
+    pool->granularity = ignore ? 1 : device->vk.granularity;
+    pool->dedicated_first = SXVKI_NONE;
+    if (info != NULL) {
+        pool->is_custom = 1;
+        pool->flags = info->flags;
+        pool->next = info->pMemoryAllocateNext;
+        pool->min_block_count = info->minBlockCount;
+        pool->block_size = sxvki_align_up(info->blockSize, SXVKI_GRANULE);
+        if (info->priority != 0.0f) {
+            pool->priority = info->priority;
+        }
+        if (info->minAllocationAlignment != 0) {
+            pool->min_alignment = info->minAllocationAlignment;
+        }
+        if (info->maxBlockCount != 0) {
+            pool->max_block_count = info->maxBlockCount;
+        }
+        if (pool->block_size == 0 && (info->minBlockCount != 0 || info->maxBlockCount != 0)) {
+            pool->block_size = pool->max_block_size;
+        }
+        if (pool->block_size != 0) {
+            pool->max_block_size = pool->block_size;
+        }
+    }
+    pool->split_kinds =
+        pool->block_size == 0 && pool->granularity > SXVKI_SHARED_GRANULARITY_MAX;
+    return sxvki_lock_init(&pool->dedicated_lock, locked);
+}
+
+SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint32_t index) {
+    return (sxvki_domain*)sxvki_load_ptr(&pool->domains[index]);
+}
+
+static void sxvki_domain_shutdown(sxvki_domain* domain) {
+    sxvki_bins_shutdown(&domain->bins);
+    sxvki_lock_shutdown(&domain->lock);
+    sxvki_host_free(&domain->pool->device->host, domain);
+}
+
+/*  No block of the domain is larger. */
+static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint32_t index) {
+    int is_small = pool->block_size == 0 && (index & SXVKI_DOMAIN_LARGE) == 0;
+    return is_small ? SXVKI_SMALL_BLOCK_MAX
+                    : pool->max_block_size;
+}
+
+/*  Make the domain if it is not there; null where there is no host memory. */
+static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t index) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, index);
+    void* seen = NULL;
+    if (domain != NULL) {
+        return domain;
+    }
+    domain = (sxvki_domain*)sxvki_host_alloc_zeroed(&pool->device->host, sizeof *domain);
+    if (domain == NULL) {
+        return NULL;
+    }
+    domain->pool = pool;
+    domain->index = index;
+    domain->block_first = SXVKI_NONE;
+    domain->block_last = SXVKI_NONE;
+    domain->empty_first = SXVKI_NONE;
+    if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
+        !sxvki_bins_init(&domain->bins, &pool->device->records,
+                         sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
+        sxvki_domain_shutdown(domain);
+        return NULL;
+    }
+    if (!sxvki_cas_ptr(&pool->domains[index], &seen, domain)) {
+        sxvki_domain_shutdown(domain); /* another thread was faster */
+        domain = (sxvki_domain*)seen;
+    }
+    return domain;
+}
+
+/*  Size, alignment and domain of a request. Returns 0 for what no block can hold. */
+static int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* request,
+                            sxvki_place* place) {
+    const sxvki_device* device = pool->device;
+    VkDeviceSize alignment = sxvki_max64(request->alignment, SXVKI_GRANULE);
+    VkDeviceSize unit = SXVKI_GRANULE;
+    VkDeviceSize size = request->size;
+    int is_linear = request->kind == SXVKI_KIND_BUFFER || request->kind == SXVKI_KIND_IMAGE_LINEAR;
+    int is_split = pool->split_kinds && request->kind == SXVKI_KIND_IMAGE_OPTIMAL;
+    alignment = sxvki_max64(alignment, pool->min_alignment);
+    if (!is_linear && !is_split) {
+        unit = sxvki_max64(unit, pool->granularity);
+    }
+    if (sxvki_type_wants_flush(device, pool->type)) {
+        unit = sxvki_max64(unit, device->vk.atom);
+    }
+    alignment = sxvki_max64(alignment, unit);
+    if (size > (SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) - 2 * unit - 65536 ||
+        alignment > (SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) / 2) {
+        return 0;
+    }
+    size = sxvki_align_up(size + sxvki_type_margin(device, pool->type), unit);
+    place->domain = 0;
+    if (pool->block_size == 0) {
+        place->domain = (size >= SXVKI_SMALL_LIMIT ? SXVKI_DOMAIN_LARGE : 0) |
+                        (is_split ? SXVKI_DOMAIN_OPTIMAL : 0);
+    }
+    place->size = size >> SXVKI_GRANULE_SHIFT;
+    place->alignment = alignment >> SXVKI_GRANULE_SHIFT;
+    place->tail = (uint32_t)(size - request->size);
+    return 1;
+}
+
+/* --- the list of blocks; caller holds the lock of the domain --- */
+
+static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
+    const sxvki_device* device = domain->pool->device;
+    if (block->prev != SXVKI_NONE) {
+        sxvki_block_at(device, block->prev)->next = block->next;
+    } else {
+        domain->block_first = block->next;
+    }
+    if (block->next != SXVKI_NONE) {
+        sxvki_block_at(device, block->next)->prev = block->prev;
+    } else {
+        domain->block_last = block->prev;
+    }
+    if (domain->empty_first == block->id) {
+        domain->empty_first = block->next;
+    }
+}
+
+/*  A block in use goes to the front, an empty one to the end. */
+static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, int is_empty) {
+    const sxvki_device* device = domain->pool->device;
+    block->prev = is_empty ? domain->block_last : SXVKI_NONE;
+    block->next = is_empty ? SXVKI_NONE : domain->block_first;
+    if (block->prev != SXVKI_NONE) {
+        sxvki_block_at(device, block->prev)->next = block->id;
+    } else {
+        domain->block_first = block->id;
+    }
+    if (block->next != SXVKI_NONE) {
+        sxvki_block_at(device, block->next)->prev = block->id;
+    } else {
+        domain->block_last = block->id;
+    }
+    if (is_empty && domain->empty_first == SXVKI_NONE) {
+        domain->empty_first = block->id;
+    }
+}
+
+/*  Move a block whose live_count became 0, or stopped being 0. */
+static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_empty) {
+    sxvki_domain_list_remove(domain, block);
+    sxvki_domain_list_insert(domain, block, is_empty);
+    if (is_empty) {
+        block->empty_since = sxvki_load32_relaxed(&domain->pool->device->frame);
+        domain->empty_count++;
+        domain->empty_bytes += block->size;
+    } else {
+        domain->empty_count--;
+        domain->empty_bytes -= block->size;
+    }
+}
+
+/*  Take an empty block out of everything but its slot. */
+static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
+    sxvki_bins_remove_block(&domain->bins, block->first);
+    sxvki_domain_list_remove(domain, block);
+    domain->block_count--;
+    domain->listed_count--;
+    domain->block_bytes -= block->size;
+    domain->empty_count--;
+    domain->empty_bytes -= block->size;
+}
+
+/*  Room for a new block: an empty one, in the list and in the bins. */
+static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
+    block->domain = domain;
+    block->first =
+        sxvki_bins_add_block(&domain->bins, block->id, block->size >> SXVKI_GRANULE_SHIFT);
+    sxvki_domain_list_insert(domain, block, 1);
+    block->empty_since = sxvki_load32_relaxed(&domain->pool->device->frame);
+    domain->listed_count++;
+    domain->block_bytes += block->size;
+    domain->empty_count++;
+    domain->empty_bytes += block->size;
+}
+
+/*  From the range handed out to the allocation: counters and the record's state. */
+static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxvki_place* place,
+                                 uint32_t state) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    r->link_a = place->tail;
+    sxvki_store32_relaxed(&r->link_b, state);
+    if (block->live_count++ == 0) {
+        sxvki_domain_mark(domain, block, 0);
+    }
+    domain->live_count++;
+    domain->live_bytes += sxvki_record_bytes(r);
+}
+
+/*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: none has room. O(1). */
+static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place,
+                                  sxvki_strategy strategy, uint32_t state, uint32_t* index) {
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    sxvki_lock_take(&domain->lock);
+    if (sxvki_bins_prepare(&domain->bins)) {
+        result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        *index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
+        if (*index != SXVKI_NONE) {
+            sxvki_domain_account(domain, *index, place, state);
+            result = VK_SUCCESS;
+        }
+    }
+    sxvki_lock_drop(&domain->lock);
+    return result;
+}
+
+/*  The size that the next block of a domain should have, for a request of `need` bytes.
+    Small ranges: near a 32nd of what is committed, so that a block that is not full costs 3 %.
+    Large ranges: a block serves several of them. */
+static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceSize need) {
+    const struct SxvkPool_T* pool = domain->pool;
+    VkDeviceSize size;
+    if (pool->block_size != 0) {
+        return pool->block_size;
+    }
+    if (domain->index & SXVKI_DOMAIN_LARGE) {
+        size = sxvki_pow2_ceil(domain->block_bytes / 8 + 1);
+        size = sxvki_min64(sxvki_max64(size, SXVKI_LARGE_BLOCK_MIN), SXVKI_LARGE_BLOCK_MAX);
+    } else {
+        size = sxvki_pow2_ceil(domain->block_bytes / 16 + 1);
+        size = sxvki_min64(sxvki_max64(size, SXVKI_SMALL_BLOCK_MIN), SXVKI_SMALL_BLOCK_MAX);
+    }
+    return sxvki_max64(sxvki_min64(size, pool->max_block_size), need);
+}
+
+/*  A new block for this request: as big as it should be, halved while the heap or the budget refuses,
+    down to a quarter of the smallest regular block. */
+static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize size, VkDeviceSize need,
+                                      int within_budget, sxvki_block** block) {
+    sxvki_device* device = pool->device;
+    uint32_t heap = sxvki_type_heap(device, pool->type);
+    VkDeviceSize floor = sxvki_max64(need, SXVKI_SMALL_LIMIT / 4);
+    sxvki_memory_request request;
+    VkResult result;
+    memset(&request, 0, sizeof request);
+    request.size = size;
+    request.type = pool->type;
+    request.priority = pool->priority;
+    request.reserve = pool->is_custom ? SXVKI_RESERVE_NONE : SXVKI_RESERVE_QUARTER;
+    request.within_budget = within_budget;
+    request.device_address = device->vk.device_address;
+    request.next = pool->next;
+    if (pool->block_size != 0) {
+        return sxvki_block_create(device, &request, pool, block);
+    }
+    for (;;) {
+        int smaller = request.size / 2 >= floor;
+        if (!smaller || sxvki_budget_has_room(&device->budget, heap, request.size)) {
+            result = sxvki_block_create(device, &request, pool, block);
+            if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY || !smaller) {
+                return result;
+            }
+        }
+        request.size = sxvki_align_down(request.size / 2, SXVKI_GRANULE);
+    }
+}
+
+/*  Grow by a block and hand out its first range; with no place, just grow. */
+static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place, int within_budget,
+                                  uint32_t state, uint32_t* index) {
+    SxvkPool pool = domain->pool;
+    VkDeviceSize need = place == NULL ? 0 : place->size << SXVKI_GRANULE_SHIFT;
+    sxvki_block* block = NULL;
+    VkDeviceSize size = 0;
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    if (need > sxvki_pool_largest_block(pool, domain->index)) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    sxvki_lock_take(&domain->lock);
+    if (domain->block_count < pool->max_block_count) {
+        size = sxvki_domain_next_size(domain, need);
+        domain->block_count++;
+        result = VK_SUCCESS;
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    result = sxvki_pool_make_block(pool, size, need, within_budget, &block);
+    sxvki_lock_take(&domain->lock);
+    if (result == VK_SUCCESS && !sxvki_bins_prepare(&domain->bins)) {
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (result == VK_SUCCESS) {
+        sxvki_domain_adopt(domain, block);
+        if (place != NULL) {
+            *index = sxvki_bins_carve(&domain->bins, block->first, 0, place->size);
+            sxvki_domain_account(domain, *index, place, state);
+        }
+    } else {
+        domain->block_count--;
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (result != VK_SUCCESS && block != NULL) {
+        sxvki_block_destroy(pool->device, block);
+    }
+    return result;
+}
+
+/*  Should a block that has just run empty stay? */
+static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* block) {
+    const sxvki_device* device = domain->pool->device;
+    if (domain->block_count <= domain->pool->min_block_count) {
+        return 1;
+    }
+    if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
+        return 0;
+    }
+    return domain->empty_count == 0 ||
+           domain->empty_bytes + block->size <= domain->block_bytes / 8;
+}
+
+/*  Take back a range whose handle was checked under the lock. Returns a block to destroy once the lock
+    is dropped, or null. */
+static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_bins_give(&domain->bins, index);
+    if (--block->live_count == 0) {
+        int retain = sxvki_domain_retains(domain, block);
+        sxvki_domain_mark(domain, block, 1);
+        if (!retain) {
+            sxvki_domain_forget(domain, block);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+/*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and put them
+    on a chain by `next`: they are destroyed once no lock is held. */
+static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t* count,
+                                sxvki_block** chain) {
+    const sxvki_device* device = domain->pool->device;
+    uint32_t now = sxvki_load32_relaxed(&device->frame);
+    sxvki_lock_take(&domain->lock);
+    while (*count != 0 && domain->empty_first != SXVKI_NONE &&
+           domain->block_count > domain->pool->min_block_count) {
+        sxvki_block* block = sxvki_block_at(device, domain->empty_first);
+        if (now - block->empty_since < frames) {
+            break;
+        }
+        sxvki_domain_forget(domain, block);
+        block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
+        *chain = block;
+        (*count)--;
+    }
+    sxvki_lock_drop(&domain->lock);
+}
+
+static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
+                              sxvki_block** chain) {
+    uint32_t i;
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_domain_detach(domain, frames, count, chain);
+        }
+    }
+}
+
+/*  Destroy a chain of detached blocks; returns their bytes. */
+static VkDeviceSize sxvki_blocks_destroy(sxvki_device* device, sxvki_block* chain) {
+    VkDeviceSize bytes = 0;
+    while (chain != NULL) {
+        sxvki_block* next = chain->next == SXVKI_NONE ? NULL : sxvki_block_at(device, chain->next);
+        bytes += chain->size;
+        sxvki_block_destroy(device, chain);
+        chain = next;
+    }
+    return bytes;
+}
+
+/*  Make the blocks that minBlockCount asks for. */
+static VkResult sxvki_pool_prepare(SxvkPool pool) {
+    size_t i;
+    for (i = 0; i < pool->min_block_count; i++) {
+        sxvki_domain* domain = sxvki_pool_make_domain(pool, 0);
+        VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+        if (domain != NULL) {
+            result = sxvki_domain_grow(domain, NULL, 0, 0, NULL);
+        }
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+    }
+    return VK_SUCCESS;
+}
+
+/* --- dedicated allocations --- */
+
+static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* request,
+                                          sxvki_reserve reserve, uint32_t state, uint32_t* index) {
+    sxvki_device* device = pool->device;
+    uint64_t granules = (request->size + SXVKI_GRANULE - 1) >> SXVKI_GRANULE_SHIFT;
+    uint32_t chain = SXVKI_NONE;
+    sxvki_memory_request memory;
+    sxvki_block* block;
+    sxvki_record* r;
+    VkResult result;
+    if (request->size > SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    if (sxvki_records_take(&device->records, 1, &chain) == 0) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    memset(&memory, 0, sizeof memory);
+    memory.size = request->size;
+    memory.type = pool->type;
+    memory.priority = request->priority != 0.0f ? request->priority : pool->priority;
+    memory.reserve = reserve;
+    memory.within_budget = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
+    if (device->vk.requirements2 && (request->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) {
+        memory.dedicated_buffer = request->buffer;
+        memory.dedicated_image = request->image;
+    }
+    memory.device_address = device->vk.device_address;
+    memory.next = request->next != NULL ? request->next : pool->next;
+    result = sxvki_block_create(device, &memory, pool, &block);
+    if (result != VK_SUCCESS) {
+        sxvki_records_give(&device->records, chain);
+        return result;
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    block->first = chain;
+    block->live_count = 1;
+    block->next = pool->dedicated_first;
+    if (block->next != SXVKI_NONE) {
+        sxvki_block_at(device, block->next)->prev = block->id;
+    }
+    pool->dedicated_first = block->id;
+    pool->dedicated_count++;
+    pool->dedicated_bytes += block->size;
+    pool->dedicated_live_bytes += request->size;
+    r = sxvki_record_at(&device->records, chain);
+    sxvki_record_set(r, block->id, 0, granules);
+    r->prev = SXVKI_NONE;
+    r->next = SXVKI_NONE;
+    r->link_a = (uint32_t)((granules << SXVKI_GRANULE_SHIFT) - request->size);
+    sxvki_store32_relaxed(&r->link_b, state);
+    sxvki_record_age(r);
+    sxvki_lock_drop(&pool->dedicated_lock);
+    *index = chain;
+    return VK_SUCCESS;
+}
+
+/*  As sxvki_domain_give, for a dedicated block. The record goes back with the block's memory. */
+static void sxvki_pool_give_dedicated(SxvkPool pool, sxvki_block* block, sxvki_record* r) {
+    const sxvki_device* device = pool->device;
+    if (block->prev != SXVKI_NONE) {
+        sxvki_block_at(device, block->prev)->next = block->next;
+    } else {
+        pool->dedicated_first = block->next;
+    }
+    if (block->next != SXVKI_NONE) {
+        sxvki_block_at(device, block->next)->prev = block->prev;
+    }
+    pool->dedicated_count--;
+    pool->dedicated_bytes -= block->size;
+    pool->dedicated_live_bytes -= sxvki_record_bytes(r);
+    sxvki_record_age(r);
+}
+
+/*  Everything is free: give all memory back. */
+static void sxvki_pool_shutdown(SxvkPool pool) {
+    uint32_t all = UINT32_MAX;
+    sxvki_block* chain = NULL;
+    uint32_t i;
+    pool->min_block_count = 0;
+    sxvki_pool_detach(pool, 0, &all, &chain);
+    sxvki_blocks_destroy(pool->device, chain);
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        if (pool->domains[i] != NULL) {
+            sxvki_domain_shutdown((sxvki_domain*)pool->domains[i]);
+        }
+    }
+    sxvki_lock_shutdown(&pool->dedicated_lock);
+    sxvki_host_free(&pool->device->host, pool->name);
+}
+
+/*  Caller holds the lock. */
+static int sxvki_domain_is_valid(const sxvki_domain* domain) {
+    const sxvki_device* device = domain->pool->device;
+    uint32_t id, prev = SXVKI_NONE, free_count = 0, blocks = 0, empty = 0, live = 0;
+    uint64_t bytes = 0, empty_bytes = 0, live_bytes = 0;
+    int in_empty_part = 0;
+    for (id = domain->block_first; id != SXVKI_NONE; blocks++) {
+        const sxvki_block* block = sxvki_block_at(device, id);
+        uint32_t index, count = 0;
+        if (block->prev != prev || block->domain != domain || block->memory == VK_NULL_HANDLE ||
+            blocks >= domain->listed_count ||
+            !sxvki_bins_block_is_valid(&domain->bins, block->first, id,
+                                       block->size >> SXVKI_GRANULE_SHIFT, &free_count)) {
+            return 0;
+        }
+        for (index = block->first; index != SXVKI_NONE;) {
+            const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+            if (sxvki_record_is_live(r)) {
+                count++;
+                live_bytes += sxvki_record_bytes(r);
+            }
+            index = r->next;
+        }
+        in_empty_part |= id == domain->empty_first;
+        if (count != block->live_count || (count == 0) != in_empty_part) {
+            return 0;
+        }
+        live += count;
+        bytes += block->size;
+        empty += count == 0;
+        empty_bytes += count == 0 ? block->size : 0;
+        prev = id;
+        id = block->next;
+    }
+    return prev == domain->block_last && blocks == domain->listed_count &&
+           live == domain->live_count && bytes == domain->block_bytes &&
+           live_bytes == domain->live_bytes && empty == domain->empty_count &&
+           empty_bytes == domain->empty_bytes && sxvki_bins_is_valid(&domain->bins, free_count);
+}
+
+/*  Caller holds the lock of the dedicated allocations. */
+static int sxvki_pool_dedicated_is_valid(const struct SxvkPool_T* pool) {
+    const sxvki_device* device = pool->device;
+    uint32_t id, prev = SXVKI_NONE, count = 0;
+    uint64_t bytes = 0, live_bytes = 0;
+    for (id = pool->dedicated_first; id != SXVKI_NONE; count++) {
+        const sxvki_block* block = sxvki_block_at(device, id);
+        const sxvki_record* r;
+        if (block->pool != pool || block->domain != NULL || block->prev != prev ||
+            block->memory == VK_NULL_HANDLE || block->first >= device->records.hot.capacity ||
+            count >= pool->dedicated_count) {
+            return 0;
+        }
+        r = sxvki_record_at(&device->records, block->first);
+        if (!sxvki_record_is_live(r) || sxvki_record_block(r) != id ||
+            sxvki_record_offset(r) != 0 || sxvki_record_bytes(r) != block->size) {
+            return 0;
+        }
+        bytes += block->size;
+        live_bytes += sxvki_record_bytes(r);
+        prev = id;
+        id = block->next;
+    }
+    return count == pool->dedicated_count && bytes == pool->dedicated_bytes &&
+           live_bytes == pool->dedicated_live_bytes;
+}
+
+/*  Allocations of any kind. */
+static uint64_t sxvki_pool_live_count(SxvkPool pool) {
+    uint64_t count;
+    uint32_t i;
+    sxvki_lock_take(&pool->dedicated_lock);
+    count = pool->dedicated_count;
+    sxvki_lock_drop(&pool->dedicated_lock);
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            count += domain->live_count;
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    return count;
+}
+
+/* ========================================================================================== */
+/*  >>core       the allocator and its ladder                                                  */
+/* ========================================================================================== */
+/*
+    The ladder of a request, for each memory type that the wish allows, best first:
+
+        a block that is there -> dedicated, if the size deserves it -> a new block, halving
+
+    and when all types have failed: once more, after empty blocks were given back; then dedicated as a last resort, under a reserve of the allocation
+    count that stops a full heap from turning into thousands of tiny allocations. Where the driver
+    asks for dedicated memory, that comes first.
+*/
+
+/*  Resource classes: a pair of kind and usage flags, so that a record can say in 8 bits what lives in
+    it. Programs have a few dozen; when the table is full the dump just knows less. */
+#define SXVKI_CLASS_COUNT 256
+
+struct SxvkAllocator_T {
+    sxvki_device device;
+    void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
+    sxvki_lock pools_lock;                    /* guards the list of custom pools */
+    SxvkPool first_pool;
+    uint64_t classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind, 0 while unused; 0 is never used */
+};
+
+SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, uint64_t usage) {
+    uint64_t key = usage << 3 | (uint64_t)kind;
+    uint32_t slot = (uint32_t)(sxvki_mix(key) >> 56);
+    uint32_t probe;
+    if (kind == SXVKI_KIND_UNKNOWN || usage == 0) {
+        return 0;
+    }
+    for (probe = 0; probe < 16; probe++) {
+        uint32_t id = (slot + probe) % SXVKI_CLASS_COUNT;
+        uint64_t seen = sxvki_load64_relaxed(&allocator->classes[id]);
+        if (id == 0) {
+            continue;
+        }
+        if (seen == key ||
+            (seen == 0 && (sxvki_cas64(&allocator->classes[id], &seen, key) || seen == key))) {
+            return id;
+        }
+    }
+    return 0;
+}
+
+static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki_host* host) {
+    sxvki_device* device = &allocator->device;
+    sxvki_table_shutdown(&device->blocks, &device->host);
+    sxvki_records_shutdown(&device->records);
+    sxvki_lock_shutdown(&device->blocks_lock);
+    sxvki_lock_shutdown(&allocator->pools_lock);
+    sxvki_host_free(host, allocator);
+}
+
+/*  The info is valid. Names the Vulkan function that is missing, if any. */
+static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info, SxvkAllocator* made,
+                                     const char** missing) {
+    int locked = (info->flags & SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0;
+    VkPhysicalDeviceMemoryProperties memory;
+    SxvkAllocator allocator;
+    sxvki_device* device;
+    sxvki_host host;
+    uint32_t h;
+    sxvki_host_init(&host, info->pAllocationCallbacks);
+    allocator = (SxvkAllocator)sxvki_host_alloc_zeroed(&host, sizeof *allocator);
+    if (allocator == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    device = &allocator->device;
+    sxvki_host_init(&device->host, info->pAllocationCallbacks);
+    device->allocator = allocator;
+    device->flags = info->flags;
+    device->blocks_free = SXVKI_NONE;
+    device->reporter.callback = info->pfnMessage;
+    device->reporter.user_data = info->pMessageUserData;
+    device->preferred_block_size = info->preferredLargeHeapBlockSize != 0
+                                       ? info->preferredLargeHeapBlockSize
+                                       : (VkDeviceSize)256 << 20;
+    if (info->pDeviceMemoryCallbacks != NULL) {
+        device->callbacks = *info->pDeviceMemoryCallbacks;
+    }
+    if (info->pDebugInfo != NULL) {
+        device->debug = *info->pDebugInfo;
+    }
+    sxvki_table_init(&device->blocks, 3, sizeof(sxvki_block));
+    if (!sxvki_lock_init(&device->blocks_lock, locked) ||
+        !sxvki_lock_init(&allocator->pools_lock, locked) ||
+        !sxvki_records_init(&device->records, &device->host,
+                            (uint32_t)sxvki_mix((uintptr_t)allocator), locked)) {
+        sxvki_allocator_free(allocator, &host);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    device->vk.instance = info->instance;
+    device->vk.physical_device = info->physicalDevice;
+    device->vk.device = info->device;
+    device->vk.version = sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion
+                                                                       : VK_API_VERSION_1_0);
+    if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
+        device->vk.version = SX_VKALLOC_VULKAN_VERSION;
+    }
+    *missing = sxvki_vk_load(&device->vk, info->pVulkanFunctions);
+    if (*missing == NULL) {
+        *missing = sxvki_vk_choose(&device->vk, info->flags);
+    }
+    if (*missing != NULL) {
+        sxvki_allocator_free(allocator, &host);
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
+    memset(&memory, 0, sizeof memory);
+    device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
+    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
+        memory.memoryHeaps[h].size =
+            sxvki_min64(memory.memoryHeaps[h].size, info->pHeapSizeLimit[h]);
+    }
+    sxvki_memory_model_init(
+        &device->model, &memory, device->vk.properties.deviceType,
+        (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) != 0);
+    sxvki_budget_init(&device->budget, &memory, device->vk.max_allocation_count,
+                      device->vk.memory_budget);
+    sxvki_budget_refresh(&device->budget, &device->vk);
+    *made = allocator;
+    return VK_SUCCESS;
+}
+
+SXVKI_INLINE SxvkPool sxvki_default_pool(const struct SxvkAllocator_T* allocator, uint32_t type) {
+    return (SxvkPool)sxvki_load_ptr(&allocator->default_pools[type]);
+}
+
+/*  Null where there is no host memory. */
+static SxvkPool sxvki_make_default_pool(SxvkAllocator allocator, uint32_t type) {
+    const sxvki_host* host = &allocator->device.host;
+    SxvkPool pool = sxvki_default_pool(allocator, type);
+    void* seen = NULL;
+    if (pool != NULL) {
+        return pool;
+    }
+    pool = (SxvkPool)sxvki_host_alloc_zeroed(host, sizeof *pool);
+    if (pool == NULL || !sxvki_pool_init(pool, &allocator->device, type, NULL)) {
+        sxvki_host_free(host, pool);
+        return NULL;
+    }
+    if (!sxvki_cas_ptr(&allocator->default_pools[type], &seen, pool)) {
+        sxvki_pool_shutdown(pool); /* another thread was faster */
+        sxvki_host_free(host, pool);
+        pool = (SxvkPool)seen;
+    }
+    return pool;
+}
+
+/*  Call something for each pool, default ones first. Custom pools cannot go away meanwhile, because
+    their list is locked; so what is called takes locks of pools and domains, and calls no driver. */
+typedef void (*sxvki_pool_visitor)(SxvkPool pool, void* context);
+
+static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
+    SxvkPool pool;
+    uint32_t type;
+    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
+        pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL) {
+            visit(pool, context);
+        }
+    }
+    sxvki_lock_take(&allocator->pools_lock);
+    for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+        visit(pool, context);
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+}
+
+/*  From which size on a request deserves memory of its own rather than a new block. */
+static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
+    return sxvki_min64(SXVKI_LARGE_BLOCK_MAX / 4, pool->max_block_size / 2);
+}
+
+/*  No room here, but perhaps elsewhere; any other failure ends the search. */
+SXVKI_INLINE int sxvki_is_full(VkResult result) {
+    return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
+}
+
+/*  One pool of the ladder. */
+static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* request, uint32_t state,
+                                       uint32_t* index) {
+    sxvki_device* device = pool->device;
+    int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
+    int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
+    int deserves = pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool);
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    sxvki_domain* domain;
+    sxvki_place place;
+    if (request->needs_dedicated || (device->debug.flags & SXVK_DEBUG_ALWAYS_DEDICATED_BIT)) {
+        return never ? VK_ERROR_OUT_OF_DEVICE_MEMORY
+                     : sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_NONE, state, index);
+    }
+    if (request->prefers_dedicated && pool->block_size == 0 && !never) {
+        result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, state, index);
+        if (!sxvki_is_full(result)) {
+            return result;
+        }
+    }
+    if (!sxvki_pool_place(pool, request, &place)) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    domain = sxvki_pool_make_domain(pool, place.domain);
+    if (domain == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    result = sxvki_domain_take(domain, &place, request->strategy, state, index);
+    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY || never) {
+        return result;
+    }
+    if (deserves) {
+        result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, state, index);
+        if (!sxvki_is_full(result)) {
+            return result;
+        }
+    }
+    return sxvki_domain_grow(domain, &place, within, state, index);
+}
+
+/*  Which empty blocks to give back. */
+typedef struct sxvki_release {
+    sxvki_block* chain;
+    uint32_t frames; /* empty for at least so long */
+    uint32_t count;  /* at most so many */
+} sxvki_release;
+
+static void sxvki_release_visit(SxvkPool pool, void* context) {
+    sxvki_release* release = (sxvki_release*)context;
+    sxvki_pool_detach(pool, release->frames, &release->count, &release->chain);
+}
+
+/*  Returns the bytes that went back to the driver. */
+static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames, uint32_t count) {
+    sxvki_release release;
+    release.chain = NULL;
+    release.frames = frames;
+    release.count = count;
+    sxvki_visit_pools(allocator, sxvki_release_visit, &release);
+    return sxvki_blocks_destroy(&allocator->device, release.chain);
+}
+
+/*  The wish's types in order. */
+static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish* wish,
+                                       const sxvki_request* request, int last_resort,
+                                       uint32_t state, uint32_t* index) {
+    const sxvki_memory_model* model = &allocator->device.model;
+    sxvki_wish left = *wish;
+    uint32_t type = sxvki_memory_type_best(model, &left);
+    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
+    for (; type != SXVKI_NONE; type = sxvki_memory_type_next(model, &left, type)) {
+        SxvkPool pool = sxvki_make_default_pool(allocator, type);
+        if (pool == NULL) {
+            return VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+        result = last_resort
+                     ? sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_EIGHTH, state, index)
+                     : sxvki_allocate_in_pool(pool, request, state, index);
+        if (!sxvki_is_full(result)) {
+            return result;
+        }
+    }
+    return result;
+}
+
+/*  The whole ladder. What other domains keep empty is given back before the last resort. */
+static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_wish* wish, SxvkPool pool,
+                            const sxvki_request* request, uint32_t state, uint32_t* index) {
+    int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
+    VkResult result;
+    int again;
+    for (again = 0;; again++) {
+        result = pool != NULL ? sxvki_allocate_in_pool(pool, request, state, index)
+                              : sxvki_allocate_by_wish(allocator, wish, request, 0, state, index);
+        if (!sxvki_is_full(result) || never) {
+            return result;
+        }
+        if (again || sxvki_release_empty(allocator, 0, UINT32_MAX) == 0) {
+            break;
+        }
+    }
+    if (pool == NULL && !request->needs_dedicated) {
+        result = sxvki_allocate_by_wish(allocator, wish, request, 1, state, index);
+    }
+    return result;
+}
+
+/* --- freeing --- */
+
+#define SXVKI_MARGIN_BYTE 0xDB
+
+/*  Where the margin behind an allocation is, or null. The block is mapped while margins are on. */
+static unsigned char* sxvki_margin_of(const sxvki_device* device, const sxvki_record* r) {
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    char* data = sxvki_block_pointer(block);
+    if (block->domain == NULL || sxvki_type_margin(device, block->type) == 0 || data == NULL) {
+        return NULL;
+    }
+    return (unsigned char*)data + (sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT) +
+           sxvki_record_bytes(r);
+}
+
+static int sxvki_margin_is_intact(const sxvki_device* device, const sxvki_record* r) {
+    const unsigned char* margin = sxvki_margin_of(device, r);
+    VkDeviceSize i;
+    for (i = 0; margin != NULL && i < device->debug.margin; i++) {
+        if (margin[i] != SXVKI_MARGIN_BYTE) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+SXVKI_INLINE void sxvki_state_set(sxvki_record* r, uint32_t bits) {
+    uint32_t state = sxvki_record_state(r);
+    while (!sxvki_cas32(&r->link_b, &state, state | bits)) {
+    }
+}
+
+/*  Name the allocation in a message: "function: name, 4096 bytes of type 1: what it means". */
+static void sxvki_report_allocation(const sxvki_device* device, SxvkMessage message,
+                                    const char* function, const char* name, VkDeviceSize size,
+                                    uint32_t type) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add(&line, function);
+    sxvki_line_add(&line, ": ");
+    sxvki_line_add(&line, name != NULL ? name : "(no name)");
+    sxvki_line_add(&line, ", ");
+    sxvki_line_add_u64(&line, size, 10);
+    sxvki_line_add(&line, " bytes of memory type ");
+    sxvki_line_add_u64(&line, type, 10);
+    sxvki_line_add(&line, ": ");
+    sxvki_line_add(&line, sxvki_message_text(message));
+    sxvki_report_line(&device->reporter, message, &line);
+}
+
+static const char* sxvki_allocation_name(const sxvki_records* records, const sxvki_record* r,
+                                         uint32_t index) {
+    const sxvki_cold* cold = NULL;
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        cold = sxvki_cold_find(records, index);
+    }
+    return cold != NULL ? cold->name : NULL;
+}
+
+/*  End the mappings that the allocation holds; each was counted in its block. */
+static void sxvki_unmap_all(sxvki_device* device, sxvki_block* block, uint32_t state) {
+    uint32_t maps = (state & SXVKI_STATE_MAPS_MASK) + ((state & SXVKI_STATE_MAPPED) != 0);
+    for (; maps != 0; maps--) {
+        sxvki_block_unmap(device, block);
+    }
+}
+
+#if SX_VKALLOC_DEBUG >= 3
+static void sxvki_check_domain(sxvki_domain* domain) {
+    int is_valid;
+    sxvki_lock_take(&domain->lock);
+    is_valid = sxvki_domain_is_valid(domain);
+    sxvki_lock_drop(&domain->lock);
+    SX_VKALLOC_ASSERT(is_valid);
+}
+#define SXVKI_CHECK_DOMAIN(domain) sxvki_check_domain(domain)
+#else
+#define SXVKI_CHECK_DOMAIN(domain) ((void)0)
+#endif
+
+/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then.
+
+    Two threads that free the same handle: whoever comes second, under the lock, finds the generation
+    grown. The mappings end before the range goes back, so that the block stays while it is unmapped;
+    who clears the counters in `state` ends them. */
+static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
+    sxvki_device* device = &allocator->device;
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_record* r = sxvki_handle_record(&device->records, allocation);
+    sxvki_block* block;
+    sxvki_domain* domain;
+    sxvki_lock* lock;
+    uint32_t state;
+    int valid;
+    if (r == NULL) {
+        return 0;
+    }
+    block = sxvki_block_at(device, sxvki_record_block(r));
+    domain = block->domain;
+    state = sxvki_record_state(r);
+    if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
+        if (state & SXVKI_STATE_MAPS_MASK) {
+            sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
+                                    sxvki_allocation_name(&device->records, r, index),
+                                    sxvki_record_bytes(r), block->type);
+        }
+        while (!sxvki_cas32(&r->link_b, &state,
+                            state & ~(SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED))) {
+        }
+        sxvki_unmap_all(device, block, state);
+    }
+    if ((state & SXVKI_STATE_MARGIN) && !sxvki_margin_is_intact(device, r)) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function,
+                                sxvki_allocation_name(&device->records, r, index),
+                                sxvki_record_bytes(r), block->type);
+    }
+    if (block->pool == NULL) {
+        return 0; /* another thread has just freed it, and its block */
+    }
+    lock = domain != NULL ? &domain->lock : &block->pool->dedicated_lock;
+    sxvki_lock_take(lock);
+    valid = sxvki_handle_matches(allocation, r);
+    if (valid) {
+        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+            sxvki_cold_clear(&device->records, index);
+        }
+        if (domain != NULL) {
+            block = sxvki_domain_give(domain, index);
+        } else {
+            sxvki_pool_give_dedicated(block->pool, block, r);
+        }
+    }
+    sxvki_lock_drop(lock);
+    if (!valid) {
+        return 0;
+    }
+    if (block != NULL) {
+        sxvki_block_destroy(device, block);
+    }
+    if (domain == NULL) {
+        r->next = SXVKI_NONE;
+        sxvki_records_give(&device->records, index);
+    } else {
+        SXVKI_CHECK_DOMAIN(domain);
+    }
+    return 1;
+}
+
+/* --- allocating --- */
+
+static void sxvki_report_failure(const sxvki_device* device, VkResult result,
+                                 const char* function) {
+    if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
+    } else if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+    } else if (sxvki_is_full(result)) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, function, NULL);
+    }
+}
+
+/*  The side table's entry of an allocation, made if need be; null where there is no host memory. */
+static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
+    sxvki_records* records = &allocator->device.records;
+    sxvki_cold* cold = sxvki_cold_make(records, index);
+    if (cold != NULL) {
+        sxvki_state_set(sxvki_record_at(records, index), SXVKI_STATE_COLD);
+    }
+    return cold;
+}
+
+static VkResult sxvki_set_user_data(SxvkAllocator allocator, const char* function, uint32_t index,
+                                    void* user_data) {
+    sxvki_cold* cold = sxvki_cold_of(allocator, index);
+    if (cold == NULL) {
+        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    cold->user_data = user_data;
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_set_name(SxvkAllocator allocator, const char* function, uint32_t index,
+                               const char* name) {
+    const sxvki_host* host = &allocator->device.host;
+    sxvki_cold* cold = sxvki_cold_of(allocator, index);
+    char* copy;
+    if (cold == NULL || !sxvki_host_copy_string(host, name, &copy)) {
+        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_host_free(host, cold->name);
+    cold->name = copy;
+    return VK_SUCCESS;
+}
+
+/*  What follows once there is memory: mapping, margin, name and user data. */
+static VkResult sxvki_finish(SxvkAllocator allocator, const char* function, uint32_t index,
+                             const SxvkAllocationCreateInfo* info) {
+    sxvki_device* device = &allocator->device;
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    VkResult result = VK_SUCCESS;
+    void* data;
+    if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) &&
+        (sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)) {
+        result = sxvki_block_map(device, block, &data);
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+        sxvki_state_set(r, SXVKI_STATE_MAPPED);
+    }
+    if (block->domain != NULL && sxvki_type_margin(device, block->type) != 0) {
+        /* The first allocation maps the block for good, so that later checks find it mapped. */
+        if (sxvki_block_pointer(block) == NULL) {
+            result = sxvki_block_map(device, block, &data);
+        }
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+        memset(sxvki_margin_of(device, r), SXVKI_MARGIN_BYTE, (size_t)device->debug.margin);
+        sxvki_state_set(r, SXVKI_STATE_MARGIN);
+    }
+    if (info->pUserData != NULL) {
+        result = sxvki_set_user_data(allocator, function, index, info->pUserData);
+    }
+    if (info->pName != NULL && result == VK_SUCCESS) {
+        result = sxvki_set_name(allocator, function, index, info->pName);
+    }
+    return result;
+}
+
+static sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags) {
+    if (flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT) {
+        return SXVKI_STRATEGY_MIN_OFFSET;
+    }
+    return flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT ? SXVKI_STRATEGY_MIN_MEMORY
+                                                                  : SXVKI_STRATEGY_MIN_TIME;
+}
+
+/*  What vkGet..MemoryRequirements said. */
+typedef struct sxvki_requirements {
+    VkMemoryRequirements memory;
+    int needs_dedicated;
+    int prefers_dedicated;
+    VkBuffer buffer;
+    VkImage image;
+} sxvki_requirements;
+
+/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
+static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
+                               const sxvki_requirements* requirements,
+                               const sxvki_purpose* purpose, const SxvkAllocationCreateInfo* info,
+                               SxvkAllocation* allocation) {
+    sxvki_device* device = &allocator->device;
+    sxvki_request request;
+    sxvki_wish wish;
+    uint32_t index = SXVKI_NONE;
+    uint32_t state;
+    VkResult result;
+    *allocation = VK_NULL_HANDLE;
+    memset(&request, 0, sizeof request);
+    request.size = requirements->memory.size;
+    request.alignment = sxvki_max64(requirements->memory.alignment, info->minAlignment);
+    request.alignment = sxvki_max64(request.alignment, device->debug.minAlignment);
+    request.kind = purpose->kind;
+    request.flags = info->flags;
+    request.strategy = sxvki_strategy_of(info->flags);
+    request.priority = info->priority;
+    request.next = info->pNext;
+    request.buffer = requirements->buffer;
+    request.image = requirements->image;
+    request.needs_dedicated = requirements->needs_dedicated || info->pNext != NULL ||
+                              (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
+    request.prefers_dedicated = requirements->prefers_dedicated;
+    state = (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
+            sxvki_class_id(allocator, purpose->kind, purpose->usage) << SXVKI_STATE_CLASS_SHIFT;
+    if (info->pool == NULL) {
+        sxvki_wish_init(&wish, &device->model, requirements->memory.memoryTypeBits, info, purpose);
+        result = sxvki_climb(allocator, &wish, NULL, &request, state, &index);
+    } else if ((requirements->memory.memoryTypeBits >> info->pool->type) & 1) {
+        result = sxvki_climb(allocator, NULL, info->pool, &request, state, &index);
+    } else {
+        result = VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    if (result == VK_SUCCESS) {
+        *allocation = sxvki_handle_make(sxvki_record_at(&device->records, index), index);
+        result = sxvki_finish(allocator, function, index, info);
+        if (result != VK_SUCCESS) {
+            sxvki_free(allocator, *allocation, function);
+            *allocation = VK_NULL_HANDLE;
+        } else {
+            const sxvki_block* block = sxvki_block_at(
+                device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+            if (block->domain != NULL) {
+                SXVKI_CHECK_DOMAIN(block->domain);
+            }
+        }
+    }
+    if (result != VK_SUCCESS) {
+        sxvki_report_failure(device, result, function);
+    }
+    return result;
+}
+
+/*  No lock: what it reads does not change while the allocation lives. */
+static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info) {
+    const sxvki_device* device = &allocator->device;
+    const sxvki_record* r = sxvki_record_at(&device->records, index);
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    uint32_t state = sxvki_record_state(r);
+    memset(info, 0, sizeof *info);
+    info->memoryType = block->type;
+    info->deviceMemory = block->memory;
+    info->offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    info->size = sxvki_record_bytes(r);
+    if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
+        info->pMappedData = sxvki_block_pointer(block) + info->offset;
+    }
+    if (state & SXVKI_STATE_COLD) {
+        const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
+        info->pUserData = cold->user_data;
+        info->pName = cold->name;
+    }
+}
+
+/*  Report and free what is still alive in a pool (null: anywhere). One thread only. */
+static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool, const char* function) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t index;
+    for (index = 0; index < sxvki_load32(&device->records.hot.capacity); index++) {
+        const sxvki_record* r = sxvki_record_at(&device->records, index);
+        const sxvki_block* block;
+        if ((sxvki_load32_relaxed(&r->generation) & 1) == 0) {
+            continue;
+        }
+        block = sxvki_block_at(device, sxvki_record_block(r));
+        if (pool == NULL || block->pool == pool) {
+            sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
+                                    sxvki_allocation_name(&device->records, r, index),
+                                    sxvki_record_bytes(r), block->type);
+            sxvki_free(allocator, sxvki_handle_make(r, index), function);
+        }
+    }
+}
+
+static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateInfo* info,
+                                  SxvkPool* created) {
+    const sxvki_host* host = &allocator->device.host;
+    SxvkPool pool = (SxvkPool)sxvki_host_alloc_zeroed(host, sizeof *pool);
+    VkResult result;
+    if (pool == NULL || !sxvki_pool_init(pool, &allocator->device, info->memoryTypeIndex, info)) {
+        sxvki_host_free(host, pool);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    result = sxvki_pool_prepare(pool);
+    if (result != VK_SUCCESS) {
+        sxvki_pool_shutdown(pool);
+        sxvki_host_free(host, pool);
+        return result;
+    }
+    sxvki_lock_take(&allocator->pools_lock);
+    pool->next_pool = allocator->first_pool;
+    if (pool->next_pool != NULL) {
+        pool->next_pool->prev_pool = pool;
+    }
+    allocator->first_pool = pool;
+    sxvki_lock_drop(&allocator->pools_lock);
+    *created = pool;
+    return VK_SUCCESS;
+}
+
+/*  Take a custom pool out of the list and give everything back. */
+static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool, const char* function) {
+    if (sxvki_pool_live_count(pool) != 0) {
+        sxvki_free_leaks(allocator, pool, function);
+    }
+    sxvki_lock_take(&allocator->pools_lock);
+    if (pool->prev_pool != NULL) {
+        pool->prev_pool->next_pool = pool->next_pool;
+    } else {
+        allocator->first_pool = pool->next_pool;
+    }
+    if (pool->next_pool != NULL) {
+        pool->next_pool->prev_pool = pool->prev_pool;
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_pool_shutdown(pool);
+    sxvki_host_free(&allocator->device.host, pool);
+}
+
+static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
+    sxvki_device* device = &allocator->device;
+    sxvki_host host = device->host;
+    uint32_t type;
+    while (allocator->first_pool != NULL) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_POOL, function,
+                     allocator->first_pool->name);
+        sxvki_destroy_pool(allocator, allocator->first_pool, function);
+    }
+    sxvki_free_leaks(allocator, NULL, function);
+    for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
+        SxvkPool pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL) {
+            sxvki_pool_shutdown(pool);
+            sxvki_host_free(&host, pool);
+        }
+    }
+    sxvki_allocator_free(allocator, &host);
+}
+
+/* ========================================================================================== */
+/*  >>resource   requirements of buffers, images                                               */
+/* ========================================================================================== */
+/*
+    What a buffer or an image needs, and what it is for. With vkGet..MemoryRequirements2 the driver
+    also says whether it wants dedicated memory; with VK_KHR_maintenance4 it answers for a resource
+    that does not exist.
+*/
+
+static uint64_t sxvki_buffer_usage(const VkBufferCreateInfo* info) {
+#ifdef VK_KHR_maintenance5
+    const VkBufferUsageFlags2CreateInfoKHR* usage2 =
+        (const VkBufferUsageFlags2CreateInfoKHR*)sxvki_chain_find(
+            info->pNext, VK_STRUCTURE_TYPE_BUFFER_USAGE_FLAGS_2_CREATE_INFO_KHR);
+    if (usage2 != NULL) {
+        return usage2->usage;
+    }
+#endif
+    return info->usage;
+}
+
+/*  Memory of which nothing is known may be for anything. */
+static void sxvki_purpose_unknown(sxvki_purpose* purpose, sxvki_kind kind) {
+    memset(purpose, 0, sizeof *purpose);
+    purpose->kind = kind;
+    purpose->device_access = 1;
+}
+
+static void sxvki_purpose_of_buffer(sxvki_purpose* purpose, const VkBufferCreateInfo* info) {
+    const uint64_t copies = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    memset(purpose, 0, sizeof *purpose);
+    purpose->usage = sxvki_buffer_usage(info);
+    purpose->kind = SXVKI_KIND_BUFFER;
+    purpose->device_access = (purpose->usage & ~copies) != 0;
+    purpose->is_protected = (info->flags & VK_BUFFER_CREATE_PROTECTED_BIT) != 0;
+}
+
+static void sxvki_purpose_of_image(sxvki_purpose* purpose, const VkImageCreateInfo* info) {
+    const uint64_t copies = VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
+    memset(purpose, 0, sizeof *purpose);
+    purpose->usage = info->usage;
+    purpose->kind = info->tiling == VK_IMAGE_TILING_LINEAR    ? SXVKI_KIND_IMAGE_LINEAR
+                    : info->tiling == VK_IMAGE_TILING_OPTIMAL ? SXVKI_KIND_IMAGE_OPTIMAL
+                                                              : SXVKI_KIND_IMAGE_UNKNOWN;
+    purpose->device_access = (purpose->usage & ~copies) != 0;
+    purpose->transient = (info->usage & VK_IMAGE_USAGE_TRANSIENT_ATTACHMENT_BIT) != 0;
+    purpose->is_protected = (info->flags & VK_IMAGE_CREATE_PROTECTED_BIT) != 0;
+}
+
+/*  Ask with the struct that names the resource, and say whether dedicated memory is wanted. */
+static void sxvki_requirements_of_buffer(const sxvki_device* device, VkBuffer buffer,
+                                         sxvki_requirements* requirements) {
+    const sxvki_vk* vk = &device->vk;
+    memset(requirements, 0, sizeof *requirements);
+    requirements->buffer = buffer;
+    if (vk->requirements2) {
+        VkMemoryDedicatedRequirements dedicated;
+        VkMemoryRequirements2 requirements2;
+        VkBufferMemoryRequirementsInfo2 info;
+        memset(&dedicated, 0, sizeof dedicated);
+        memset(&requirements2, 0, sizeof requirements2);
+        memset(&info, 0, sizeof info);
+        dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+        requirements2.pNext = &dedicated;
+        info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
+        info.buffer = buffer;
+        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements2);
+        requirements->memory = requirements2.memoryRequirements;
+        requirements->needs_dedicated = dedicated.requiresDedicatedAllocation != 0;
+        requirements->prefers_dedicated = dedicated.prefersDedicatedAllocation != 0;
+    } else {
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements->memory);
+    }
+}
+
+static void sxvki_requirements_of_image(const sxvki_device* device, VkImage image,
+                                        sxvki_requirements* requirements) {
+    const sxvki_vk* vk = &device->vk;
+    memset(requirements, 0, sizeof *requirements);
+    requirements->image = image;
+    if (vk->requirements2) {
+        VkMemoryDedicatedRequirements dedicated;
+        VkMemoryRequirements2 requirements2;
+        VkImageMemoryRequirementsInfo2 info;
+        memset(&dedicated, 0, sizeof dedicated);
+        memset(&requirements2, 0, sizeof requirements2);
+        memset(&info, 0, sizeof info);
+        dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+        requirements2.pNext = &dedicated;
+        info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
+        info.image = image;
+        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &requirements2);
+        requirements->memory = requirements2.memoryRequirements;
+        requirements->needs_dedicated = dedicated.requiresDedicatedAllocation != 0;
+        requirements->prefers_dedicated = dedicated.prefersDedicatedAllocation != 0;
+    } else {
+        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements->memory);
+    }
+}
+
+/*  memoryTypeBits for a buffer that does not exist. */
+static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
+                                           const VkBufferCreateInfo* buffer_info, uint32_t* bits) {
+    const sxvki_vk* vk = &device->vk;
+    VkBuffer buffer;
+    VkResult result;
+    VkMemoryRequirements requirements;
+    if (vk->maintenance4) {
+        VkDeviceBufferMemoryRequirements info;
+        VkMemoryRequirements2 requirements2;
+        memset(&info, 0, sizeof info);
+        memset(&requirements2, 0, sizeof requirements2);
+        info.sType = VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS;
+        info.pCreateInfo = buffer_info;
+        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+        vk->fn.vkGetDeviceBufferMemoryRequirements(vk->device, &info, &requirements2);
+        *bits = requirements2.memoryRequirements.memoryTypeBits;
+        return VK_SUCCESS;
+    }
+    result = vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, &buffer);
+    if (result == VK_SUCCESS) {
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements);
+        vk->fn.vkDestroyBuffer(vk->device, buffer, device->host.driver_callbacks);
+        *bits = requirements.memoryTypeBits;
+    }
+    return result;
+}
+
+static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
+                                          const VkImageCreateInfo* image_info, uint32_t* bits) {
+    const sxvki_vk* vk = &device->vk;
+    VkImage image;
+    VkResult result;
+    VkMemoryRequirements requirements;
+    if (vk->maintenance4) {
+        VkDeviceImageMemoryRequirements info;
+        VkMemoryRequirements2 requirements2;
+        memset(&info, 0, sizeof info);
+        memset(&requirements2, 0, sizeof requirements2);
+        info.sType = VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS;
+        info.pCreateInfo = image_info;
+        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+        vk->fn.vkGetDeviceImageMemoryRequirements(vk->device, &info, &requirements2);
+        *bits = requirements2.memoryRequirements.memoryTypeBits;
+        return VK_SUCCESS;
+    }
+    result = vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, &image);
+    if (result == VK_SUCCESS) {
+        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements);
+        vk->fn.vkDestroyImage(vk->device, image, device->host.driver_callbacks);
+        *bits = requirements.memoryTypeBits;
+    }
+    return result;
+}
+
+static VkResult sxvki_bind_buffer(const sxvki_device* device, const sxvki_record* r,
+                                  VkDeviceSize offset, VkBuffer buffer, const void* next) {
+    const sxvki_vk* vk = &device->vk;
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    VkBindBufferMemoryInfo info;
+    offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    if (next == NULL) {
+        return vk->fn.vkBindBufferMemory(vk->device, buffer, block->memory, offset);
+    }
+    memset(&info, 0, sizeof info);
+    info.sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
+    info.pNext = next;
+    info.buffer = buffer;
+    info.memory = block->memory;
+    info.memoryOffset = offset;
+    return vk->fn.vkBindBufferMemory2(vk->device, 1, &info);
+}
+
+static VkResult sxvki_bind_image(const sxvki_device* device, const sxvki_record* r,
+                                 VkDeviceSize offset, VkImage image, const void* next) {
+    const sxvki_vk* vk = &device->vk;
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    VkBindImageMemoryInfo info;
+    offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    if (next == NULL) {
+        return vk->fn.vkBindImageMemory(vk->device, image, block->memory, offset);
+    }
+    memset(&info, 0, sizeof info);
+    info.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
+    info.pNext = next;
+    info.image = image;
+    info.memory = block->memory;
+    info.memoryOffset = offset;
+    return vk->fn.vkBindImageMemory2(vk->device, 1, &info);
+}
+
+/*  Create, allocate, bind; undone in reverse order. The outputs are null on failure. */
+static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* function,
+                                    const VkBufferCreateInfo* buffer_info,
+                                    const SxvkAllocationCreateInfo* info, VkBuffer* buffer,
+                                    SxvkAllocation* allocation) {
+    const sxvki_device* device = &allocator->device;
+    const sxvki_vk* vk = &device->vk;
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    VkResult result =
+        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, buffer);
+    if (result != VK_SUCCESS) {
+        *buffer = VK_NULL_HANDLE;
+        return result;
+    }
+    sxvki_requirements_of_buffer(device, *buffer, &requirements);
+    sxvki_purpose_of_buffer(&purpose, buffer_info);
+    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+    if (result != VK_SUCCESS) {
+        goto fail_buffer;
+    }
+    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
+        uint32_t index = sxvki_handle_index(*allocation);
+        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), 0, *buffer, NULL);
+        if (result != VK_SUCCESS) {
+            goto fail_allocation;
+        }
+    }
+    return VK_SUCCESS;
+
+fail_allocation:
+    sxvki_free(allocator, *allocation, function);
+    *allocation = VK_NULL_HANDLE;
+fail_buffer:
+    vk->fn.vkDestroyBuffer(vk->device, *buffer, device->host.driver_callbacks);
+    *buffer = VK_NULL_HANDLE;
+    return result;
+}
+
+static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function,
+                                   const VkImageCreateInfo* image_info,
+                                   const SxvkAllocationCreateInfo* info, VkImage* image,
+                                   SxvkAllocation* allocation) {
+    const sxvki_device* device = &allocator->device;
+    const sxvki_vk* vk = &device->vk;
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    VkResult result =
+        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, image);
+    if (result != VK_SUCCESS) {
+        *image = VK_NULL_HANDLE;
+        return result;
+    }
+    sxvki_requirements_of_image(device, *image, &requirements);
+    sxvki_purpose_of_image(&purpose, image_info);
+    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+    if (result != VK_SUCCESS) {
+        goto fail_image;
+    }
+    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
+        uint32_t index = sxvki_handle_index(*allocation);
+        result = sxvki_bind_image(device, sxvki_record_at(&device->records, index), 0, *image, NULL);
+        if (result != VK_SUCCESS) {
+            goto fail_allocation;
+        }
+    }
+    return VK_SUCCESS;
+
+fail_allocation:
+    sxvki_free(allocator, *allocation, function);
+    *allocation = VK_NULL_HANDLE;
+fail_image:
+    vk->fn.vkDestroyImage(vk->device, *image, device->host.driver_callbacks);
+    *image = VK_NULL_HANDLE;
+    return result;
+}
+
+/* ========================================================================================== */
+/*  >>map        mapping, flushing, copying                                                    */
+/* ========================================================================================== */
+/*
+    Maps are counted twice: per allocation in `state`, so that an unmap too many is caught, and per
+    block, so that the mapping lives as long as anyone needs it. Flushes are rounded out to
+    nonCoherentAtomSize; ranges of such memory begin and end on atoms, so that no neighbour's bytes
+    are flushed or, worse, invalidated.
+*/
+
+static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_t index,
+                          void** data) {
+    sxvki_device* device = &allocator->device;
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    uint32_t state = sxvki_record_state(r);
+    void* base = NULL;
+    VkResult result;
+    *data = NULL;
+    if ((sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, "allocation");
+        return VK_ERROR_MEMORY_MAP_FAILED;
+    }
+    do {
+        if ((state & SXVKI_STATE_MAPS_MASK) == SXVKI_STATE_MAPS_MASK) {
+            sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
+            return VK_ERROR_MEMORY_MAP_FAILED;
+        }
+    } while (!sxvki_cas32(&r->link_b, &state, state + 1));
+    result = sxvki_block_map(device, block, &base);
+    if (result != VK_SUCCESS) {
+        state = sxvki_record_state(r);
+        while (!sxvki_cas32(&r->link_b, &state, state - 1)) {
+        }
+        return result;
+    }
+    *data = (char*)base + (sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT);
+    return VK_SUCCESS;
+}
+
+/*  Returns 0 where the allocation is not mapped. */
+static int sxvki_unmap(SxvkAllocator allocator, uint32_t index) {
+    sxvki_device* device = &allocator->device;
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    uint32_t state = sxvki_record_state(r);
+    do {
+        if ((state & SXVKI_STATE_MAPS_MASK) == 0) {
+            return 0;
+        }
+    } while (!sxvki_cas32(&r->link_b, &state, state - 1));
+    sxvki_block_unmap(device, sxvki_block_at(device, sxvki_record_block(r)));
+    return 1;
+}
+
+/*  The part of an allocation to flush, in whole atoms. Returns 0 where there is nothing to do. */
+static int sxvki_flush_range(const sxvki_device* device, const sxvki_record* r, VkDeviceSize offset,
+                             VkDeviceSize size, VkMappedMemoryRange* range) {
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    VkDeviceSize start = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    VkDeviceSize bytes = sxvki_record_bytes(r);
+    VkDeviceSize end;
+    if (size == VK_WHOLE_SIZE) {
+        size = bytes - offset;
+    }
+    if (size == 0 || !sxvki_type_wants_flush(device, block->type)) {
+        return 0;
+    }
+    end = sxvki_align_up(start + offset + size, device->vk.atom);
+    memset(range, 0, sizeof *range);
+    range->sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
+    range->memory = block->memory;
+    range->offset = sxvki_align_down(start + offset, device->vk.atom);
+    range->size = sxvki_min64(end, block->size) - range->offset;
+    return 1;
+}
+
+typedef enum sxvki_cache_operation { SXVKI_CACHE_FLUSH, SXVKI_CACHE_INVALIDATE } sxvki_cache_operation;
+
+#define SXVKI_FLUSH_BATCH 32
+
+/*  Handles and ranges are valid. Null offsets are 0, null sizes are all. */
+static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation operation,
+                            uint32_t count, const SxvkAllocation* allocations,
+                            const VkDeviceSize* offsets, const VkDeviceSize* sizes) {
+    VkMappedMemoryRange ranges[SXVKI_FLUSH_BATCH];
+    VkResult result = VK_SUCCESS;
+    uint32_t filled = 0;
+    uint32_t i;
+    for (i = 0; i < count && result == VK_SUCCESS; i++) {
+        if (allocations[i] != VK_NULL_HANDLE) {
+            const sxvki_record* r =
+                sxvki_record_at(&device->records, sxvki_handle_index(allocations[i]));
+            filled += (uint32_t)sxvki_flush_range(device, r, offsets != NULL ? offsets[i] : 0,
+                                                  sizes != NULL ? sizes[i] : VK_WHOLE_SIZE,
+                                                  &ranges[filled]);
+        }
+        if (filled == SXVKI_FLUSH_BATCH || (i + 1 == count && filled != 0)) {
+            result = operation == SXVKI_CACHE_FLUSH
+                         ? device->vk.fn.vkFlushMappedMemoryRanges(device->vk.device, filled, ranges)
+                         : device->vk.fn.vkInvalidateMappedMemoryRanges(device->vk.device, filled,
+                                                                        ranges);
+            filled = 0;
+        }
+    }
+    return result;
+}
+
+/*  Between host memory and an allocation; `to` or `from` is the host's. The range is valid. */
+static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAllocation allocation,
+                           VkDeviceSize offset, VkDeviceSize size, void* to, const void* from) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t index = sxvki_handle_index(allocation);
+    void* data;
+    VkResult result = sxvki_map(allocator, function, index, &data);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    data = (char*)data + offset;
+    if (from != NULL) {
+        memcpy(data, from, (size_t)size);
+        result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &allocation, &offset, &size);
+    } else {
+        result = sxvki_flush(device, SXVKI_CACHE_INVALIDATE, 1, &allocation, &offset, &size);
+        if (result == VK_SUCCESS) {
+            memcpy(to, data, (size_t)size);
+        }
+    }
+    sxvki_unmap(allocator, index);
+    return result;
+}
+
+/* ========================================================================================== */
+/*  >>stats      statistics, dump, integrity                                                   */
+/* ========================================================================================== */
+/*
+    Fast statistics add up counters that the domains keep anyway. The detailed ones, the dump, the
+    margins and the integrity check walk every range, one domain under its lock at a time: the picture
+    of each domain is consistent, the whole is as of no single moment while other threads work.
+*/
+
+static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
+    uint32_t i;
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            stats->blockCount += domain->listed_count;
+            stats->blockBytes += domain->block_bytes;
+            stats->allocationCount += domain->live_count;
+            stats->allocationBytes += domain->live_bytes;
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    stats->blockCount += pool->dedicated_count;
+    stats->blockBytes += pool->dedicated_bytes;
+    stats->allocationCount += pool->dedicated_count;
+    stats->allocationBytes += pool->dedicated_live_bytes;
+    sxvki_lock_drop(&pool->dedicated_lock);
+}
+
+/*  For sxvki_visit_pools: the pools of one heap. */
+typedef struct sxvki_heap_sum {
+    SxvkStatistics stats;
+    uint32_t heap;
+} sxvki_heap_sum;
+
+static void sxvki_heap_visit(SxvkPool pool, void* context) {
+    sxvki_heap_sum* sum = (sxvki_heap_sum*)context;
+    if (sxvki_type_heap(pool->device, pool->type) == sum->heap) {
+        sxvki_add_fast(&sum->stats, pool);
+    }
+}
+
+static void sxvki_detailed_init(SxvkDetailedStatistics* stats) {
+    memset(stats, 0, sizeof *stats);
+    stats->allocationSizeMin = VK_WHOLE_SIZE;
+    stats->unusedRangeSizeMin = VK_WHOLE_SIZE;
+}
+
+static void sxvki_detailed_add_live(SxvkDetailedStatistics* stats, VkDeviceSize size) {
+    stats->statistics.allocationCount++;
+    stats->statistics.allocationBytes += size;
+    stats->allocationSizeMin = sxvki_min64(stats->allocationSizeMin, size);
+    stats->allocationSizeMax = sxvki_max64(stats->allocationSizeMax, size);
+}
+
+/*  An unused range is what lies between two allocations: free, or padding, or both. */
+static void sxvki_detailed_add_gap(SxvkDetailedStatistics* stats, VkDeviceSize from,
+                                   VkDeviceSize to) {
+    if (from != to) {
+        stats->unusedRangeCount++;
+        stats->unusedRangeSizeMin = sxvki_min64(stats->unusedRangeSizeMin, to - from);
+        stats->unusedRangeSizeMax = sxvki_max64(stats->unusedRangeSizeMax, to - from);
+    }
+}
+
+static void sxvki_detailed_merge(SxvkDetailedStatistics* to, const SxvkDetailedStatistics* from) {
+    to->statistics.blockCount += from->statistics.blockCount;
+    to->statistics.blockBytes += from->statistics.blockBytes;
+    to->statistics.allocationCount += from->statistics.allocationCount;
+    to->statistics.allocationBytes += from->statistics.allocationBytes;
+    to->unusedRangeCount += from->unusedRangeCount;
+    to->allocationSizeMin = sxvki_min64(to->allocationSizeMin, from->allocationSizeMin);
+    to->allocationSizeMax = sxvki_max64(to->allocationSizeMax, from->allocationSizeMax);
+    to->unusedRangeSizeMin = sxvki_min64(to->unusedRangeSizeMin, from->unusedRangeSizeMin);
+    to->unusedRangeSizeMax = sxvki_max64(to->unusedRangeSizeMax, from->unusedRangeSizeMax);
+}
+
+/*  One block and its ranges; the caller holds the lock of its list. */
+static void sxvki_detailed_add_block(SxvkDetailedStatistics* stats, const sxvki_device* device,
+                                     const sxvki_block* block) {
+    VkDeviceSize end = 0;
+    uint32_t index;
+    stats->statistics.blockCount++;
+    stats->statistics.blockBytes += block->size;
+    for (index = block->first; index != SXVKI_NONE;) {
+        const sxvki_record* r = sxvki_record_at(&device->records, index);
+        if (sxvki_record_is_live(r)) {
+            VkDeviceSize offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+            sxvki_detailed_add_gap(stats, end, offset);
+            sxvki_detailed_add_live(stats, sxvki_record_bytes(r));
+            end = offset + sxvki_record_bytes(r);
+        }
+        index = r->next;
+    }
+    sxvki_detailed_add_gap(stats, end, block->size);
+}
+
+static void sxvki_add_detailed(SxvkDetailedStatistics* stats, SxvkPool pool) {
+    const sxvki_device* device = pool->device;
+    uint32_t i, id;
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        sxvki_lock_take(&domain->lock);
+        for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+            sxvki_detailed_add_block(stats, device, sxvki_block_at(device, id));
+        }
+        sxvki_lock_drop(&domain->lock);
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    for (id = pool->dedicated_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+        sxvki_detailed_add_block(stats, device, sxvki_block_at(device, id));
+    }
+    sxvki_lock_drop(&pool->dedicated_lock);
+}
+
+static void sxvki_total_visit(SxvkPool pool, void* context) {
+    SxvkTotalStatistics* total = (SxvkTotalStatistics*)context;
+    sxvki_add_detailed(&total->memoryType[pool->type], pool);
+}
+
+static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalStatistics* total) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t i;
+    sxvki_detailed_init(&total->total);
+    for (i = 0; i < VK_MAX_MEMORY_TYPES; i++) {
+        sxvki_detailed_init(&total->memoryType[i]);
+    }
+    for (i = 0; i < VK_MAX_MEMORY_HEAPS; i++) {
+        sxvki_detailed_init(&total->memoryHeap[i]);
+    }
+    sxvki_visit_pools(allocator, sxvki_total_visit, total);
+    for (i = 0; i < device->model.properties.memoryTypeCount; i++) {
+        sxvki_detailed_merge(&total->memoryHeap[sxvki_type_heap(device, i)], &total->memoryType[i]);
+        sxvki_detailed_merge(&total->total, &total->memoryType[i]);
+    }
+}
+
+/* --- margins and integrity --- */
+
+/*  What a walk over pools found. */
+typedef struct sxvki_findings {
+    uint32_t type_bits; /* in: memory types to look at */
+    uint32_t checked;   /* allocations that have a margin */
+    uint32_t broken;
+    sxvki_line line;    /* about the first that is broken */
+} sxvki_findings;
+
+static void sxvki_findings_note(sxvki_findings* findings, const struct SxvkPool_T* pool,
+                                const char* what, uint64_t where) {
+    if (findings->broken++ == 0) {
+        sxvki_line_add(&findings->line, "memory type ");
+        sxvki_line_add_u64(&findings->line, pool->type, 10);
+        sxvki_line_add(&findings->line, what);
+        sxvki_line_add_u64(&findings->line, where, 10);
+    }
+}
+
+static void sxvki_margin_visit(SxvkPool pool, void* context) {
+    sxvki_findings* findings = (sxvki_findings*)context;
+    const sxvki_device* device = pool->device;
+    uint32_t i, id, index;
+    if (((findings->type_bits >> pool->type) & 1) == 0 || sxvki_type_margin(device, pool->type) == 0) {
+        return;
+    }
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        sxvki_lock_take(&domain->lock);
+        for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+            for (index = sxvki_block_at(device, id)->first; index != SXVKI_NONE;) {
+                const sxvki_record* r = sxvki_record_at(&device->records, index);
+                if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_MARGIN)) {
+                    findings->checked++;
+                    if (!sxvki_margin_is_intact(device, r)) {
+                        sxvki_findings_note(findings, pool, ", allocation at offset ",
+                                            sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT);
+                    }
+                }
+                index = r->next;
+            }
+        }
+        sxvki_lock_drop(&domain->lock);
+    }
+}
+
+static void sxvki_integrity_visit(SxvkPool pool, void* context) {
+    sxvki_findings* findings = (sxvki_findings*)context;
+    uint32_t i;
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            if (!sxvki_domain_is_valid(domain)) {
+                sxvki_findings_note(findings, pool, ", domain ", i);
+            }
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    if (!sxvki_pool_dedicated_is_valid(pool)) {
+        sxvki_findings_note(findings, pool, ", dedicated allocations: ", pool->dedicated_count);
+    }
+    sxvki_lock_drop(&pool->dedicated_lock);
+}
+
+/*  Report what was found, once no lock is held. */
+static VkResult sxvki_findings_report(const sxvki_device* device, const sxvki_findings* findings,
+                                      SxvkMessage message, const char* function) {
+    if (findings->broken == 0) {
+        return VK_SUCCESS;
+    }
+    sxvki_report(&device->reporter, message, function, findings->line.text);
+    return VK_ERROR_UNKNOWN;
+}
+
+/* --- the JSON dump --- */
+
+#if !SX_VKALLOC_NO_STATS_STRING
+static void sxvki_json_flags(sxvki_json* json, const sxvki_flag_name* names, VkFlags flags) {
+    sxvki_json_key(json, "Flags");
+    sxvki_json_begin(json, "[");
+    for (; names->flag != 0; names++) {
+        if (flags & names->flag) {
+            sxvki_json_string(json, names->name);
+        }
+    }
+    sxvki_json_end(json, "]");
+}
+
+static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStatistics* stats) {
+    sxvki_json_key(json, "Stats");
+    sxvki_json_begin(json, "{");
+    sxvki_json_pair_u64(json, "BlockCount", stats->statistics.blockCount);
+    sxvki_json_pair_u64(json, "BlockBytes", stats->statistics.blockBytes);
+    sxvki_json_pair_u64(json, "AllocationCount", stats->statistics.allocationCount);
+    sxvki_json_pair_u64(json, "AllocationBytes", stats->statistics.allocationBytes);
+    sxvki_json_pair_u64(json, "UnusedRangeCount", stats->unusedRangeCount);
+    if (stats->statistics.allocationCount > 1) {
+        sxvki_json_pair_u64(json, "AllocationSizeMin", stats->allocationSizeMin);
+        sxvki_json_pair_u64(json, "AllocationSizeMax", stats->allocationSizeMax);
+    }
+    if (stats->unusedRangeCount > 1) {
+        sxvki_json_pair_u64(json, "UnusedRangeSizeMin", stats->unusedRangeSizeMin);
+        sxvki_json_pair_u64(json, "UnusedRangeSizeMax", stats->unusedRangeSizeMax);
+    }
+    sxvki_json_end(json, "}");
+}
+
+/*  The members of an allocation, inside of its object. */
+static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator allocator, uint32_t index) {
+    static const char kinds[][16] = {"UNKNOWN", "BUFFER", "IMAGE_UNKNOWN", "IMAGE_LINEAR",
+                                        "IMAGE_OPTIMAL"};
+    const sxvki_records* records = &allocator->device.records;
+    const sxvki_record* r = sxvki_record_at(records, index);
+    uint32_t state = sxvki_record_state(r);
+    uint32_t class_id = (state >> SXVKI_STATE_CLASS_SHIFT) & 0xFF;
+    sxvki_json_pair_string(json, "Type", kinds[(state >> SXVKI_STATE_KIND_SHIFT) & 7]);
+    sxvki_json_pair_u64(json, "Size", sxvki_record_bytes(r));
+    if (class_id != 0) {
+        sxvki_json_pair_u64(json, "Usage", sxvki_load64_relaxed(&allocator->classes[class_id]) >> 3);
+    }
+    if (state & SXVKI_STATE_COLD) {
+        const sxvki_cold* cold = sxvki_cold_find(records, index);
+        if (cold->user_data != NULL) {
+            char digits[24];
+            sxvki_json_pair_string(json, "CustomData",
+                                   sxvki_digits(digits + 23, (uintptr_t)cold->user_data, 16));
+        }
+        if (cold->name != NULL) {
+            sxvki_json_pair_string(json, "Name", cold->name);
+        }
+    }
+}
+
+static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDeviceSize to) {
+    if (from != to) {
+        sxvki_json_begin(json, "{");
+        sxvki_json_pair_u64(json, "Offset", from);
+        sxvki_json_pair_string(json, "Type", "FREE");
+        sxvki_json_pair_u64(json, "Size", to - from);
+        sxvki_json_end(json, "}");
+    }
+}
+
+static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocator, const sxvki_block* block) {
+    const sxvki_records* records = &allocator->device.records;
+    SxvkDetailedStatistics stats;
+    VkDeviceSize end = 0;
+    uint32_t index;
+    sxvki_detailed_init(&stats);
+    sxvki_detailed_add_block(&stats, &allocator->device, block);
+    sxvki_json_key_u64(json, "", block->id);
+    sxvki_json_begin(json, "{");
+    sxvki_json_pair_u64(json, "MapRefCount", sxvki_load32(&block->map_word) & 0xFFFFFFu);
+    sxvki_json_pair_u64(json, "TotalBytes", block->size);
+    sxvki_json_pair_u64(json, "UnusedBytes", block->size - stats.statistics.allocationBytes);
+    sxvki_json_pair_u64(json, "Allocations", stats.statistics.allocationCount);
+    sxvki_json_pair_u64(json, "UnusedRanges", stats.unusedRangeCount);
+    sxvki_json_key(json, "Suballocations");
+    sxvki_json_begin(json, "[");
+    for (index = block->first; index != SXVKI_NONE;) {
+        const sxvki_record* r = sxvki_record_at(records, index);
+        if (sxvki_record_is_live(r)) {
+            VkDeviceSize offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+            sxvki_json_gap(json, end, offset);
+            sxvki_json_begin(json, "{");
+            sxvki_json_pair_u64(json, "Offset", offset);
+            sxvki_json_allocation(json, allocator, index);
+            sxvki_json_end(json, "}");
+            end = offset + sxvki_record_bytes(r);
+        }
+        index = r->next;
+    }
+    sxvki_json_gap(json, end, block->size);
+    sxvki_json_end(json, "]");
+    sxvki_json_end(json, "}");
+}
+
+/*  The members of a pool, inside of its object. */
+static void sxvki_json_pool(sxvki_json* json, SxvkAllocator allocator, SxvkPool pool) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t i, id;
+    sxvki_json_pair_u64(json, "PreferredBlockSize", pool->max_block_size);
+    sxvki_json_key(json, "Blocks");
+    sxvki_json_begin(json, "{");
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        sxvki_lock_take(&domain->lock);
+        for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+            sxvki_json_block(json, allocator, sxvki_block_at(device, id));
+        }
+        sxvki_lock_drop(&domain->lock);
+    }
+    sxvki_json_end(json, "}");
+    sxvki_json_key(json, "DedicatedAllocations");
+    sxvki_json_begin(json, "[");
+    sxvki_lock_take(&pool->dedicated_lock);
+    for (id = pool->dedicated_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+        sxvki_json_begin(json, "{");
+        sxvki_json_allocation(json, allocator, sxvki_block_at(device, id)->first);
+        sxvki_json_end(json, "}");
+    }
+    sxvki_lock_drop(&pool->dedicated_lock);
+    sxvki_json_end(json, "]");
+}
+
+static void sxvki_json_general(sxvki_json* json, const sxvki_device* device) {
+    static const char device_types[][16] = {"OTHER", "INTEGRATED_GPU", "DISCRETE_GPU",
+                                               "VIRTUAL_GPU", "CPU"};
+    const VkPhysicalDeviceProperties* p = &device->vk.properties;
+    uint32_t type = (uint32_t)p->deviceType;
+    sxvki_line version;
+    version.size = 0;
+    sxvki_line_add_u64(&version, device->vk.version / 1000000, 10);
+    sxvki_line_add(&version, ".");
+    sxvki_line_add_u64(&version, device->vk.version / 1000 % 1000, 10);
+    sxvki_json_key(json, "General");
+    sxvki_json_begin(json, "{");
+    sxvki_json_pair_string(json, "API", "Vulkan");
+    sxvki_json_pair_string(json, "apiVersion", version.text);
+    sxvki_json_pair_string(json, "GPU", p->deviceName);
+    sxvki_json_pair_string(json, "deviceType", device_types[type < 5 ? type : 0]);
+    sxvki_json_pair_u64(json, "maxMemoryAllocationCount", p->limits.maxMemoryAllocationCount);
+    sxvki_json_pair_u64(json, "bufferImageGranularity", p->limits.bufferImageGranularity);
+    sxvki_json_pair_u64(json, "nonCoherentAtomSize", p->limits.nonCoherentAtomSize);
+    sxvki_json_pair_u64(json, "memoryHeapCount", device->model.properties.memoryHeapCount);
+    sxvki_json_pair_u64(json, "memoryTypeCount", device->model.properties.memoryTypeCount);
+    sxvki_json_end(json, "}");
+}
+
+static void sxvki_json_heaps(sxvki_json* json, const sxvki_device* device,
+                             const SxvkTotalStatistics* total) {
+    const VkPhysicalDeviceMemoryProperties* p = &device->model.properties;
+    uint32_t h, type;
+    sxvki_json_key(json, "MemoryInfo");
+    sxvki_json_begin(json, "{");
+    for (h = 0; h < p->memoryHeapCount; h++) {
+        uint64_t usage, budget;
+        sxvki_budget_get(&device->budget, h, &usage, &budget);
+        sxvki_json_key_u64(json, "Heap ", h);
+        sxvki_json_begin(json, "{");
+        sxvki_json_flags(json, sxvki_heap_flag_names, p->memoryHeaps[h].flags);
+        sxvki_json_pair_u64(json, "Size", p->memoryHeaps[h].size);
+        sxvki_json_key(json, "Budget");
+        sxvki_json_begin(json, "{");
+        sxvki_json_pair_u64(json, "BudgetBytes", budget);
+        sxvki_json_pair_u64(json, "UsageBytes", usage);
+        sxvki_json_end(json, "}");
+        sxvki_json_stats(json, &total->memoryHeap[h]);
+        sxvki_json_key(json, "MemoryPools");
+        sxvki_json_begin(json, "{");
+        for (type = 0; type < p->memoryTypeCount; type++) {
+            if (p->memoryTypes[type].heapIndex == h) {
+                sxvki_json_key_u64(json, "Type ", type);
+                sxvki_json_begin(json, "{");
+                sxvki_json_flags(json, sxvki_type_flag_names, p->memoryTypes[type].propertyFlags);
+                sxvki_json_stats(json, &total->memoryType[type]);
+                sxvki_json_end(json, "}");
+            }
+        }
+        sxvki_json_end(json, "}");
+        sxvki_json_end(json, "}");
+    }
+    sxvki_json_end(json, "}");
+}
+
+/*  Custom pools of one memory type: an array under the type. */
+static void sxvki_json_custom_pools(sxvki_json* json, SxvkAllocator allocator, uint32_t type) {
+    SxvkPool pool;
+    int any = 0;
+    for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+        if (pool->type != type) {
+            continue;
+        }
+        if (!any) {
+            sxvki_json_key_u64(json, "Type ", type);
+            sxvki_json_begin(json, "[");
+            any = 1;
+        }
+        sxvki_json_begin(json, "{");
+        if (pool->name != NULL) {
+            sxvki_json_pair_string(json, "Name", pool->name);
+        }
+        sxvki_json_pool(json, allocator, pool);
+        sxvki_json_end(json, "}");
+    }
+    if (any) {
+        sxvki_json_end(json, "]");
+    }
+}
+
+static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator, int detailed) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t count = device->model.properties.memoryTypeCount;
+    SxvkTotalStatistics total;
+    uint32_t type;
+    sxvki_calculate_total(allocator, &total);
+    sxvki_json_begin(json, "{");
+    sxvki_json_general(json, device);
+    sxvki_json_key(json, "Total");
+    sxvki_json_begin(json, "{");
+    sxvki_json_stats(json, &total.total);
+    sxvki_json_end(json, "}");
+    sxvki_json_heaps(json, device, &total);
+    if (detailed) {
+        sxvki_json_key(json, "DefaultPools");
+        sxvki_json_begin(json, "{");
+        for (type = 0; type < count; type++) {
+            SxvkPool pool = sxvki_default_pool(allocator, type);
+            if (pool != NULL) {
+                sxvki_json_key_u64(json, "Type ", type);
+                sxvki_json_begin(json, "{");
+                sxvki_json_pool(json, allocator, pool);
+                sxvki_json_end(json, "}");
+            }
+        }
+        sxvki_json_end(json, "}");
+        sxvki_json_key(json, "CustomPools");
+        sxvki_json_begin(json, "{");
+        sxvki_lock_take(&allocator->pools_lock);
+        for (type = 0; type < count; type++) {
+            sxvki_json_custom_pools(json, allocator, type);
+        }
+        sxvki_lock_drop(&allocator->pools_lock);
+        sxvki_json_end(json, "}");
+    }
+    sxvki_json_end(json, "}");
+    sxvki_text_add(json->text, "\n");
+}
+#endif
+
+/* ========================================================================================== */
+/*  >>validate   argument checks                                                               */
+/* ========================================================================================== */
+/*
+    One function per public struct or handle, of one-line conditions. A failed check reports what is
+    wrong, by function and field, and gives VK_ERROR_VALIDATION_FAILED_EXT. Handles of allocations are
+    checked in every build, the rest unless SX_VKALLOC_VALIDATE is 0.
+*/
+
+static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage message, const char* function,
+                             const char* field) {
+    sxvki_report(&allocator->device.reporter, message, function, field);
+    return VK_ERROR_VALIDATION_FAILED_EXT;
+}
+
+#if SX_VKALLOC_VALIDATE
+#define SXVKI_REJECT_IF(condition, message, field)                                     \
+    do {                                                                               \
+        if (condition) {                                                               \
+            return sxvki_reject(allocator, SXVK_MESSAGE_##message, function, (field)); \
+        }                                                                              \
+    } while (0)
+#else
+#define SXVKI_REJECT_IF(condition, message, field) \
+    do {                                           \
+        (void)allocator;                           \
+        (void)function;                            \
+        (void)sizeof(condition);                   \
+    } while (0)
+#endif
+
+/*  For the body of a public function: leave with the result of a failed check. */
+#define SXVKI_CHECK(check)            \
+    do {                              \
+        VkResult checked_ = (check);  \
+        if (checked_ != VK_SUCCESS) { \
+            return checked_;          \
+        }                             \
+    } while (0)
+
+#define SXVKI_KNOWN_ALLOCATOR_FLAGS 0x000105FFu
+#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x00071F87u
+#define SXVKI_KNOWN_POOL_FLAGS 0x00010002u
+#define SXVKI_KNOWN_DEBUG_FLAGS 0x00000001u
+
+static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
+                                    const void* pointer, const char* field) {
+    SXVKI_REJECT_IF(pointer == NULL, NULL_ARGUMENT, field);
+    (void)pointer;
+    (void)field;
+    return VK_SUCCESS;
+}
+
+/*  Always on. Gives the index of the record. */
+static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* function,
+                                       SxvkAllocation allocation, uint32_t* index) {
+    *index = sxvki_handle_index(allocation);
+    if (SXVKI_LIKELY(sxvki_handle_record(&allocator->device.records, allocation) != NULL)) {
+        return VK_SUCCESS;
+    }
+    return sxvki_reject(allocator,
+                        allocation == VK_NULL_HANDLE ? SXVK_MESSAGE_NULL_ARGUMENT
+                                                     : SXVK_MESSAGE_INVALID_ALLOCATION,
+                        function, "allocation");
+}
+
+static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
+    SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
+    SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
+    (void)pool;
+    return VK_SUCCESS;
+}
+
+/*  There is no allocator yet, so the message goes to the callback in the info. */
+static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateInfo* info) {
+#if SX_VKALLOC_VALIDATE
+    const char* function = "sxvkCreateAllocator";
+    const SxvkDebugInfo* debug = info->pDebugInfo;
+    const VkAllocationCallbacks* host = info->pAllocationCallbacks;
+    sxvki_reporter reporter;
+    SxvkMessage message = SXVK_MESSAGE_NULL_ARGUMENT;
+    const char* field = NULL;
+    reporter.callback = info->pfnMessage;
+    reporter.user_data = info->pMessageUserData;
+    if (info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS) {
+        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
+        field = "pCreateInfo->flags";
+    } else if (info->instance == VK_NULL_HANDLE) {
+        field = "pCreateInfo->instance";
+    } else if (info->physicalDevice == VK_NULL_HANDLE) {
+        field = "pCreateInfo->physicalDevice";
+    } else if (info->device == VK_NULL_HANDLE) {
+        field = "pCreateInfo->device";
+    } else if (host != NULL && (host->pfnAllocation == NULL || host->pfnFree == NULL)) {
+        field = "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree";
+    } else if (info->vulkanApiVersion != 0 && info->vulkanApiVersion < VK_API_VERSION_1_0) {
+        message = SXVK_MESSAGE_BAD_ENUM;
+        field = "pCreateInfo->vulkanApiVersion, which wants a VK_API_VERSION_1_x";
+    } else if (debug != NULL && (debug->flags & ~SXVKI_KNOWN_DEBUG_FLAGS) != 0) {
+        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
+        field = "pCreateInfo->pDebugInfo->flags";
+    } else if (debug != NULL && (debug->margin % 4 != 0 || debug->margin > 65536)) {
+        message = SXVK_MESSAGE_BAD_SIZE;
+        field = "pCreateInfo->pDebugInfo->margin";
+    } else if (debug != NULL && debug->minAlignment != 0 &&
+               (!sxvki_is_pow2(debug->minAlignment) || debug->minAlignment >> 32 != 0)) {
+        message = SXVK_MESSAGE_BAD_ALIGNMENT;
+        field = "pCreateInfo->pDebugInfo->minAlignment";
+    } else if (debug != NULL && debug->minBufferImageGranularity != 0 &&
+               (!sxvki_is_pow2(debug->minBufferImageGranularity) ||
+                debug->minBufferImageGranularity > (VkDeviceSize)1 << 24)) {
+        message = SXVK_MESSAGE_BAD_ALIGNMENT;
+        field = "pCreateInfo->pDebugInfo->minBufferImageGranularity";
+    }
+    if (field != NULL) {
+        sxvki_report(&reporter, message, function, field);
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+#else
+    (void)info;
+#endif
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const char* function,
+                                            const SxvkAllocationCreateInfo* info) {
+    const VkFlags both = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
+                         SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    const VkFlags never = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
+    const VkFlags strategy = SXVK_ALLOCATION_CREATE_STRATEGY_MASK;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_ALLOCATION_FLAGS, UNKNOWN_FLAGS,
+                    "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->usage != SXVK_MEMORY_USAGE_UNKNOWN &&
+                        (info->usage < SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED ||
+                         info->usage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
+                    BAD_ENUM, "pCreateInfo->usage");
+    SXVKI_REJECT_IF((info->flags & both) == both, CONFLICTING_FLAGS,
+                    "pCreateInfo->flags, HOST_ACCESS_SEQUENTIAL_WRITE and HOST_ACCESS_RANDOM");
+    SXVKI_REJECT_IF(
+        (info->flags & SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT) != 0 &&
+            (info->flags & both) == 0,
+        CONFLICTING_FLAGS, "pCreateInfo->flags, ALLOW_TRANSFER_INSTEAD without HOST_ACCESS");
+    SXVKI_REJECT_IF((info->flags & never) != 0 &&
+                        (info->pNext != NULL ||
+                         (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
+                    CONFLICTING_FLAGS, "pCreateInfo->flags, NEVER_ALLOCATE and dedicated memory");
+    SXVKI_REJECT_IF(sxvki_count_bits(info->flags & strategy) > 1, CONFLICTING_FLAGS,
+                    "pCreateInfo->flags, more than one STRATEGY");
+    SXVKI_REJECT_IF((info->requiredFlags & info->avoidedFlags) != 0, CONFLICTING_FLAGS,
+                    "pCreateInfo->requiredFlags and avoidedFlags");
+    SXVKI_REJECT_IF(!(info->priority >= 0.0f && info->priority <= 1.0f), BAD_PRIORITY,
+                    "pCreateInfo->priority");
+    SXVKI_REJECT_IF(info->minAlignment != 0 &&
+                        (!sxvki_is_pow2(info->minAlignment) || info->minAlignment >> 40 != 0),
+                    BAD_ALIGNMENT, "pCreateInfo->minAlignment");
+    SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE && info->pool->device != &allocator->device,
+                    INVALID_POOL, "pCreateInfo->pool");
+    (void)both;
+    (void)never;
+    (void)strategy;
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_requirements(SxvkAllocator allocator, const char* function,
+                                         const VkMemoryRequirements* requirements) {
+    SXVKI_REJECT_IF(requirements == NULL, NULL_ARGUMENT, "pMemoryRequirements");
+    SXVKI_REJECT_IF(requirements->size == 0 || requirements->size > (VkDeviceSize)1 << 62, BAD_SIZE,
+                    "pMemoryRequirements->size");
+    SXVKI_REJECT_IF(!sxvki_is_pow2(requirements->alignment) || requirements->alignment >> 40 != 0,
+                    BAD_ALIGNMENT, "pMemoryRequirements->alignment");
+    (void)requirements;
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_buffer_info(SxvkAllocator allocator, const char* function,
+                                        const VkBufferCreateInfo* info) {
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pBufferCreateInfo");
+    SXVKI_REJECT_IF(info->sType != VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, BAD_STRUCT,
+                    "pBufferCreateInfo->sType");
+    SXVKI_REJECT_IF(info->size == 0, BAD_SIZE, "pBufferCreateInfo->size");
+    SXVKI_REJECT_IF((sxvki_buffer_usage(info) & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0 &&
+                        !allocator->device.vk.device_address,
+                    MISSING_FEATURE,
+                    "pBufferCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
+    (void)info;
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_image_info(SxvkAllocator allocator, const char* function,
+                                       const VkImageCreateInfo* info) {
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pImageCreateInfo");
+    SXVKI_REJECT_IF(info->sType != VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO, BAD_STRUCT,
+                    "pImageCreateInfo->sType");
+    SXVKI_REJECT_IF(info->extent.width == 0 || info->extent.height == 0 || info->extent.depth == 0,
+                    BAD_SIZE, "pImageCreateInfo->extent");
+    SXVKI_REJECT_IF(info->mipLevels == 0, BAD_SIZE, "pImageCreateInfo->mipLevels");
+    SXVKI_REJECT_IF(info->arrayLayers == 0, BAD_SIZE, "pImageCreateInfo->arrayLayers");
+    SXVKI_REJECT_IF((info->flags & VK_IMAGE_CREATE_DISJOINT_BIT) != 0, BAD_STRUCT,
+                    "pImageCreateInfo->flags, VK_IMAGE_CREATE_DISJOINT_BIT");
+    (void)info;
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const char* function,
+                                      const SxvkPoolCreateInfo* info) {
+    const sxvki_device* device = &allocator->device;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_POOL_FLAGS, UNKNOWN_FLAGS, "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->memoryTypeIndex >= device->model.properties.memoryTypeCount, BAD_INDEX,
+                    "pCreateInfo->memoryTypeIndex");
+    SXVKI_REJECT_IF(info->blockSize > SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT ||
+                        info->blockSize > device->vk.max_allocation_size,
+                    BAD_SIZE, "pCreateInfo->blockSize");
+    SXVKI_REJECT_IF(info->maxBlockCount != 0 && info->minBlockCount > info->maxBlockCount, BAD_SIZE,
+                    "pCreateInfo->minBlockCount");
+    SXVKI_REJECT_IF(!(info->priority >= 0.0f && info->priority <= 1.0f), BAD_PRIORITY,
+                    "pCreateInfo->priority");
+    SXVKI_REJECT_IF(info->minAllocationAlignment != 0 &&
+                        (!sxvki_is_pow2(info->minAllocationAlignment) ||
+                         info->minAllocationAlignment >> 40 != 0),
+                    BAD_ALIGNMENT, "pCreateInfo->minAllocationAlignment");
+    (void)device;
+    (void)info;
+    return VK_SUCCESS;
+}
+
+/*  [offset, offset + size) of an allocation; VK_WHOLE_SIZE is allowed where whole is set. */
+static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function, uint32_t index,
+                                  VkDeviceSize offset, VkDeviceSize size, int whole) {
+    VkDeviceSize bytes = sxvki_record_bytes(sxvki_record_at(&allocator->device.records, index));
+    SXVKI_REJECT_IF(offset > bytes, BAD_RANGE, "offset");
+    SXVKI_REJECT_IF(!(whole && size == VK_WHOLE_SIZE) && size > bytes - offset, BAD_RANGE, "size");
+    (void)bytes;
+    (void)offset;
+    (void)size;
+    (void)whole;
+    return VK_SUCCESS;
+}
+
+/*  vkBind..Memory2 is needed for a chain. */
+static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, int has_resource,
+                                 const void* next) {
+    SXVKI_REJECT_IF(!has_resource, NULL_ARGUMENT, "buffer or image");
+    if (next != NULL && !allocator->device.vk.bind2) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FEATURE, function,
+                            "pNext, SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT");
+    }
+    (void)has_resource;
+    return VK_SUCCESS;
+}
+
+/* ========================================================================================== */
+/*  >>public     the thin entry points                                                         */
+/* ========================================================================================== */
+/*
+    Null the outputs, check, call the section that does the work. A null allocator cannot be reported
+    to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
+*/
+
+#define SXVKI_CHECK_ALLOCATOR(allocator)           \
+    do {                                           \
+        if ((allocator) == VK_NULL_HANDLE) {       \
+            return VK_ERROR_VALIDATION_FAILED_EXT; \
+        }                                          \
+    } while (0)
+
+static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+    if (allocation != NULL) {
+        *allocation = VK_NULL_HANDLE;
+    }
+    if (info != NULL) {
+        memset(info, 0, sizeof *info);
+    }
+}
+
+static void sxvki_null_buffer(VkBuffer* buffer, SxvkAllocation* allocation,
+                              SxvkAllocationInfo* info) {
+    if (buffer != NULL) {
+        *buffer = VK_NULL_HANDLE;
+    }
+    sxvki_null_outputs(allocation, info);
+}
+
+static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+    if (image != NULL) {
+        *image = VK_NULL_HANDLE;
+    }
+    sxvki_null_outputs(allocation, info);
+}
+
+#define SXVKI_CHECK_POINTER(pointer) \
+    SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
+
+SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
+                                            SxvkAllocator* pAllocator) {
+    const char* missing = NULL;
+    VkResult result;
+    if (pAllocator == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    *pAllocator = VK_NULL_HANDLE;
+    if (pCreateInfo == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    SXVKI_CHECK(sxvki_check_allocator_info(pCreateInfo));
+    result = sxvki_allocator_make(pCreateInfo, pAllocator, &missing);
+    if (result != VK_SUCCESS) {
+        sxvki_reporter reporter;
+        reporter.callback = pCreateInfo->pfnMessage;
+        reporter.user_data = pCreateInfo->pMessageUserData;
+        sxvki_report(&reporter,
+                     missing != NULL ? SXVK_MESSAGE_MISSING_FUNCTION
+                                     : SXVK_MESSAGE_OUT_OF_HOST_MEMORY,
+                     "sxvkCreateAllocator", missing);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkDestroyAllocator(SxvkAllocator allocator) {
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_destroy_allocator(allocator, "sxvkDestroyAllocator");
+    }
+}
+
+#ifdef VOLK_H_
+SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
+    const SxvkAllocatorCreateInfo* pCreateInfo, SxvkVulkanFunctions* pVulkanFunctions) {
+    sxvki_vk vk;
+    if (pVulkanFunctions == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    memset(pVulkanFunctions, 0, sizeof *pVulkanFunctions);
+    if (pCreateInfo == NULL || pCreateInfo->instance == VK_NULL_HANDLE ||
+        pCreateInfo->device == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    memset(&vk, 0, sizeof vk);
+    vk.instance = pCreateInfo->instance;
+    vk.device = pCreateInfo->device;
+    vk.fn.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
+    vk.fn.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
+    if (sxvki_vk_load(&vk, &vk.fn) != NULL) {
+        return VK_ERROR_INITIALIZATION_FAILED;
+    }
+    *pVulkanFunctions = vk.fn;
+    return VK_SUCCESS;
+}
+#endif
+
+SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo) {
+    if (allocator != VK_NULL_HANDLE && pInfo != NULL) {
+        pInfo->instance = allocator->device.vk.instance;
+        pInfo->physicalDevice = allocator->device.vk.physical_device;
+        pInfo->device = allocator->device.vk.device;
+    }
+}
+
+SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(SxvkAllocator allocator,
+                                                    const VkPhysicalDeviceProperties** ppProperties) {
+    if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
+        *ppProperties = &allocator->device.vk.properties;
+    }
+}
+
+SX_VKALLOC_API void sxvkGetMemoryProperties(
+    SxvkAllocator allocator, const VkPhysicalDeviceMemoryProperties** ppProperties) {
+    if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
+        *ppProperties = &allocator->device.model.properties;
+    }
+}
+
+SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
+                                                VkMemoryPropertyFlags* pFlags) {
+    const char* function = "sxvkGetMemoryTypeProperties";
+    if (allocator == VK_NULL_HANDLE || pFlags == NULL) {
+        return;
+    }
+    *pFlags = 0;
+    if (memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount) {
+        sxvki_reject(allocator, SXVK_MESSAGE_BAD_INDEX, function, "memoryTypeIndex");
+        return;
+    }
+    *pFlags = sxvki_type_flags(&allocator->device, memoryTypeIndex);
+}
+
+SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex) {
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_store32_relaxed(&allocator->device.frame, frameIndex);
+        sxvki_budget_refresh(&allocator->device.budget, &allocator->device.vk);
+        sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1);
+    }
+}
+
+SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
+    return allocator == VK_NULL_HANDLE ? 0 : sxvki_release_empty(allocator, 0, UINT32_MAX);
+}
+
+/* --- choice of memory type --- */
+
+static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, uint32_t type_bits,
+                                const SxvkAllocationCreateInfo* info, const sxvki_purpose* purpose,
+                                uint32_t* type) {
+    sxvki_wish wish;
+    sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, purpose);
+    *type = sxvki_memory_type_best(&allocator->device.model, &wish);
+    if (*type == SXVKI_NONE) {
+        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                                                const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                                uint32_t* pMemoryTypeIndex) {
+    const char* function = "sxvkFindMemoryTypeIndex";
+    sxvki_purpose purpose;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pMemoryTypeIndex);
+    *pMemoryTypeIndex = UINT32_MAX;
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+    return sxvki_find_type(allocator, function, memoryTypeBits, pAllocationCreateInfo, &purpose,
+                           pMemoryTypeIndex);
+}
+
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
+    const char* function = "sxvkFindMemoryTypeIndexForBufferInfo";
+    sxvki_purpose purpose;
+    uint32_t bits = 0;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pMemoryTypeIndex);
+    *pMemoryTypeIndex = UINT32_MAX;
+    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    SXVKI_CHECK(sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits));
+    sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
+    return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
+                           pMemoryTypeIndex);
+}
+
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
+    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
+    const char* function = "sxvkFindMemoryTypeIndexForImageInfo";
+    sxvki_purpose purpose;
+    uint32_t bits = 0;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pMemoryTypeIndex);
+    *pMemoryTypeIndex = UINT32_MAX;
+    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    SXVKI_CHECK(sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits));
+    sxvki_purpose_of_image(&purpose, pImageCreateInfo);
+    return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
+                           pMemoryTypeIndex);
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+/*  Hand the text over, or report that there was no memory for it. */
+static VkResult sxvki_text_hand_over(SxvkAllocator allocator, const char* function,
+                                     sxvki_text* text, char** string) {
+    if (text->failed) {
+        sxvki_text_shutdown(text);
+        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    *string = text->data;
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                                              const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                              const VkBufferCreateInfo* pBufferCreateInfo,
+                                              const VkImageCreateInfo* pImageCreateInfo,
+                                              char** ppText) {
+    const char* function = "sxvkExplainMemoryType";
+    sxvki_purpose purpose;
+    sxvki_wish wish;
+    sxvki_text text;
+    uint32_t bits;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(ppText);
+    *ppText = NULL;
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+    if (pBufferCreateInfo != NULL) {
+        SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+        SXVKI_CHECK(sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits));
+        sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
+        memoryTypeBits &= bits;
+    } else if (pImageCreateInfo != NULL) {
+        SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
+        SXVKI_CHECK(sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits));
+        sxvki_purpose_of_image(&purpose, pImageCreateInfo);
+        memoryTypeBits &= bits;
+    }
+    sxvki_wish_init(&wish, &allocator->device.model, memoryTypeBits, pAllocationCreateInfo, &purpose);
+    sxvki_text_init(&text, &allocator->device.host);
+    sxvki_explain(&text, &allocator->device.model, &wish);
+    return sxvki_text_hand_over(allocator, function, &text, ppText);
+}
+#endif
+
+/* --- memory --- */
+
+/*  The optional info of a new allocation. */
+static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result, SxvkAllocation allocation,
+                                SxvkAllocationInfo* info) {
+    if (result == VK_SUCCESS && info != NULL) {
+        sxvki_get_info(allocator, sxvki_handle_index(allocation), info);
+    }
+    return result;
+}
+
+static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
+                                     const VkMemoryRequirements* memory,
+                                     const SxvkAllocationCreateInfo* info,
+                                     SxvkAllocation* allocation,
+                                     SxvkAllocationInfo* allocation_info) {
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
+    memset(&requirements, 0, sizeof requirements);
+    requirements.memory = *memory;
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+    return sxvki_give_info(
+        allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
+        *allocation, allocation_info);
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
+                                           const VkMemoryRequirements* pMemoryRequirements,
+                                           const SxvkAllocationCreateInfo* pCreateInfo,
+                                           SxvkAllocation* pAllocation,
+                                           SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkAllocateMemory";
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocation);
+    return sxvki_allocate_plain(allocator, function, pMemoryRequirements, pCreateInfo, pAllocation,
+                                pAllocationInfo);
+}
+
+/*  The same wishes, dedicated, with a chain. */
+static SxvkAllocationCreateInfo sxvki_dedicated_info(const SxvkAllocationCreateInfo* info,
+                                                     const void* next) {
+    SxvkAllocationCreateInfo dedicated = *info;
+    dedicated.flags |= SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
+    if (next != NULL) {
+        dedicated.pNext = next;
+    }
+    return dedicated;
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
+                                                    const VkMemoryRequirements* pMemoryRequirements,
+                                                    const SxvkAllocationCreateInfo* pCreateInfo,
+                                                    void* pMemoryAllocateNext,
+                                                    SxvkAllocation* pAllocation,
+                                                    SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkAllocateDedicatedMemory";
+    SxvkAllocationCreateInfo dedicated;
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK_POINTER(pCreateInfo);
+    dedicated = sxvki_dedicated_info(pCreateInfo, pMemoryAllocateNext);
+    return sxvki_allocate_plain(allocator, function, pMemoryRequirements, &dedicated, pAllocation,
+                                pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
+                                                const VkMemoryRequirements* pMemoryRequirements,
+                                                const SxvkAllocationCreateInfo* pCreateInfos,
+                                                size_t allocationCount, SxvkAllocation* pAllocations,
+                                                SxvkAllocationInfo* pAllocationInfos) {
+    const char* function = "sxvkAllocateMemoryPages";
+    VkResult result = VK_SUCCESS;
+    size_t i;
+    for (i = 0; i < allocationCount; i++) {
+        sxvki_null_outputs(pAllocations != NULL ? &pAllocations[i] : NULL,
+                           pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    if (allocationCount == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_CHECK_POINTER(pAllocations);
+    SXVKI_CHECK_POINTER(pMemoryRequirements);
+    SXVKI_CHECK_POINTER(pCreateInfos);
+    for (i = 0; i < allocationCount && result == VK_SUCCESS; i++) {
+        result = sxvki_allocate_plain(allocator, function, &pMemoryRequirements[i], &pCreateInfos[i],
+                                      &pAllocations[i],
+                                      pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    }
+    if (result != VK_SUCCESS) {
+        while (i-- != 0) {
+            sxvki_free(allocator, pAllocations[i], function);
+            sxvki_null_outputs(&pAllocations[i],
+                               pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+        }
+    }
+    return result;
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                                    const SxvkAllocationCreateInfo* pCreateInfo,
+                                                    SxvkAllocation* pAllocation,
+                                                    SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkAllocateMemoryForBuffer";
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, NULL));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
+    sxvki_requirements_of_buffer(&allocator->device, buffer, &requirements);
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_BUFFER);
+    return sxvki_give_info(
+        allocator,
+        sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
+        *pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
+                                                   const SxvkAllocationCreateInfo* pCreateInfo,
+                                                   SxvkAllocation* pAllocation,
+                                                   SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkAllocateMemoryForImage";
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, NULL));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
+    sxvki_requirements_of_image(&allocator->device, image, &requirements);
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_IMAGE_UNKNOWN);
+    return sxvki_give_info(
+        allocator,
+        sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
+        *pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
+    const char* function = "sxvkFreeMemory";
+    if (allocator == VK_NULL_HANDLE || allocation == VK_NULL_HANDLE) {
+        return;
+    }
+    if (!sxvki_free(allocator, allocation, function)) {
+        sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "allocation");
+    }
+}
+
+SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
+                                        const SxvkAllocation* pAllocations) {
+    const char* function = "sxvkFreeMemoryPages";
+    size_t i;
+    if (allocator == VK_NULL_HANDLE || pAllocations == NULL) {
+        return;
+    }
+    for (i = 0; i < allocationCount; i++) {
+        if (pAllocations[i] != VK_NULL_HANDLE && !sxvki_free(allocator, pAllocations[i], function)) {
+            sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "pAllocations");
+        }
+    }
+}
+
+SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
+    return allocator != VK_NULL_HANDLE &&
+                   sxvki_handle_record(&allocator->device.records, allocation) != NULL
+               ? VK_TRUE
+               : VK_FALSE;
+}
+
+SX_VKALLOC_API void sxvkGetAllocationInfo(SxvkAllocator allocator, SxvkAllocation allocation,
+                                          SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkGetAllocationInfo";
+    uint32_t index;
+    sxvki_null_outputs(NULL, pAllocationInfo);
+    if (allocator != VK_NULL_HANDLE && pAllocationInfo != NULL &&
+        sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
+        sxvki_get_info(allocator, index, pAllocationInfo);
+    }
+}
+
+SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                           SxvkAllocationInfo2* pAllocationInfo) {
+    const char* function = "sxvkGetAllocationInfo2";
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE || pAllocationInfo == NULL) {
+        return;
+    }
+    memset(pAllocationInfo, 0, sizeof *pAllocationInfo);
+    if (sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
+        const sxvki_device* device = &allocator->device;
+        const sxvki_block* block =
+            sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+        sxvki_get_info(allocator, index, &pAllocationInfo->allocationInfo);
+        pAllocationInfo->blockSize = block->size;
+        pAllocationInfo->dedicatedMemory = block->domain == NULL ? VK_TRUE : VK_FALSE;
+    }
+}
+
+SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
+                                                      SxvkAllocation allocation,
+                                                      VkMemoryPropertyFlags* pFlags) {
+    const char* function = "sxvkGetAllocationMemoryProperties";
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE || pFlags == NULL) {
+        return;
+    }
+    *pFlags = 0;
+    if (sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
+        const sxvki_device* device = &allocator->device;
+        uint32_t block = sxvki_record_block(sxvki_record_at(&device->records, index));
+        *pFlags = sxvki_type_flags(device, sxvki_block_at(device, block)->type);
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  void* pUserData) {
+    const char* function = "sxvkSetAllocationUserData";
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    return sxvki_set_user_data(allocator, function, index, pUserData);
+}
+
+SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAllocation allocation,
+                                              const char* pName) {
+    const char* function = "sxvkSetAllocationName";
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    return sxvki_set_name(allocator, function, index, pName);
+}
+
+SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  float priority) {
+    const char* function = "sxvkSetAllocationPriority";
+    const sxvki_device* device;
+    const sxvki_block* block;
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_REJECT_IF(!(priority >= 0.0f && priority <= 1.0f), BAD_PRIORITY, "priority");
+    device = &allocator->device;
+    block = sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+    if (!device->vk.set_priority || block->domain != NULL) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    device->vk.fn.vkSetDeviceMemoryPriorityEXT(device->vk.device, block->memory, priority);
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
+                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
+    const sxvki_records* records;
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE || pfnCallback == NULL) {
+        return;
+    }
+    records = &allocator->device.records;
+    for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
+        const sxvki_record* r = sxvki_record_at(records, index);
+        SxvkAllocation allocation = sxvki_handle_make(r, index);
+        if (sxvki_handle_record(records, allocation) != NULL &&
+            !pfnCallback(pUserData, allocator, allocation)) {
+            return;
+        }
+    }
+}
+
+/* --- mapping --- */
+
+SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                      void** ppData) {
+    const char* function = "sxvkMapMemory";
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(ppData);
+    *ppData = NULL;
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    return sxvki_map(allocator, function, index, ppData);
+}
+
+SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
+    const char* function = "sxvkUnmapMemory";
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE ||
+        sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS) {
+        return;
+    }
+    if (!sxvki_unmap(allocator, index)) {
+        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NOT_MAPPED, function, "allocation");
+    }
+}
+
+/*  Check all handles and ranges before the first driver call. */
+static VkResult sxvki_flush_checked(SxvkAllocator allocator, const char* function,
+                                    sxvki_cache_operation operation, uint32_t count,
+                                    const SxvkAllocation* allocations, const VkDeviceSize* offsets,
+                                    const VkDeviceSize* sizes) {
+    uint32_t i;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    if (count != 0) {
+        SXVKI_CHECK_POINTER(allocations);
+    }
+    for (i = 0; i < count; i++) {
+        uint32_t index;
+        if (allocations[i] != VK_NULL_HANDLE) {
+            SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocations[i], &index));
+            SXVKI_CHECK(sxvki_check_range(allocator, function, index,
+                                          offsets != NULL ? offsets[i] : 0,
+                                          sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, 1));
+        }
+    }
+    return sxvki_flush(&allocator->device, operation, count, allocations, offsets, sizes);
+}
+
+SX_VKALLOC_API VkResult sxvkFlushAllocation(SxvkAllocator allocator, SxvkAllocation allocation,
+                                            VkDeviceSize offset, VkDeviceSize size) {
+    return sxvki_flush_checked(allocator, "sxvkFlushAllocation", SXVKI_CACHE_FLUSH, 1, &allocation,
+                               &offset, &size);
+}
+
+SX_VKALLOC_API VkResult sxvkInvalidateAllocation(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 VkDeviceSize offset, VkDeviceSize size) {
+    return sxvki_flush_checked(allocator, "sxvkInvalidateAllocation", SXVKI_CACHE_INVALIDATE, 1,
+                               &allocation, &offset, &size);
+}
+
+SX_VKALLOC_API VkResult sxvkFlushAllocations(SxvkAllocator allocator, uint32_t allocationCount,
+                                             const SxvkAllocation* allocations,
+                                             const VkDeviceSize* offsets, const VkDeviceSize* sizes) {
+    return sxvki_flush_checked(allocator, "sxvkFlushAllocations", SXVKI_CACHE_FLUSH, allocationCount,
+                               allocations, offsets, sizes);
+}
+
+SX_VKALLOC_API VkResult sxvkInvalidateAllocations(SxvkAllocator allocator, uint32_t allocationCount,
+                                                  const SxvkAllocation* allocations,
+                                                  const VkDeviceSize* offsets,
+                                                  const VkDeviceSize* sizes) {
+    return sxvki_flush_checked(allocator, "sxvkInvalidateAllocations", SXVKI_CACHE_INVALIDATE,
+                               allocationCount, allocations, offsets, sizes);
+}
+
+SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
+                                                   const void* pSrcHostPointer,
+                                                   SxvkAllocation dstAllocation,
+                                                   VkDeviceSize dstAllocationLocalOffset,
+                                                   VkDeviceSize size) {
+    const char* function = "sxvkCopyMemoryToAllocation";
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, dstAllocation, &index));
+    SXVKI_CHECK(
+        sxvki_check_range(allocator, function, index, dstAllocationLocalOffset, size, 0));
+    if (size == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_CHECK_POINTER(pSrcHostPointer);
+    return sxvki_copy(allocator, function, dstAllocation, dstAllocationLocalOffset, size, NULL,
+                      pSrcHostPointer);
+}
+
+SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
+                                                   SxvkAllocation srcAllocation,
+                                                   VkDeviceSize srcAllocationLocalOffset,
+                                                   void* pDstHostPointer, VkDeviceSize size) {
+    const char* function = "sxvkCopyAllocationToMemory";
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, srcAllocation, &index));
+    SXVKI_CHECK(
+        sxvki_check_range(allocator, function, index, srcAllocationLocalOffset, size, 0));
+    if (size == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_CHECK_POINTER(pDstHostPointer);
+    return sxvki_copy(allocator, function, srcAllocation, srcAllocationLocalOffset, size,
+                      pDstHostPointer, NULL);
+}
+
+/* --- buffers and images --- */
+
+static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
+                                          SxvkAllocation allocation, VkDeviceSize offset,
+                                          VkBuffer buffer, const void* next) {
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, next));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
+    return sxvki_bind_buffer(&allocator->device, sxvki_record_at(&allocator->device.records, index),
+                             offset, buffer, next);
+}
+
+SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                             VkBuffer buffer) {
+    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory", allocation, 0, buffer, NULL);
+}
+
+SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                              VkDeviceSize allocationLocalOffset, VkBuffer buffer,
+                                              const void* pNext) {
+    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory2", allocation,
+                                     allocationLocalOffset, buffer, pNext);
+}
+
+static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
+                                         SxvkAllocation allocation, VkDeviceSize offset,
+                                         VkImage image, const void* next) {
+    uint32_t index;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, next));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
+    return sxvki_bind_image(&allocator->device, sxvki_record_at(&allocator->device.records, index),
+                            offset, image, next);
+}
+
+SX_VKALLOC_API VkResult sxvkBindImageMemory(SxvkAllocator allocator, SxvkAllocation allocation,
+                                            VkImage image) {
+    return sxvki_bind_image_checked(allocator, "sxvkBindImageMemory", allocation, 0, image, NULL);
+}
+
+SX_VKALLOC_API VkResult sxvkBindImageMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                             VkDeviceSize allocationLocalOffset, VkImage image,
+                                             const void* pNext) {
+    return sxvki_bind_image_checked(allocator, "sxvkBindImageMemory2", allocation,
+                                    allocationLocalOffset, image, pNext);
+}
+
+static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char* function,
+                                            const VkBufferCreateInfo* pBufferCreateInfo,
+                                            const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                            VkBuffer* pBuffer, SxvkAllocation* pAllocation,
+                                            SxvkAllocationInfo* pAllocationInfo) {
+    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    return sxvki_give_info(allocator,
+                           sxvki_create_buffer(allocator, function, pBufferCreateInfo,
+                                               pAllocationCreateInfo, pBuffer, pAllocation),
+                           *pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
+                                         const VkBufferCreateInfo* pBufferCreateInfo,
+                                         const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                         VkBuffer* pBuffer, SxvkAllocation* pAllocation,
+                                         SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    return sxvki_create_buffer_checked(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
+                                       pAllocationCreateInfo, pBuffer, pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
+    VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkCreateBufferWithAlignment";
+    SxvkAllocationCreateInfo aligned;
+    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
+    SXVKI_REJECT_IF(!sxvki_is_pow2(minAlignment), BAD_ALIGNMENT, "minAlignment");
+    aligned = *pAllocationCreateInfo;
+    aligned.minAlignment = sxvki_max64(aligned.minAlignment, minAlignment);
+    return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &aligned, pBuffer,
+                                       pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
+    VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkCreateDedicatedBuffer";
+    SxvkAllocationCreateInfo dedicated;
+    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
+    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, pMemoryAllocateNext);
+    return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &dedicated, pBuffer,
+                                       pAllocation, pAllocationInfo);
+}
+
+static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
+                                   SxvkAllocation allocation, VkDeviceSize offset,
+                                   const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
+    const sxvki_device* device;
+    uint32_t index;
+    VkResult result;
+    if (pBuffer != NULL) {
+        *pBuffer = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, info));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, info->size, 0));
+    device = &allocator->device;
+    result = device->vk.fn.vkCreateBuffer(device->vk.device, info, device->host.driver_callbacks,
+                                          pBuffer);
+    if (result == VK_SUCCESS) {
+        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), offset, *pBuffer,
+                                   NULL);
+        if (result != VK_SUCCESS) {
+            device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
+                                          device->host.driver_callbacks);
+        }
+    }
+    if (result != VK_SUCCESS) {
+        *pBuffer = VK_NULL_HANDLE;
+    }
+    return result;
+}
+
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 const VkBufferCreateInfo* pBufferCreateInfo,
+                                                 VkBuffer* pBuffer) {
+    return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer", allocation, 0,
+                              pBufferCreateInfo, pBuffer);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                  VkDeviceSize allocationLocalOffset,
+                                                  const VkBufferCreateInfo* pBufferCreateInfo,
+                                                  VkBuffer* pBuffer) {
+    return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer2", allocation,
+                              allocationLocalOffset, pBufferCreateInfo, pBuffer);
+}
+
+SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                      SxvkAllocation allocation) {
+    const char* function = "sxvkDestroyBuffer";
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE ||
+        (allocation != VK_NULL_HANDLE &&
+         sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS)) {
+        return; /* a stale handle: the buffer is gone as well */
+    }
+    if (buffer != VK_NULL_HANDLE) {
+        allocator->device.vk.fn.vkDestroyBuffer(allocator->device.vk.device, buffer,
+                                                allocator->device.host.driver_callbacks);
+    }
+    if (allocation != VK_NULL_HANDLE) {
+        sxvki_free(allocator, allocation, function);
+    }
+}
+
+static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* function,
+                                           const VkImageCreateInfo* pImageCreateInfo,
+                                           const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                           VkImage* pImage, SxvkAllocation* pAllocation,
+                                           SxvkAllocationInfo* pAllocationInfo) {
+    SXVKI_CHECK_POINTER(pImage);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    return sxvki_give_info(allocator,
+                           sxvki_create_image(allocator, function, pImageCreateInfo,
+                                              pAllocationCreateInfo, pImage, pAllocation),
+                           *pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
+                                        const VkImageCreateInfo* pImageCreateInfo,
+                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                        VkImage* pImage, SxvkAllocation* pAllocation,
+                                        SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_null_image(pImage, pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    return sxvki_create_image_checked(allocator, "sxvkCreateImage", pImageCreateInfo,
+                                      pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
+    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
+    VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    const char* function = "sxvkCreateDedicatedImage";
+    SxvkAllocationCreateInfo dedicated;
+    sxvki_null_image(pImage, pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
+    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, pMemoryAllocateNext);
+    return sxvki_create_image_checked(allocator, function, pImageCreateInfo, &dedicated, pImage,
+                                      pAllocation, pAllocationInfo);
+}
+
+static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
+                                  SxvkAllocation allocation, VkDeviceSize offset,
+                                  const VkImageCreateInfo* info, VkImage* pImage) {
+    const sxvki_device* device;
+    uint32_t index;
+    VkResult result;
+    if (pImage != NULL) {
+        *pImage = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pImage);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_image_info(allocator, function, info));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
+    device = &allocator->device;
+    result =
+        device->vk.fn.vkCreateImage(device->vk.device, info, device->host.driver_callbacks, pImage);
+    if (result == VK_SUCCESS) {
+        result = sxvki_bind_image(device, sxvki_record_at(&device->records, index), offset, *pImage,
+                                  NULL);
+        if (result != VK_SUCCESS) {
+            device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
+        }
+    }
+    if (result != VK_SUCCESS) {
+        *pImage = VK_NULL_HANDLE;
+    }
+    return result;
+}
+
+SX_VKALLOC_API VkResult sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                const VkImageCreateInfo* pImageCreateInfo,
+                                                VkImage* pImage) {
+    return sxvki_alias_image(allocator, "sxvkCreateAliasingImage", allocation, 0, pImageCreateInfo,
+                             pImage);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAllocation allocation,
+                                                 VkDeviceSize allocationLocalOffset,
+                                                 const VkImageCreateInfo* pImageCreateInfo,
+                                                 VkImage* pImage) {
+    return sxvki_alias_image(allocator, "sxvkCreateAliasingImage2", allocation,
+                             allocationLocalOffset, pImageCreateInfo, pImage);
+}
+
+SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
+                                     SxvkAllocation allocation) {
+    const char* function = "sxvkDestroyImage";
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE ||
+        (allocation != VK_NULL_HANDLE &&
+         sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS)) {
+        return; /* a stale handle: the image is gone as well */
+    }
+    if (image != VK_NULL_HANDLE) {
+        allocator->device.vk.fn.vkDestroyImage(allocator->device.vk.device, image,
+                                               allocator->device.host.driver_callbacks);
+    }
+    if (allocation != VK_NULL_HANDLE) {
+        sxvki_free(allocator, allocation, function);
+    }
+}
+
+/* --- custom pools --- */
+
+SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator, const SxvkPoolCreateInfo* pCreateInfo,
+                                       SxvkPool* pPool) {
+    const char* function = "sxvkCreatePool";
+    VkResult result;
+    if (pPool != NULL) {
+        *pPool = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pPool);
+    SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
+    result = sxvki_create_pool(allocator, pCreateInfo, pPool);
+    if (result != VK_SUCCESS) {
+        sxvki_report_failure(&allocator->device, result, function);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
+    const char* function = "sxvkDestroyPool";
+    if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
+        sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+        sxvki_destroy_pool(allocator, pool, function);
+    }
+}
+
+SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName) {
+    const char* function = "sxvkGetPoolName";
+    if (ppName != NULL) {
+        *ppName = NULL;
+        if (allocator != VK_NULL_HANDLE &&
+            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+            *ppName = pool->name;
+        }
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName) {
+    const char* function = "sxvkSetPoolName";
+    char* copy;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
+    if (!sxvki_host_copy_string(&allocator->device.host, pName, &copy)) {
+        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_host_free(&allocator->device.host, pool->name);
+    pool->name = copy;
+    return VK_SUCCESS;
+}
+
+/* --- statistics and diagnosis --- */
+
+SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
+                                      SxvkBudget* pBudget) {
+    const char* function = "sxvkGetHeapBudget";
+    sxvki_heap_sum sum;
+    if (pBudget == NULL) {
+        return;
+    }
+    memset(pBudget, 0, sizeof *pBudget);
+    if (allocator == VK_NULL_HANDLE) {
+        return;
+    }
+    if (heapIndex >= allocator->device.model.properties.memoryHeapCount) {
+        sxvki_reject(allocator, SXVK_MESSAGE_BAD_INDEX, function, "heapIndex");
+        return;
+    }
+    memset(&sum, 0, sizeof sum);
+    sum.heap = heapIndex;
+    sxvki_visit_pools(allocator, sxvki_heap_visit, &sum);
+    pBudget->statistics = sum.stats;
+    sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
+}
+
+SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                          SxvkStatistics* pPoolStats) {
+    const char* function = "sxvkGetPoolStatistics";
+    if (pPoolStats != NULL) {
+        memset(pPoolStats, 0, sizeof *pPoolStats);
+        if (allocator != VK_NULL_HANDLE &&
+            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+            sxvki_add_fast(pPoolStats, pool);
+        }
+    }
+}
+
+SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalStatistics* pStats) {
+    if (pStats != NULL) {
+        memset(pStats, 0, sizeof *pStats);
+        if (allocator != VK_NULL_HANDLE) {
+            sxvki_calculate_total(allocator, pStats);
+        }
+    }
+}
+
+SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                SxvkDetailedStatistics* pPoolStats) {
+    const char* function = "sxvkCalculatePoolStatistics";
+    if (pPoolStats != NULL) {
+        memset(pPoolStats, 0, sizeof *pPoolStats);
+        if (allocator != VK_NULL_HANDLE &&
+            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+            sxvki_detailed_init(pPoolStats);
+            sxvki_add_detailed(pPoolStats, pool);
+        }
+    }
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
+                                             VkBool32 detailedMap) {
+    const char* function = "sxvkBuildStatsString";
+    sxvki_text text;
+    sxvki_json json;
+    if (ppStatsString != NULL) {
+        *ppStatsString = NULL;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(ppStatsString);
+    sxvki_text_init(&text, &allocator->device.host);
+    memset(&json, 0, sizeof json);
+    json.text = &text;
+    sxvki_json_dump(&json, allocator, detailedMap != VK_FALSE);
+    return sxvki_text_hand_over(allocator, function, &text, ppStatsString);
+}
+
+SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_host_free(&allocator->device.host, pStatsString);
+    }
+}
+#endif
+
+static VkResult sxvki_corruption_result(SxvkAllocator allocator, const char* function,
+                                        const sxvki_findings* findings) {
+    if (findings->checked == 0) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    return sxvki_findings_report(&allocator->device, findings, SXVK_MESSAGE_CORRUPTED_MARGIN,
+                                 function);
+}
+
+SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t memoryTypeBits) {
+    sxvki_findings findings;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    memset(&findings, 0, sizeof findings);
+    findings.type_bits = memoryTypeBits;
+    sxvki_visit_pools(allocator, sxvki_margin_visit, &findings);
+    return sxvki_corruption_result(allocator, "sxvkCheckCorruption", &findings);
+}
+
+SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
+    const char* function = "sxvkCheckPoolCorruption";
+    sxvki_findings findings;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
+    memset(&findings, 0, sizeof findings);
+    findings.type_bits = UINT32_MAX;
+    sxvki_margin_visit(pool, &findings);
+    return sxvki_corruption_result(allocator, function, &findings);
+}
+
+SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
+    sxvki_findings findings;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    memset(&findings, 0, sizeof findings);
+    sxvki_visit_pools(allocator, sxvki_integrity_visit, &findings);
+    if (!sxvki_budget_is_valid(&allocator->device.budget)) {
+        findings.broken++;
+        sxvki_line_add(&findings.line, ", budget");
+    }
+    return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT,
+                                 "sxvkCheckIntegrity");
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SX_VKALLOC_IMPLEMENTATION */
