@@ -15,7 +15,7 @@ DO THIS
     It includes <vulkan/vulkan.h> (1.3.204 or newer), the C standard library, pthread or Win32.
 
 DOES NOT
-    - defragment, make linear pools, virtual blocks, sparse or external memory: coming, see the README
+    - defragment, make linear pools, virtual blocks, sparse or external memory: see the README
     - hold a lock while it calls the driver, or write to any global variable
     - abort: host and device out-of-memory, and misuse, come back as VkResult and as a message
 
@@ -56,27 +56,28 @@ CONTENTS (grep for the tag)
     >>validate   argument checks                        >>public     the thin entry points
 
 VOCABULARY
-    block        one VkDeviceMemory                     range        a used or free interval of a block
-    allocation   a range handed out                     dedicated    an allocation with its own block
-    pool         the blocks of one memory type that     domain       the small or the large ranges of
-                 follow one set of rules                             a pool: one lock, one set of bins
-    granule      16 bytes, the unit of ranges           committed    bytes of all blocks
+    block        one VkDeviceMemory                  range        a used or free interval of a block
+    allocation   a range handed out                  dedicated    an allocation with its own block
+    pool         the blocks of one memory type       domain       the small or the large ranges of
+                 that follow one set of rules                     a pool: one lock, one set of bins
+    granule      16 bytes, the unit of ranges        committed    bytes of all blocks
 
 CONTRACT (each function adds only its differences)
     Units     Sizes and offsets are bytes.
-    Results   VK_SUCCESS or a negative VkResult. A failing call changes nothing and sets every output
-              to null or zero. VK_ERROR_VALIDATION_FAILED_EXT: an argument was wrong, the message
-              names the function and the field. VK_ERROR_OUT_OF_HOST_MEMORY: a host allocation failed.
+    Results   VK_SUCCESS or a negative VkResult. A failing call changes nothing and sets every
+              output to null or zero. VK_ERROR_VALIDATION_FAILED_EXT: an argument was wrong, the
+              message names the function and the field. VK_ERROR_OUT_OF_HOST_MEMORY: a host
+              allocation failed.
     Null      Destroy and Free accept VK_NULL_HANDLE. Optional pointers are called optional.
     Zero      A zeroed struct is valid; 0 means the default that stands at the field.
-    Handles   An allocation handle carries an index and a generation: stale, doubly freed and foreign
-              handles are recognised in release builds, reported, and change nothing.
+    Handles   An allocation handle carries an index and a generation: stale, doubly freed and
+              foreign handles are recognised in release builds, reported, and change nothing.
     Threads   Every function may be called by any thread at any time, except that creating and
-              destroying the allocator, and destroying one object twice or while in use, are yours to
-              keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart.
+              destroying the allocator, and destroying one object twice or while in use, are yours
+              to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart.
     Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
               may run under a lock and must not call back into the allocator.
-    Memory    Structs and strings that you pass are copied where they are needed longer than the call.
+    Memory    Structs and strings that you pass are copied where they outlive the call.
 */
 
 #ifndef SX_VKALLOC_H
@@ -86,17 +87,17 @@ CONTRACT (each function adds only its differences)
 #define SX_VKALLOC_VERSION_MINOR 1
 #define SX_VKALLOC_VERSION_PATCH 0
 
-/* ========================================================================================== */
-/*  >>config     macros to define before including                                             */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>config     macros to define before including                                                */
+/* ============================================================================================== */
 /*
-    No macro changes the layout of a struct. D: must be equal in every file that includes the header.
-    The others matter only where the implementation is compiled.
+    No macro changes the layout of a struct. D: must be equal in every file that includes the
+    header. The others matter only where the implementation is compiled.
 
     SX_VKALLOC_IMPLEMENTATION           define in one file: compiles the implementation there
     SX_VKALLOC_STATIC                 D define: all functions are static, one file uses them
-    SX_VKALLOC_API                    D linkage of functions, e.g. __declspec(dllexport); default extern
-    SX_VKALLOC_CONFIG_H               D a header to include first, e.g. "my_config.h", with these macros
+    SX_VKALLOC_API                    D linkage, e.g. __declspec(dllexport); default extern
+    SX_VKALLOC_CONFIG_H               D a header with these macros to include first, e.g. "my_vk.h"
     SX_VKALLOC_VULKAN_H               D the Vulkan header to include, e.g. "volk.h";
                                         default <vulkan/vulkan.h>
     SX_VKALLOC_VULKAN_VERSION           highest Vulkan version to use: 1000000, 1001000 .. 1004000;
@@ -104,12 +105,13 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_STATIC_VULKAN_FUNCTIONS  1: find Vulkan functions through the linked prototypes of
                                         vkGetInstanceProcAddr and vkGetDeviceProcAddr;
                                         default 1, or 0 where VK_NO_PROTOTYPES is defined
-    SX_VKALLOC_DEBUG                    0 no assertions, 1 cheap ones, 2 internal ones, 3 a full walk of
-                                        the changed pool after each change; default 0 with NDEBUG, else 1.
-                                        From 1 on, messages go to stderr where no callback is set
-    SX_VKALLOC_VALIDATE                 0: skip the checks of arguments (handles stay checked); default 1
+    SX_VKALLOC_DEBUG                    0 no assertions, 1 cheap ones, 2 internal ones, 3 a full
+                                        walk of the changed pool after each change; default 0 with
+                                        NDEBUG, else 1. From 1 on, messages go to stderr where no
+                                        callback is set
+    SX_VKALLOC_VALIDATE                 0: skip the checks of arguments, but for handles; default 1
     SX_VKALLOC_ASSERT(x)                default assert of <assert.h>
-    SX_VKALLOC_MALLOC(n)                default malloc; used where no pAllocationCallbacks are given;
+    SX_VKALLOC_MALLOC(n)                default malloc; used without pAllocationCallbacks;
     SX_VKALLOC_FREE(p)                  default free; define both or none
     SX_VKALLOC_NO_THREADS               1: no atomics, no locks: one thread only; default 0
     SX_VKALLOC_MUTEX                    your lock type, with the next four; define all or none
@@ -151,9 +153,9 @@ CONTRACT (each function adds only its differences)
 extern "C" {
 #endif
 
-/* ========================================================================================== */
-/*  >>types      handles, flags, structs                                                       */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>types      handles, flags, structs                                                          */
+/* ============================================================================================== */
 
 typedef struct SxvkAllocator_T* SxvkAllocator;
 typedef struct SxvkPool_T* SxvkPool;
@@ -191,8 +193,8 @@ typedef enum SxvkMemoryUsage {
     /* A type with LAZILY_ALLOCATED, for transient attachments; none: FEATURE_NOT_PRESENT. With
        _AUTO a transient attachment prefers such a type and does without where there is none. */
     SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED = 6,
-    /* The best type by the usage of the resource and the HOST_ACCESS flags. The resource must be
-       known: sxvkCreateBuffer, sxvkCreateImage, sxvkFindMemoryTypeIndexFor..Info. */
+    /* The best type by the usage of the resource and the HOST_ACCESS flags. Where the resource is
+       not known (sxvkAllocateMemory), it is taken for one that the device works on. */
     SXVK_MEMORY_USAGE_AUTO = 7,
     SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE = 8,
     SXVK_MEMORY_USAGE_AUTO_PREFER_HOST = 9,
@@ -234,7 +236,8 @@ typedef enum SxvkAllocationCreateFlagBits {
 typedef VkFlags SxvkAllocationCreateFlags;
 
 typedef enum SxvkPoolCreateFlagBits {
-    /* Only buffers, or only optimal images, live here: no room is left for bufferImageGranularity. */
+    /* Only buffers, or only optimal images, live here: nothing is padded for
+       bufferImageGranularity. */
     SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT = 0x00000002,
     /* No lock is taken for this pool: you keep the calls that concern it apart. */
     SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT = 0x00010000,
@@ -294,7 +297,7 @@ typedef enum SxvkMessage {
     SXVK_MESSAGE_MAX_ENUM = 0x7FFFFFFF
 } SxvkMessage;
 
-/*  Called outside every lock, by the thread whose call caused the message; may use the allocator. */
+/*  Called outside every lock, by the thread that caused the message; may use the allocator. */
 typedef void(VKAPI_PTR* PFN_sxvkMessageCallback)(void* pUserData, SxvkMessageSeverity severity,
                                                  SxvkMessage message, const char* pText);
 
@@ -375,7 +378,7 @@ typedef struct SxvkAllocatorCreateInfo {
     /* Bytes; 0 = 256 MiB. Ceiling on the size of blocks in heaps above 1 GiB; elsewhere it is an
        eighth of the heap. Blocks start small and grow with what is used. */
     VkDeviceSize preferredLargeHeapBlockSize;
-    const VkAllocationCallbacks* pAllocationCallbacks;       /* optional; also given to the driver */
+    const VkAllocationCallbacks* pAllocationCallbacks;       /* optional; the driver gets it too */
     const SxvkDeviceMemoryCallbacks* pDeviceMemoryCallbacks; /* optional */
     /* Optional: memoryHeapCount limits in bytes, VK_WHOLE_SIZE = none. The allocator behaves as if
        the heap were that big: it never holds more. */
@@ -422,7 +425,7 @@ typedef struct SxvkPoolCreateInfo {
     size_t maxBlockCount; /* 0 = no limit */
     float priority;       /* 0 to 1, with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5 */
     VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
-    /* Optional chain for the VkMemoryAllocateInfo of each block; it must live as long as the pool. */
+    /* Optional chain for the VkMemoryAllocateInfo of each block; must live as long as the pool. */
     const void* pMemoryAllocateNext;
 } SxvkPoolCreateInfo;
 
@@ -470,9 +473,9 @@ typedef struct SxvkBudget {
     VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
 } SxvkBudget;
 
-/* ========================================================================================== */
-/*  >>api        functions                                                                     */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>api        functions                                                                        */
+/* ============================================================================================== */
 
 /* --- allocator ------------------------------------------------------------------------------ */
 
@@ -495,11 +498,11 @@ SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
 #endif
 
 SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo);
-SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(SxvkAllocator allocator,
-                                                    const VkPhysicalDeviceProperties** ppProperties);
+SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(
+    SxvkAllocator allocator, const VkPhysicalDeviceProperties** ppProperties);
 /*  Heap sizes as after pHeapSizeLimit. The pointers live as long as the allocator. */
-SX_VKALLOC_API void sxvkGetMemoryProperties(
-    SxvkAllocator allocator, const VkPhysicalDeviceMemoryProperties** ppProperties);
+SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
+                                            const VkPhysicalDeviceMemoryProperties** ppProperties);
 SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkMemoryPropertyFlags* pFlags);
 
@@ -520,9 +523,9 @@ SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
     Cost      O(memory types); the Info forms ask the driver, without VK_KHR_maintenance4 through a
               resource that is made and destroyed
 */
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(SxvkAllocator allocator, uint32_t memoryTypeBits,
-                                                const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                                uint32_t* pMemoryTypeIndex);
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
+    SxvkAllocator allocator, uint32_t memoryTypeBits,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex);
 SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex);
@@ -545,8 +548,8 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
 /* --- memory ---------------------------------------------------------------------------------- */
 
 /*  Allocate memory by its requirements alone. Where bufferImageGranularity is above 1 the range
-    keeps clear of neighbours of any kind; the ForBuffer and ForImage forms know more and waste less.
-    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
+    keeps clear of neighbours of any kind; the ForBuffer and ForImage forms know more and waste
+    less. Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
               FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED
     Owner     caller: sxvkFreeMemory
     Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails
@@ -557,7 +560,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
                                            SxvkAllocation* pAllocation,
                                            SxvkAllocationInfo* pAllocationInfo);
 
-/*  Always a VkDeviceMemory of its own; pMemoryAllocateNext (optional) joins VkMemoryAllocateInfo. */
+/*  Always a VkDeviceMemory of its own; pMemoryAllocateNext (optional) joins
+    VkMemoryAllocateInfo. */
 SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
                                                     const VkMemoryRequirements* pMemoryRequirements,
                                                     const SxvkAllocationCreateInfo* pCreateInfo,
@@ -570,7 +574,8 @@ SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 const VkMemoryRequirements* pMemoryRequirements,
                                                 const SxvkAllocationCreateInfo* pCreateInfos,
-                                                size_t allocationCount, SxvkAllocation* pAllocations,
+                                                size_t allocationCount,
+                                                SxvkAllocation* pAllocations,
                                                 SxvkAllocationInfo* pAllocationInfos);
 
 /*  Memory for a resource that you made; bind it yourself, with sxvkBindBufferMemory or
@@ -607,8 +612,8 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY (the old value stays), VALIDATION_FAILED
     Threads   not with other calls on the same allocation
 */
-SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                  void* pUserData);
+SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation, void* pUserData);
 SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAllocation allocation,
                                               const char* pName);
 
@@ -616,8 +621,8 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
     Returns   VK_SUCCESS, FEATURE_NOT_PRESENT (not dedicated, or the allocator was made without
               ..._EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT), VALIDATION_FAILED
 */
-SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                  float priority);
+SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation, float priority);
 
 /*  Call pfnCallback for each live allocation until it returns VK_FALSE. The callback runs outside
     every lock and may use the allocator, even free; allocations made meanwhile may be missed.
@@ -648,7 +653,8 @@ SX_VKALLOC_API VkResult sxvkInvalidateAllocation(SxvkAllocator allocator, SxvkAl
                                                  VkDeviceSize offset, VkDeviceSize size);
 SX_VKALLOC_API VkResult sxvkFlushAllocations(SxvkAllocator allocator, uint32_t allocationCount,
                                              const SxvkAllocation* allocations,
-                                             const VkDeviceSize* offsets, const VkDeviceSize* sizes);
+                                             const VkDeviceSize* offsets,
+                                             const VkDeviceSize* sizes);
 SX_VKALLOC_API VkResult sxvkInvalidateAllocations(SxvkAllocator allocator, uint32_t allocationCount,
                                                   const SxvkAllocation* allocations,
                                                   const VkDeviceSize* offsets,
@@ -705,7 +711,8 @@ SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
 SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
                                                  const VkBufferCreateInfo* pBufferCreateInfo,
                                                  VkBuffer* pBuffer);
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator, SxvkAllocation allocation,
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation,
                                                   VkDeviceSize allocationLocalOffset,
                                                   const VkBufferCreateInfo* pBufferCreateInfo,
                                                   VkBuffer* pBuffer);
@@ -740,8 +747,8 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
               OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS
     Owner     caller: sxvkDestroyPool, before the allocator
 */
-SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator, const SxvkPoolCreateInfo* pCreateInfo,
-                                       SxvkPool* pPool);
+SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
+                                       const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool);
 /*  Reports every allocation that is still alive, one message each, and frees all memory. */
 SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool);
 SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName);
@@ -787,9 +794,9 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
 #endif /* SX_VKALLOC_H */
 
-/* ============================================================================================ */
-/*                         Stop here if you only want to use the API.                           */
-/* ============================================================================================ */
+/* ============================================================================================== */
+/*                           Stop here if you only want to use the API.                           */
+/* ============================================================================================== */
 
 #if defined(__INTELLISENSE__) || defined(__CLANGD__) || defined(Q_CREATOR_RUN)
 #define SX_VKALLOC_IMPLEMENTATION /* so that editors show the code below in colour */
@@ -837,17 +844,17 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
 #if !defined(SX_VKALLOC_MALLOC) && !defined(SX_VKALLOC_FREE)
 #define SX_VKALLOC_MALLOC(n) malloc(n)
-#define SX_VKALLOC_FREE(p) free(p)
+#define SX_VKALLOC_FREE(p)   free(p)
 #elif !defined(SX_VKALLOC_MALLOC) || !defined(SX_VKALLOC_FREE)
 #error "define SX_VKALLOC_MALLOC and SX_VKALLOC_FREE both, or neither"
 #endif
 
 #ifdef SX_VKALLOC_MUTEX
-#if !defined(SX_VKALLOC_MUTEX_INIT) || !defined(SX_VKALLOC_MUTEX_DESTROY) || \
+#if !defined(SX_VKALLOC_MUTEX_INIT) || !defined(SX_VKALLOC_MUTEX_DESTROY) ||                       \
     !defined(SX_VKALLOC_MUTEX_LOCK) || !defined(SX_VKALLOC_MUTEX_UNLOCK)
 #error "SX_VKALLOC_MUTEX needs SX_VKALLOC_MUTEX_INIT, _DESTROY, _LOCK and _UNLOCK"
 #endif
-#elif defined(SX_VKALLOC_MUTEX_INIT) || defined(SX_VKALLOC_MUTEX_DESTROY) || \
+#elif defined(SX_VKALLOC_MUTEX_INIT) || defined(SX_VKALLOC_MUTEX_DESTROY) ||                       \
     defined(SX_VKALLOC_MUTEX_LOCK) || defined(SX_VKALLOC_MUTEX_UNLOCK)
 #error "SX_VKALLOC_MUTEX_INIT and its family need SX_VKALLOC_MUTEX, the type"
 #endif
@@ -892,22 +899,22 @@ extern "C" {
 #endif
 
 #define SXVKI_STATIC_ASSERT(name, x) typedef char sxvki_assert_##name[(x) ? 1 : -1]
-#define SXVKI_NONE UINT32_MAX /* no record, no block, no type */
+#define SXVKI_NONE                   UINT32_MAX /* no record, no block, no type */
 
 /*  For helpers that some configurations do not call. */
 #if defined(__GNUC__)
-#define SXVKI_UNUSED __attribute__((unused))
-#define SXVKI_INLINE static inline __attribute__((unused))
+#define SXVKI_UNUSED    __attribute__((unused))
+#define SXVKI_INLINE    static inline __attribute__((unused))
 #define SXVKI_LIKELY(x) __builtin_expect(!!(x), 1)
 #else
 #define SXVKI_UNUSED
-#define SXVKI_INLINE static inline
+#define SXVKI_INLINE    static inline
 #define SXVKI_LIKELY(x) (x)
 #endif
 
-/* ========================================================================================== */
-/*  >>util       align, checked arithmetic, bit scans                                          */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>util       align, checked arithmetic, bit scans                                             */
+/* ============================================================================================== */
 
 SXVKI_INLINE uint64_t sxvki_min64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -997,9 +1004,9 @@ SXVKI_INLINE uint64_t sxvki_mix(uint64_t x) {
     return x ^ (x >> 32);
 }
 
-/* ========================================================================================== */
-/*  >>thread     atomics and one kind of lock                                                  */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>thread     atomics and one kind of lock                                                     */
+/* ============================================================================================== */
 /*
     Loads acquire, stores release, read-modify-writes do both; relaxed says so. C99 has no atomics,
     so they come from the compiler.
@@ -1007,8 +1014,9 @@ SXVKI_INLINE uint64_t sxvki_mix(uint64_t x) {
     The lock is a word that says 0 free, 1 held, 2 held and somebody may sleep. The uncontended path
     is one compare-and-swap and one exchange (7 ns a pair where a pthread mutex took 16). A thread
     that does not get it spins a little, because the sections it protects take well under 1 us, then
-    sleeps on a condition variable. It sets the word to 2 while it holds `park`, and an unlocker that
-    sees 2 takes `park` before it signals: so no wake-up is lost. On Windows an SRWLOCK is all that.
+    sleeps on a condition variable. It sets the word to 2 while it holds `park`, and an unlocker
+    that sees 2 takes `park` before it signals: so no wake-up is lost. On Windows an SRWLOCK is all
+    that.
 
     A lock that is `off` (externally synchronised) does nothing.
 */
@@ -1068,7 +1076,8 @@ SXVKI_INLINE int sxvki_cas_ptr(void** p, void** expected, void* v) {
     return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 #else
-/*  One body for MSVC and for no threads: a volatile access, fenced where the hardware may reorder. */
+/*  One body for MSVC and for no threads: a volatile access, fenced where the hardware may
+    reorder. */
 #if SX_VKALLOC_NO_THREADS
 #define SXVKI_FENCE() ((void)0)
 #elif defined(_MSC_VER)
@@ -1116,19 +1125,20 @@ SXVKI_INLINE void sxvki_store_ptr(void** p, void* v) {
 }
 
 #if SX_VKALLOC_NO_THREADS
-#define SXVKI_SWAP_IF(T, p, expected, v)  \
-    T old = *(p);                         \
-    int same = old == *(expected);        \
-    *(p) = same ? (v) : old;              \
-    *(expected) = old;                    \
+#define SXVKI_SWAP_IF(T, p, expected, v)                                                           \
+    T old = *(p);                                                                                  \
+    int same = old == *(expected);                                                                 \
+    *(p) = same ? (v) : old;                                                                       \
+    *(expected) = old;                                                                             \
     return same
 #else
-#define SXVKI_SWAP_IF(T, p, expected, v)                                                       \
-    T wanted = *(expected);                                                                    \
-    *(expected) = (T)(sizeof(T) == 4 ? (T)InterlockedCompareExchange((volatile LONG*)(p),      \
-                                                                     (LONG)(v), (LONG)wanted)  \
-                                     : (T)InterlockedCompareExchange64(                        \
-                                           (volatile LONG64*)(p), (LONG64)(v), (LONG64)wanted)); \
+#define SXVKI_SWAP_IF(T, p, expected, v)                                                           \
+    T wanted = *(expected);                                                                        \
+    *(expected) =                                                                                  \
+        (T)(sizeof(T) == 4                                                                         \
+                ? (T)InterlockedCompareExchange((volatile LONG*)(p), (LONG)(v), (LONG)wanted)      \
+                : (T)InterlockedCompareExchange64((volatile LONG64*)(p), (LONG64)(v),              \
+                                                  (LONG64)wanted));                                \
     return *(expected) == wanted
 #endif
 
@@ -1305,9 +1315,9 @@ SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
 #endif
 }
 
-/* ========================================================================================== */
-/*  >>host       host memory, tables that never move                                           */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>host       host memory, tables that never move                                              */
+/* ============================================================================================== */
 /*
     All host memory goes through sxvki_host: the user's VkAllocationCallbacks, or malloc. Failure is
     an ordinary result and travels up as VK_ERROR_OUT_OF_HOST_MEMORY.
@@ -1394,8 +1404,8 @@ static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char
 
 typedef struct sxvki_table {
     void* chunks[SXVKI_TABLE_CHUNKS];
-    uint32_t capacity;     /* elements that exist; grows only */
-    uint32_t first_shift;  /* chunk 0 holds 1 << first_shift elements */
+    uint32_t capacity;    /* elements that exist; grows only */
+    uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
 } sxvki_table;
 
@@ -1413,9 +1423,9 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index) {
     return chunk + (size_t)(biased - (1u << high)) * table->element_size;
 }
 
-/*  Add the next chunk, zeroed. Elements *from up to the new capacity are new, and belong to the caller
-    until he publishes them by storing the new capacity with sxvki_table_publish. Returns 0 where
-    there is no more memory or the table is full. The caller holds the lock of the table. */
+/*  Add the next chunk, zeroed. Elements *from up to the new capacity are new, and belong to the
+    caller until he publishes them by storing the new capacity with sxvki_table_publish. Returns
+    0 where there is no more memory or the table is full. The caller holds the lock of the table. */
 static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t* from,
                             uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
@@ -1449,13 +1459,13 @@ static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
     memset(table, 0, sizeof *table);
 }
 
-/* ========================================================================================== */
-/*  >>text       string builder and JSON writer                                                */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>text       string builder and JSON writer                                                   */
+/* ============================================================================================== */
 /*
-    A text grows in host memory; the first failed allocation makes it `failed` and every later call a
-    no-op, so that only the end has to look. The JSON writer keeps commas and indentation, nests as
-    deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped.
+    A text grows in host memory; the first failed allocation makes it `failed` and every later call
+    a no-op, so that only the end has to look. The JSON writer keeps commas and indentation, nests
+    as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped.
 */
 
 typedef struct sxvki_text {
@@ -1530,7 +1540,7 @@ static void sxvki_text_add_hex(sxvki_text* text, uint64_t x) {
 typedef struct sxvki_json {
     sxvki_text* text;
     uint32_t depth;
-    uint32_t filled;  /* bit d: level d has an element, so the next one wants a comma */
+    uint32_t filled; /* bit d: level d has an element, so the next one wants a comma */
     int after_key;
 } sxvki_json;
 
@@ -1562,7 +1572,8 @@ static void sxvki_json_string_body(sxvki_json* json, const char* string) {
             char escape[3] = {'\\', (char)c, 0};
             sxvki_text_add(json->text, escape);
         } else {
-            char escape[7] = {'\\', 'u', '0', '0', (char)('0' + c / 16), "0123456789abcdef"[c % 16], 0};
+            char escape[7] = {'\\', 'u', '0', '0', (char)('0' + c / 16), "0123456789abcdef"[c % 16],
+                              0};
             sxvki_text_add(json->text, escape);
         }
     }
@@ -1629,9 +1640,9 @@ static void sxvki_json_pair_string(sxvki_json* json, const char* key, const char
 }
 #endif
 
-/* ========================================================================================== */
-/*  >>records    32 bytes per range, and its handle                                            */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>records    32 bytes per range, and its handle                                               */
+/* ============================================================================================== */
 /*
     A record describes one range of a block, free or handed out. Hot and cold are apart: what every
     allocation needs is here, half a cache line; user data and name stand in a side table that is
@@ -1649,10 +1660,10 @@ static void sxvki_json_pair_string(sxvki_json* json, const char* key, const char
 */
 
 #define SXVKI_GRANULE_SHIFT 4
-#define SXVKI_GRANULE ((VkDeviceSize)1 << SXVKI_GRANULE_SHIFT)
+#define SXVKI_GRANULE       ((VkDeviceSize)1 << SXVKI_GRANULE_SHIFT)
 
 /*  Offsets and sizes have 38 bits of granules: 4 TiB. */
-#define SXVKI_GRANULES_MAX (((uint64_t)1 << 38) - 1)
+#define SXVKI_GRANULES_MAX  (((uint64_t)1 << 38) - 1)
 #define SXVKI_BLOCK_ID_BITS 20
 #define SXVKI_BLOCK_ID_MASK ((1u << SXVKI_BLOCK_ID_BITS) - 1)
 
@@ -1670,12 +1681,12 @@ typedef struct sxvki_record {
 SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 
 /*  The word `state`, in link_b of a range handed out. */
-#define SXVKI_STATE_MAPS_MASK 0x000000FFu /* times mapped by sxvkMapMemory */
-#define SXVKI_STATE_MAPPED 0x00000100u    /* MAPPED_BIT */
-#define SXVKI_STATE_COLD 0x00000200u      /* there may be something in the side table */
-#define SXVKI_STATE_MARGIN 0x00002000u    /* its margin is filled */
-#define SXVKI_STATE_KIND_SHIFT 10         /* 3 bits: sxvki_kind */
-#define SXVKI_STATE_CLASS_SHIFT 16        /* 8 bits: index into sxvki_classes, for the dump */
+#define SXVKI_STATE_MAPS_MASK   0x000000FFu /* times mapped by sxvkMapMemory */
+#define SXVKI_STATE_MAPPED      0x00000100u /* MAPPED_BIT */
+#define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
+#define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled */
+#define SXVKI_STATE_KIND_SHIFT  10          /* 3 bits: sxvki_kind */
+#define SXVKI_STATE_CLASS_SHIFT 16          /* 8 bits: index into sxvki_classes, for the dump */
 
 /*  What lives in a range. Buffers and linear images are alike to bufferImageGranularity. */
 typedef enum sxvki_kind {
@@ -1704,13 +1715,12 @@ typedef struct sxvki_records {
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
 #define SXVKI_HANDLE_INDEX_BITS 32
-#define SXVKI_RECORDS_MAX (1u << 30)
+#define SXVKI_RECORDS_MAX       (1u << 30)
 #else
 #define SXVKI_HANDLE_INDEX_BITS 22
-#define SXVKI_RECORDS_MAX (1u << 22)
+#define SXVKI_RECORDS_MAX       (1u << 22)
 #endif
-#define SXVKI_HANDLE_GENERATION_MASK \
-    ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
+#define SXVKI_HANDLE_GENERATION_MASK ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
 
 SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_t index) {
     return (sxvki_record*)sxvki_table_at(&records->hot, index);
@@ -1729,7 +1739,8 @@ SXVKI_INLINE uint32_t sxvki_record_block(const sxvki_record* r) {
 }
 
 /*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
-SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset, uint64_t size) {
+SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
+                                   uint64_t size) {
     r->offset_low = (uint32_t)offset;
     r->size_low = (uint32_t)size;
     sxvki_store32_relaxed(&r->block, block | (uint32_t)(offset >> 32) << SXVKI_BLOCK_ID_BITS |
@@ -1754,7 +1765,7 @@ SXVKI_INLINE VkDeviceSize sxvki_record_bytes(const sxvki_record* r) {
 }
 
 SXVKI_INLINE SxvkAllocation sxvki_handle_make(const sxvki_record* r, uint32_t index) {
-    uintptr_t generation = r->generation & SXVKI_HANDLE_GENERATION_MASK;
+    uintptr_t generation = sxvki_load32_relaxed(&r->generation) & SXVKI_HANDLE_GENERATION_MASK;
     return (SxvkAllocation)(generation << SXVKI_HANDLE_INDEX_BITS | index);
 }
 
@@ -1769,7 +1780,8 @@ SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, const sxvki_record*
 }
 
 /*  Null for a stale, freed or foreign handle. */
-SXVKI_INLINE sxvki_record* sxvki_handle_record(const sxvki_records* records, SxvkAllocation handle) {
+SXVKI_INLINE sxvki_record* sxvki_handle_record(const sxvki_records* records,
+                                               SxvkAllocation handle) {
     uint32_t index = sxvki_handle_index(handle);
     sxvki_record* r;
     if (index >= sxvki_load32(&records->hot.capacity)) {
@@ -1895,12 +1907,13 @@ static void sxvki_records_shutdown(sxvki_records* records) {
     sxvki_lock_shutdown(&records->lock);
 }
 
-/* ========================================================================================== */
-/*  >>bins       segregated fit over many blocks                                               */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>bins       segregated fit over many blocks                                                  */
+/* ============================================================================================== */
 /*
     The free ranges of all blocks of a domain stand in lists by size, and a two-level bitmap says
-    which lists are not empty: to find room is two bit scans, however many blocks and holes there are.
+    which lists are not empty: to find room is two bit scans, however many blocks and holes there
+    are.
 
     A bin is a small float with 5 bits of mantissa: sizes of a bin differ by at most 1/32. A search
     rounds the request up to the next bin and takes the head of the first list at or above it, which
@@ -1929,7 +1942,7 @@ static void sxvki_records_shutdown(sxvki_records* records) {
 */
 
 #define SXVKI_BIN_MANTISSA 5
-#define SXVKI_BIN_WORDS 18 /* 64 bins each: enough for 38 bits */
+#define SXVKI_BIN_WORDS    18 /* 64 bins each: enough for 38 bits */
 
 typedef enum sxvki_strategy {
     SXVKI_STRATEGY_MIN_TIME,
@@ -2012,8 +2025,8 @@ SXVKI_INLINE uint32_t sxvki_bins_find(const sxvki_bins* bins, uint32_t from) {
     return word * 64 + sxvki_low_bit(bits);
 }
 
-/*  Behind the head when the head's block is lower: low blocks fill, and high ones run empty and can be
-    freed (2 points of memory for one compare). */
+/*  Behind the head when the head's block is lower: low blocks fill, and high ones run empty and
+    can be freed (2 points of memory for one compare). */
 static void sxvki_bins_link(sxvki_bins* bins, uint32_t index, sxvki_record* r) {
     uint64_t size = sxvki_record_size(r);
     uint32_t bin = sxvki_bin_of(size);
@@ -2157,8 +2170,8 @@ static uint32_t sxvki_bins_lowest(const sxvki_bins* bins, uint64_t size, uint64_
 }
 
 /*  Look at a few ranges of one bin for the smallest that fits. */
-static uint32_t sxvki_bins_probe(const sxvki_bins* bins, uint32_t bin, uint32_t probes, uint64_t size,
-                                 uint64_t alignment, uint64_t* start) {
+static uint32_t sxvki_bins_probe(const sxvki_bins* bins, uint32_t bin, uint32_t probes,
+                                 uint64_t size, uint64_t alignment, uint64_t* start) {
     uint32_t best = SXVKI_NONE;
     uint64_t best_size = UINT64_MAX;
     uint32_t index = bin < bins->bin_count ? bins->heads[bin] : SXVKI_NONE;
@@ -2215,7 +2228,8 @@ static uint32_t sxvki_bins_take(sxvki_bins* bins, uint64_t size, uint64_t alignm
     return index == SXVKI_NONE ? SXVKI_NONE : sxvki_bins_carve(bins, index, start, size);
 }
 
-/*  Take a range back and join it with its free neighbours. Returns the free range that results. O(1). */
+/*  Take a range back and join it with its free neighbours. Returns the free range that results.
+    O(1). */
 static uint32_t sxvki_bins_give(sxvki_bins* bins, uint32_t index) {
     sxvki_record* r = sxvki_record_at(bins->records, index);
     uint32_t block = sxvki_record_block(r);
@@ -2350,9 +2364,9 @@ static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
     return count == free_count && count == bins->free_count && size == bins->free_size;
 }
 
-/* ========================================================================================== */
-/*  >>memtype    which memory type suits a request                                             */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>memtype    which memory type suits a request                                                */
+/* ============================================================================================== */
 /*
     Types are scored, not taken first: 13 of 49 real GPUs list a type before one whose flags are a
     subset of it, against the rule of the Vulkan specification, so that order proves nothing. Each
@@ -2370,29 +2384,29 @@ static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
 */
 
 #define SXVKI_RDMA_NV 0x00000100u /* VK_MEMORY_PROPERTY_RDMA_CAPABLE_BIT_NV */
-#define SXVKI_SPECIAL_FLAGS                                                            \
-    (VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_PROTECTED_BIT |      \
-     VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD | \
+#define SXVKI_SPECIAL_FLAGS                                                                        \
+    (VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_PROTECTED_BIT |                  \
+     VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD |     \
      SXVKI_RDMA_NV)
-#define SXVKI_AMD_FLAGS \
+#define SXVKI_AMD_FLAGS                                                                            \
     (VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD)
 
 /*  A device heap is a small window where the largest device heap is this many times as big. */
-#define SXVKI_WINDOW_RATIO 8
+#define SXVKI_WINDOW_RATIO      8
 
-#define SXVKI_COST_BAR 0x100000u
-#define SXVKI_COST_USER 0x2000u /* times up to 31 flags: stays below BAR */
-#define SXVKI_COST_DEVICE 0x800u
-#define SXVKI_COST_VISIBLE 0x400u
-#define SXVKI_COST_LAZY 0x400u
-#define SXVKI_COST_CACHED 0x100u
+#define SXVKI_COST_BAR          0x100000u
+#define SXVKI_COST_USER         0x2000u /* times up to 31 flags: stays below BAR */
+#define SXVKI_COST_DEVICE       0x800u
+#define SXVKI_COST_VISIBLE      0x400u
+#define SXVKI_COST_LAZY         0x400u
+#define SXVKI_COST_CACHED       0x100u
 #define SXVKI_COST_NOT_COHERENT 0x40u
-#define SXVKI_COST_HOST_SEES 0x10u
-#define SXVKI_COST_OUT UINT32_MAX
+#define SXVKI_COST_HOST_SEES    0x10u
+#define SXVKI_COST_OUT          UINT32_MAX
 
 typedef struct sxvki_memory_model {
     VkPhysicalDeviceMemoryProperties properties;
-    uint32_t window_heaps;  /* bit h: heap h is a small window of device memory */
+    uint32_t window_heaps;                   /* bit h: heap h is a small window of device memory */
     uint32_t heap_rank[VK_MAX_MEMORY_HEAPS]; /* heaps of its sort that are larger */
     uint32_t all_types;
     int unified;      /* the device works in the host's memory */
@@ -2414,10 +2428,10 @@ typedef struct sxvki_wish {
 
 /*  What the memory is for, as far as known. */
 typedef struct sxvki_purpose {
-    uint64_t usage;     /* VkBufferUsageFlags(2) or VkImageUsageFlags, by kind; 0 = not known */
+    uint64_t usage; /* VkBufferUsageFlags(2) or VkImageUsageFlags, by kind; 0 = not known */
     sxvki_kind kind;
-    int device_access;  /* the device does more with it than copying */
-    int transient;      /* an image that may live in LAZILY_ALLOCATED memory */
+    int device_access; /* the device does more with it than copying */
+    int transient;     /* an image that may live in LAZILY_ALLOCATED memory */
     int is_protected;
 } sxvki_purpose;
 
@@ -2431,9 +2445,8 @@ static void sxvki_memory_model_init(sxvki_memory_model* model,
     model->amd_coherent = amd_coherent;
     model->unified = device_type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
                      device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    model->all_types = properties->memoryTypeCount >= 32
-                           ? UINT32_MAX
-                           : (1u << properties->memoryTypeCount) - 1;
+    model->all_types =
+        properties->memoryTypeCount >= 32 ? UINT32_MAX : (1u << properties->memoryTypeCount) - 1;
     for (h = 0; h < properties->memoryHeapCount; h++) {
         if (properties->memoryHeaps[h].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) {
             largest = sxvki_max64(largest, properties->memoryHeaps[h].size);
@@ -2520,9 +2533,7 @@ static void sxvki_wish_init(sxvki_wish* wish, const sxvki_memory_model* model, u
         wish->required |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
         wish->special |= VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
         break;
-    default:
-        wish->no_intent = 1;
-        break;
+    default: wish->no_intent = 1; break;
     }
     if ((wish->required | wish->preferred) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
         wish->device_only = 0;
@@ -2542,8 +2553,7 @@ static uint32_t sxvki_memory_type_cost(const sxvki_memory_model* model, const sx
         ((flags & SXVKI_AMD_FLAGS) != 0 && !model->amd_coherent)) {
         return SXVKI_COST_OUT;
     }
-    cost = SXVKI_COST_USER *
-           sxvki_count_bits((wish->preferred & ~flags) | (wish->avoided & flags));
+    cost = SXVKI_COST_USER * sxvki_count_bits((wish->preferred & ~flags) | (wish->avoided & flags));
     cost += off & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT ? SXVKI_COST_DEVICE : 0;
     cost += off & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT ? SXVKI_COST_VISIBLE : 0;
     cost += off & VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT ? SXVKI_COST_LAZY : 0;
@@ -2554,9 +2564,9 @@ static uint32_t sxvki_memory_type_cost(const sxvki_memory_model* model, const sx
                     ? SXVKI_COST_HOST_SEES
                     : 0;
     }
-    if (window && (wish->device_only ||
-                   (wish->no_intent &&
-                    ((wish->required | wish->preferred) & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) == 0))) {
+    if (window &&
+        (wish->device_only || (wish->no_intent && ((wish->required | wish->preferred) &
+                                                   VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) == 0))) {
         cost += SXVKI_COST_BAR;
     }
     if (wish->no_intent) {
@@ -2655,10 +2665,9 @@ static void sxvki_explain_type(sxvki_text* text, const sxvki_memory_model* model
                                const sxvki_wish* wish, uint32_t type) {
     VkMemoryPropertyFlags flags = model->properties.memoryTypes[type].propertyFlags;
     uint32_t heap = model->properties.memoryTypes[type].heapIndex;
-    VkMemoryPropertyFlags known = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
-                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                  VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
-                                  VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    VkMemoryPropertyFlags known =
+        VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+        VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
     uint32_t cost = sxvki_memory_type_cost(model, wish, type);
     sxvki_text_add(text, "type ");
     sxvki_text_add_u64(text, type);
@@ -2688,7 +2697,8 @@ static void sxvki_explain_type(sxvki_text* text, const sxvki_memory_model* model
         sxvki_explain_clause(text, "lacks preferred ", wish->preferred & ~flags);
         sxvki_explain_clause(text, "has avoided ", wish->avoided & flags);
         sxvki_explain_clause(text, "the usage would like ", wish->intent & ~flags & known);
-        sxvki_explain_clause(text, "the usage would rather not have ", wish->against & flags & known);
+        sxvki_explain_clause(text, "the usage would rather not have ",
+                             wish->against & flags & known);
         if (cost == model->heap_rank[heap] % 16) {
             sxvki_text_add(text, "; all that was wished for");
         }
@@ -2701,7 +2711,8 @@ static void sxvki_explain_type(sxvki_text* text, const sxvki_memory_model* model
 }
 
 /*  Types in the order of the ladder, then those that are out. */
-static void sxvki_explain(sxvki_text* text, const sxvki_memory_model* model, const sxvki_wish* wish) {
+static void sxvki_explain(sxvki_text* text, const sxvki_memory_model* model,
+                          const sxvki_wish* wish) {
     sxvki_wish left = *wish;
     uint32_t rank = 1;
     uint32_t tried = 0;
@@ -2724,9 +2735,9 @@ static void sxvki_explain(sxvki_text* text, const sxvki_memory_model* model, con
 }
 #endif
 
-/* ========================================================================================== */
-/*  >>vk         function table, device snapshot                                               */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>vk         function table, device snapshot                                                  */
+/* ============================================================================================== */
 /*
     Everything that is asked of the device once, when the allocator is made: functions, limits, and
     which of several ways of doing a thing are open. Later code tests the snapshot, never a version.
@@ -2742,7 +2753,7 @@ typedef struct sxvki_vk {
     VkDeviceSize granularity;         /* bufferImageGranularity, a power of two */
     VkDeviceSize atom;                /* nonCoherentAtomSize, a power of two */
     uint32_t max_allocation_count;
-    uint32_t version; /* as 1003000 */
+    uint32_t version;  /* as 1003000 */
     int requirements2; /* vkGet..MemoryRequirements2, and with it dedicated allocation */
     int bind2;
     int memory_budget;
@@ -2757,7 +2768,8 @@ SXVKI_INLINE uint32_t sxvki_version_of(uint32_t api_version) {
     return VK_API_VERSION_MAJOR(api_version) * 1000000u + VK_API_VERSION_MINOR(api_version) * 1000u;
 }
 
-/*  A device function by its first name that is found; instance functions come through the instance. */
+/*  A device function by its first name that is found; instance functions come through the
+    instance. */
 static PFN_vkVoidFunction sxvki_vk_find(const sxvki_vk* vk, const char* name) {
     PFN_vkVoidFunction function = NULL;
     if (vk->fn.vkGetDeviceProcAddr != NULL) {
@@ -2787,21 +2799,21 @@ static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functi
         vk->fn.vkGetDeviceProcAddr = (PFN_vkGetDeviceProcAddr)vk->fn.vkGetInstanceProcAddr(
             vk->instance, "vkGetDeviceProcAddr");
     }
-#define SXVKI_X(name)                                       \
-    if (vk->fn.name == NULL) {                              \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name); \
-    }                                                       \
-    if (vk->fn.name == NULL && missing == NULL) {           \
-        missing = #name;                                    \
+#define SXVKI_X(name)                                                                              \
+    if (vk->fn.name == NULL) {                                                                     \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);                                        \
+    }                                                                                              \
+    if (vk->fn.name == NULL && missing == NULL) {                                                  \
+        missing = #name;                                                                           \
     }
     SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
 #undef SXVKI_X
-#define SXVKI_X(name)                                             \
-    if (vk->fn.name == NULL) {                                    \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);       \
-    }                                                             \
-    if (vk->fn.name == NULL) {                                    \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name "KHR"); \
+#define SXVKI_X(name)                                                                              \
+    if (vk->fn.name == NULL) {                                                                     \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);                                        \
+    }                                                                                              \
+    if (vk->fn.name == NULL) {                                                                     \
+        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name "KHR");                                  \
     }
     SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
 #undef SXVKI_X
@@ -2811,22 +2823,20 @@ static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functi
 /*  What is open by version or flag; names the first function that is missing for it. */
 static const char* sxvki_vk_choose(sxvki_vk* vk, SxvkAllocatorCreateFlags flags) {
     const SxvkVulkanFunctions* fn = &vk->fn;
-    vk->requirements2 = vk->version >= 1001000 ||
-                        (flags & SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0;
-    vk->bind2 =
-        vk->version >= 1001000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT) != 0;
+    vk->requirements2 =
+        vk->version >= 1001000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0;
+    vk->bind2 = vk->version >= 1001000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT) != 0;
     vk->maintenance4 =
         vk->version >= 1003000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT) != 0;
     vk->maintenance5 =
         vk->version >= 1004000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT) != 0;
     vk->memory_budget = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT) != 0;
     vk->memory_priority = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT) != 0;
-    vk->set_priority =
-        (flags & SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT) != 0;
+    vk->set_priority = (flags & SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT) != 0;
     vk->device_address = (flags & SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT) != 0;
-#define SXVKI_NEED(condition, name)       \
-    if ((condition) && fn->name == NULL) { \
-        return #name;                      \
+#define SXVKI_NEED(condition, name)                                                                \
+    if ((condition) && fn->name == NULL) {                                                         \
+        return #name;                                                                              \
     }
     SXVKI_NEED(vk->requirements2, vkGetBufferMemoryRequirements2)
     SXVKI_NEED(vk->requirements2, vkGetImageMemoryRequirements2)
@@ -2865,10 +2875,10 @@ static void sxvki_vk_ask_limits(sxvki_vk* vk, VkDeviceSize min_granularity) {
 }
 
 /*  Prepend an element to a chain of `in` structures. */
-#define SXVKI_CHAIN(head, element)         \
-    do {                                   \
-        (element).pNext = (head);          \
-        (head) = &(element);               \
+#define SXVKI_CHAIN(head, element)                                                                 \
+    do {                                                                                           \
+        (element).pNext = (head);                                                                  \
+        (head) = &(element);                                                                       \
     } while (0)
 
 /*  The structure of a chain with this type, or null. */
@@ -2880,9 +2890,9 @@ static const void* sxvki_chain_find(const void* chain, VkStructureType type) {
     return s;
 }
 
-/* ========================================================================================== */
-/*  >>report     messages to the user                                                          */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>report     messages to the user                                                             */
+/* ============================================================================================== */
 /*
     A message is put together in a buffer on the stack, so that it needs no memory, and goes to the
     callback; without one, from SX_VKALLOC_DEBUG 1 on, to stderr. Never called under a lock.
@@ -2916,10 +2926,9 @@ static void sxvki_line_add_u64(sxvki_line* line, uint64_t x, uint32_t base) {
 }
 
 static SxvkMessageSeverity sxvki_message_severity(SxvkMessage message) {
-    static const unsigned char severities[] = {
-        SXVK_MESSAGE_SEVERITY_INFO,
+    static const unsigned char severities[] = {SXVK_MESSAGE_SEVERITY_INFO,
 #define SXVKI_X(id, severity, text) SXVK_MESSAGE_SEVERITY_##severity,
-        SXVK_MESSAGES(SXVKI_X)
+                                               SXVK_MESSAGES(SXVKI_X)
 #undef SXVKI_X
     };
     return (SxvkMessageSeverity)severities[message];
@@ -2927,10 +2936,9 @@ static SxvkMessageSeverity sxvki_message_severity(SxvkMessage message) {
 
 /*  What the message means, from the list of messages. */
 static const char* sxvki_message_text(SxvkMessage message) {
-    static const char texts[][72] = {
-        "",
+    static const char texts[][72] = {"",
 #define SXVKI_X(id, severity, text) text,
-        SXVK_MESSAGES(SXVKI_X)
+                                     SXVK_MESSAGES(SXVKI_X)
 #undef SXVKI_X
     };
     return texts[message];
@@ -2965,26 +2973,26 @@ static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage message, co
     sxvki_report_line(reporter, message, &line);
 }
 
-/* ========================================================================================== */
-/*  >>budget     bytes and counts per heap                                                     */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>budget     bytes and counts per heap                                                        */
+/* ============================================================================================== */
 /*
     Our own counters are exact and atomic. They are raised before vkAllocateMemory and lowered after
-    vkFreeMemory, so they never say less than what the device holds, and a limit checked against them
-    holds with any number of threads. What VK_EXT_memory_budget says is advice: asked on the frame
-    tick and before an allocation once a good part of the heap has moved since, because a query costs
-    milliseconds on some drivers; clamped to the heap, because some report 16 EiB.
+    vkFreeMemory, so they never say less than what the device holds, and a limit checked against
+    them holds with any number of threads. What VK_EXT_memory_budget says is advice: asked on the
+    frame tick and before an allocation once a good part of the heap has moved since, because a
+    query costs milliseconds on some drivers; clamped to the heap, because some report 16 EiB.
 
     I1  block_bytes <= limit, and memory_count <= max_count
 */
 
 typedef struct sxvki_heap_budget {
-    uint64_t limit;       /* never hold more: the heap, or the user's limit */
-    uint64_t block_bytes; /* atomic */
-    uint64_t block_count; /* atomic */
-    uint64_t driver_usage;  /* atomic, as are the next two: the last answer of the driver */
+    uint64_t limit;        /* never hold more: the heap, or the user's limit */
+    uint64_t block_bytes;  /* atomic */
+    uint64_t block_count;  /* atomic */
+    uint64_t driver_usage; /* atomic, as are the next two: the last answer of the driver */
     uint64_t driver_budget;
-    uint64_t bytes_then;  /* block_bytes when it was asked */
+    uint64_t bytes_then; /* block_bytes when it was asked */
 } sxvki_heap_budget;
 
 typedef struct sxvki_budget {
@@ -2995,8 +3003,8 @@ typedef struct sxvki_budget {
     int has_driver; /* VK_EXT_memory_budget */
 } sxvki_budget;
 
-/*  Of maxMemoryAllocationCount, how far a kind of allocation may go: the rest is for those that have no
-    other way. */
+/*  Of maxMemoryAllocationCount, how far a kind of allocation may go: the rest is for those that
+    have no other way. */
 typedef enum sxvki_reserve {
     SXVKI_RESERVE_QUARTER, /* blocks, and dedicated memory by choice */
     SXVKI_RESERVE_EIGHTH,  /* dedicated as a last resort */
@@ -3071,8 +3079,9 @@ static int sxvki_budget_is_stale(const sxvki_budget* budget, uint32_t h, uint64_
     uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
     uint64_t then = sxvki_load64_relaxed(&heap->bytes_then);
     uint64_t moved = ours > then ? ours - then : then - ours;
-    return budget->has_driver && (moved + bytes > sxvki_max64((uint64_t)64 << 20, heap->limit / 64) ||
-                                  !sxvki_budget_has_room(budget, h, bytes + heap->limit / 16));
+    return budget->has_driver &&
+           (moved + bytes > sxvki_max64((uint64_t)64 << 20, heap->limit / 64) ||
+            !sxvki_budget_has_room(budget, h, bytes + heap->limit / 16));
 }
 
 /*  Raise a counter unless that takes it above the limit. */
@@ -3090,7 +3099,7 @@ static int sxvki_raise_below(uint64_t* counter, uint64_t amount, uint64_t limit)
 static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t bytes,
                                      sxvki_reserve reserve) {
     sxvki_heap_budget* heap = &budget->heaps[h];
-    uint64_t left = reserve == SXVKI_RESERVE_NONE ? 0
+    uint64_t left = reserve == SXVKI_RESERVE_NONE     ? 0
                     : reserve == SXVKI_RESERVE_EIGHTH ? budget->max_count / 8
                                                       : budget->max_count / 4;
     if (!sxvki_raise_below(&budget->memory_count, 1, budget->max_count - left)) {
@@ -3122,23 +3131,23 @@ static int sxvki_budget_is_valid(const sxvki_budget* budget) {
     return sxvki_load64_relaxed(&budget->memory_count) <= budget->max_count;
 }
 
-/* ========================================================================================== */
-/*  >>block      one VkDeviceMemory and its mapping                                            */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>block      one VkDeviceMemory and its mapping                                               */
+/* ============================================================================================== */
 /*
     Blocks stand in a table that never moves, so a record can name its block by 20 bits. A block is
     either cut into ranges by the bins of a domain, or dedicated: one allocation fills it.
 
-    Mapping. vkMapMemory wants one thread at a time per VkDeviceMemory, and no lock may be held across
-    it. So `map_word` counts the users of the mapping and has a busy bit: who finds neither a mapping
-    nor the bit sets it, calls the driver, and stores the result; who finds the bit waits, because he
-    needs just that result. Other work in the pool goes on meanwhile.
+    Mapping. vkMapMemory wants one thread at a time per VkDeviceMemory, and no lock may be held
+    across it. So `map_word` counts the users of the mapping and has a busy bit: who finds neither a
+    mapping nor the bit sets it, calls the driver, and stores the result; who finds the bit waits,
+    because he needs just that result. Other work in the pool goes on meanwhile.
 
         0 --> BUSY --> MAPPED|1 <--> MAPPED|n <--> MAPPED|0       stays mapped: the default
                        MAPPED|1  --> BUSY --> 0                   UNMAP_UNUSED_BLOCKS_BIT
 */
 
-#define SXVKI_MAP_BUSY 0x80000000u
+#define SXVKI_MAP_BUSY   0x80000000u
 #define SXVKI_MAP_MAPPED 0x40000000u
 
 struct sxvki_domain;
@@ -3152,8 +3161,8 @@ typedef struct sxvki_block {
     uint32_t map_word;           /* atomic */
     uint32_t id;
     uint32_t type;
-    uint32_t first;       /* the record at offset 0; guarded by the domain, as is all below */
-    uint32_t prev;        /* in the list of the domain, or of the dedicated blocks of the pool */
+    uint32_t first; /* the record at offset 0; guarded by the domain, as is all below */
+    uint32_t prev;  /* in the list of the domain, or of the dedicated blocks of the pool */
     uint32_t next;
     uint32_t live_count;  /* allocations in it */
     uint32_t empty_since; /* frame in which live_count became 0 */
@@ -3208,7 +3217,7 @@ static uint32_t sxvki_block_slot_take(sxvki_device* device) {
     uint32_t id, from, to, i;
     sxvki_lock_take(&device->blocks_lock);
     id = device->blocks_free;
-    if (id == SXVKI_NONE && device->blocks.capacity <= SXVKI_BLOCK_ID_MASK / 4 &&
+    if (id == SXVKI_NONE && device->blocks.capacity < SXVKI_BLOCK_ID_MASK / 2 - 4 &&
         sxvki_table_grow(&device->blocks, &device->host, &from, &to)) {
         for (i = to; i-- != from;) {
             sxvki_block* block = sxvki_block_at(device, i);
@@ -3258,7 +3267,9 @@ static VkResult sxvki_memory_allocate(const sxvki_device* device,
     VkMemoryAllocateInfo info;
     const void* chain = request->next;
     memset(&info, 0, sizeof info);
-    if (request->dedicated_buffer != VK_NULL_HANDLE || request->dedicated_image != VK_NULL_HANDLE) {
+    if ((request->dedicated_buffer != VK_NULL_HANDLE ||
+         request->dedicated_image != VK_NULL_HANDLE) &&
+        sxvki_chain_find(chain, VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO) == NULL) {
         memset(&dedicated, 0, sizeof dedicated);
         dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO;
         dedicated.buffer = request->dedicated_buffer;
@@ -3402,26 +3413,27 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     return (sxvki_load32(&block->map_word) & SXVKI_MAP_MAPPED) != 0 ? (char*)block->mapped : NULL;
 }
 
-/* ========================================================================================== */
-/*  >>pool       blocks of one type; growth                                                    */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>pool       blocks of one type; growth                                                       */
+/* ============================================================================================== */
 /*
-    A pool has up to four domains, made when first needed: ranges below 1 MiB and others, which never
-    share a block (5 to 9 points of memory on game mixes), each for optimal images and for the rest
-    where bufferImageGranularity is large. A domain is a lock, the bins, and the list of its blocks.
-    A pool with a fixed block size has one domain for everything.
+    A pool has up to four domains, made when first needed: ranges below 1 MiB and others, which
+    never share a block (5 to 9 points of memory on game mixes), each for optimal images and for the
+    rest where bufferImageGranularity is large. A domain is a lock, the bins, and the list of its
+    blocks. A pool with a fixed block size has one domain for everything.
 
-    bufferImageGranularity G without a page table: where buffers and optimal images share blocks, the
-    optimal images, and all of which the kind is not known, start at multiples of G and are padded to
-    multiples of G, so that no neighbour can be on one of their pages.
+    bufferImageGranularity G without a page table: where buffers and optimal images share blocks,
+    the optimal images, and all of which the kind is not known, start at multiples of G and are
+    padded to multiples of G, so that no neighbour can be on one of their pages.
 
     Growth. The driver is called without a lock: book a place in block_count under the lock, unlock,
-    allocate, lock, publish. Two threads that both find no room both grow; at worst there is one block
-    per thread too many, which serves the next requests.
+    allocate, lock, publish. Two threads that both find no room both grow; at worst there is one
+    block per thread too many, which serves the next requests.
 
     Retention. A block that runs empty stays while the empty ones are a small part of the domain, so
-    that a working set that breathes costs no driver calls. The frame tick frees the ones that stayed
-    empty for SXVKI_RETAIN_FRAMES, one per tick; sxvkTrim frees all; over budget none is kept.
+    that a working set that breathes costs no driver calls. The frame tick frees the ones that
+    stayed empty for SXVKI_RETAIN_FRAMES, one per tick; sxvkTrim frees all; over budget none is
+    kept.
 
     The list of blocks holds those in use first, then the empty ones, the longest empty first.
 
@@ -3430,16 +3442,16 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     I3  live_count and live_bytes are the sums over the live ranges
 */
 
-#define SXVKI_SMALL_LIMIT ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MAX ((VkDeviceSize)16 << 20)
-#define SXVKI_LARGE_BLOCK_MIN ((VkDeviceSize)4 << 20)
-#define SXVKI_LARGE_BLOCK_MAX ((VkDeviceSize)64 << 20)
+#define SXVKI_SMALL_LIMIT            ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MIN        ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MAX        ((VkDeviceSize)16 << 20)
+#define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
+#define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
-#define SXVKI_RETAIN_FRAMES 1200
-#define SXVKI_DOMAIN_LARGE 1u
-#define SXVKI_DOMAIN_OPTIMAL 2u
-#define SXVKI_DOMAIN_COUNT 4u
+#define SXVKI_RETAIN_FRAMES          1200
+#define SXVKI_DOMAIN_LARGE           1u
+#define SXVKI_DOMAIN_OPTIMAL         2u
+#define SXVKI_DOMAIN_COUNT           4u
 
 typedef struct sxvki_domain {
     sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
@@ -3448,7 +3460,7 @@ typedef struct sxvki_domain {
     uint32_t index;       /* SXVKI_DOMAIN_ bits */
     uint32_t block_first; /* list of blocks */
     uint32_t block_last;
-    uint32_t empty_first; /* the first empty one in it */
+    uint32_t empty_first;  /* the first empty one in it */
     uint32_t block_count;  /* in the list, and being made */
     uint32_t listed_count; /* in the list */
     uint32_t empty_count;
@@ -3520,8 +3532,8 @@ static VkDeviceSize sxvki_default_block_ceiling(const sxvki_device* device, uint
 /*  info is null for the default pool of a type. Returns 0 where the system has no more locks. */
 static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint32_t type,
                            const SxvkPoolCreateInfo* info) {
-    int ignore = info != NULL &&
-                 (info->flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0;
+    int ignore =
+        info != NULL && (info->flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0;
     int locked =
         (device->flags & SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0 &&
         !(info != NULL && (info->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0);
@@ -3556,8 +3568,7 @@ static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint32_t type,
             pool->max_block_size = pool->block_size;
         }
     }
-    pool->split_kinds =
-        pool->block_size == 0 && pool->granularity > SXVKI_SHARED_GRANULARITY_MAX;
+    pool->split_kinds = pool->block_size == 0 && pool->granularity > SXVKI_SHARED_GRANULARITY_MAX;
     return sxvki_lock_init(&pool->dedicated_lock, locked);
 }
 
@@ -3574,8 +3585,7 @@ static void sxvki_domain_shutdown(sxvki_domain* domain) {
 /*  No block of the domain is larger. */
 static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint32_t index) {
     int is_small = pool->block_size == 0 && (index & SXVKI_DOMAIN_LARGE) == 0;
-    return is_small ? SXVKI_SMALL_BLOCK_MAX
-                    : pool->max_block_size;
+    return is_small ? SXVKI_SMALL_BLOCK_MAX : pool->max_block_size;
 }
 
 /*  Make the domain if it is not there; null where there is no host memory. */
@@ -3767,8 +3777,8 @@ static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceS
     return sxvki_max64(sxvki_min64(size, pool->max_block_size), need);
 }
 
-/*  A new block for this request: as big as it should be, halved while the heap or the budget refuses,
-    down to a quarter of the smallest regular block. */
+/*  A new block for this request: as big as it should be, halved while the heap or the budget
+    refuses, down to a quarter of the smallest regular block. */
 static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize size, VkDeviceSize need,
                                       int within_budget, sxvki_block** block) {
     sxvki_device* device = pool->device;
@@ -3850,12 +3860,11 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
     if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
         return 0;
     }
-    return domain->empty_count == 0 ||
-           domain->empty_bytes + block->size <= domain->block_bytes / 8;
+    return domain->empty_count == 0 || domain->empty_bytes + block->size <= domain->block_bytes / 8;
 }
 
-/*  Take back a range whose handle was checked under the lock. Returns a block to destroy once the lock
-    is dropped, or null. */
+/*  Take back a range whose handle was checked under the lock. Returns a block to destroy once
+    the lock is dropped, or null. */
 static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
     sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
@@ -3873,8 +3882,8 @@ static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
     return NULL;
 }
 
-/*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and put them
-    on a chain by `next`: they are destroyed once no lock is held. */
+/*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
+    put them on a chain by `next`: they are destroyed once no lock is held. */
 static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t* count,
                                 sxvki_block** chain) {
     const sxvki_device* device = domain->pool->device;
@@ -3956,7 +3965,7 @@ static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* re
     memory.priority = request->priority != 0.0f ? request->priority : pool->priority;
     memory.reserve = reserve;
     memory.within_budget = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
-    if (device->vk.requirements2 && (request->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) {
+    if (device->vk.requirements2) {
         memory.dedicated_buffer = request->buffer;
         memory.dedicated_image = request->image;
     }
@@ -4109,21 +4118,21 @@ static uint64_t sxvki_pool_live_count(SxvkPool pool) {
     return count;
 }
 
-/* ========================================================================================== */
-/*  >>core       the allocator and its ladder                                                  */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>core       the allocator and its ladder                                                     */
+/* ============================================================================================== */
 /*
     The ladder of a request, for each memory type that the wish allows, best first:
 
         a block that is there -> dedicated, if the size deserves it -> a new block, halving
 
-    and when all types have failed: once more, after empty blocks were given back; then dedicated as a last resort, under a reserve of the allocation
-    count that stops a full heap from turning into thousands of tiny allocations. Where the driver
-    asks for dedicated memory, that comes first.
+    and when all types have failed: once more, after empty blocks were given back; then dedicated as
+    a last resort, under a reserve of the allocation count that stops a full heap from turning into
+    thousands of tiny allocations. Where the driver asks for dedicated memory, that comes first.
 */
 
-/*  Resource classes: a pair of kind and usage flags, so that a record can say in 8 bits what lives in
-    it. Programs have a few dozen; when the table is full the dump just knows less. */
+/*  Resource classes: a pair of kind and usage flags, so that a record can say in 8 bits what
+    lives in it. Programs have a few dozen; when the table is full the dump just knows less. */
 #define SXVKI_CLASS_COUNT 256
 
 struct SxvkAllocator_T {
@@ -4131,7 +4140,8 @@ struct SxvkAllocator_T {
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
     sxvki_lock pools_lock;                    /* guards the list of custom pools */
     SxvkPool first_pool;
-    uint64_t classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind, 0 while unused; 0 is never used */
+    uint64_t
+        classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind, 0 while unused; 0 is never used */
 };
 
 SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, uint64_t usage) {
@@ -4205,8 +4215,8 @@ static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info, SxvkAl
     device->vk.instance = info->instance;
     device->vk.physical_device = info->physicalDevice;
     device->vk.device = info->device;
-    device->vk.version = sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion
-                                                                       : VK_API_VERSION_1_0);
+    device->vk.version =
+        sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion : VK_API_VERSION_1_0);
     if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
         device->vk.version = SX_VKALLOC_VULKAN_VERSION;
     }
@@ -4225,9 +4235,9 @@ static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info, SxvkAl
         memory.memoryHeaps[h].size =
             sxvki_min64(memory.memoryHeaps[h].size, info->pHeapSizeLimit[h]);
     }
-    sxvki_memory_model_init(
-        &device->model, &memory, device->vk.properties.deviceType,
-        (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) != 0);
+    sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
+                            (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
+                                0);
     sxvki_budget_init(&device->budget, &memory, device->vk.max_allocation_count,
                       device->vk.memory_budget);
     sxvki_budget_refresh(&device->budget, &device->vk);
@@ -4260,8 +4270,9 @@ static SxvkPool sxvki_make_default_pool(SxvkAllocator allocator, uint32_t type) 
     return pool;
 }
 
-/*  Call something for each pool, default ones first. Custom pools cannot go away meanwhile, because
-    their list is locked; so what is called takes locks of pools and domains, and calls no driver. */
+/*  Call something for each pool, default ones first. Custom pools cannot go away meanwhile,
+    because their list is locked; so what is called takes locks of pools and domains, and calls
+    no driver. */
 typedef void (*sxvki_pool_visitor)(SxvkPool pool, void* context);
 
 static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
@@ -4479,9 +4490,9 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then.
 
-    Two threads that free the same handle: whoever comes second, under the lock, finds the generation
-    grown. The mappings end before the range goes back, so that the block stays while it is unmapped;
-    who clears the counters in `state` ends them. */
+    Two threads that free the same handle: whoever comes second, under the lock, finds the
+    generation grown. The mappings end before the range goes back, so that the block stays while
+    it is unmapped; who clears the counters in `state` ends them. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
     sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_handle_index(allocation);
@@ -4648,9 +4659,8 @@ typedef struct sxvki_requirements {
 
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
 static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
-                               const sxvki_requirements* requirements,
-                               const sxvki_purpose* purpose, const SxvkAllocationCreateInfo* info,
-                               SxvkAllocation* allocation) {
+                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
+                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
     sxvki_device* device = &allocator->device;
     sxvki_request request;
     sxvki_wish wish;
@@ -4667,8 +4677,11 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     request.strategy = sxvki_strategy_of(info->flags);
     request.priority = info->priority;
     request.next = info->pNext;
-    request.buffer = requirements->buffer;
-    request.image = requirements->image;
+    if (requirements->needs_dedicated ||
+        (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) {
+        request.buffer = requirements->buffer;
+        request.image = requirements->image;
+    }
     request.needs_dedicated = requirements->needs_dedicated || info->pNext != NULL ||
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
     request.prefers_dedicated = requirements->prefers_dedicated;
@@ -4808,9 +4821,9 @@ static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* functio
     sxvki_allocator_free(allocator, &host);
 }
 
-/* ========================================================================================== */
-/*  >>resource   requirements of buffers, images                                               */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>resource   requirements of buffers, images                                                  */
+/* ============================================================================================== */
 /*
     What a buffer or an image needs, and what it is for. With vkGet..MemoryRequirements2 the driver
     also says whether it wants dedicated memory; with VK_KHR_maintenance4 it answers for a resource
@@ -5024,7 +5037,8 @@ static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* functio
     }
     if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
         uint32_t index = sxvki_handle_index(*allocation);
-        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), 0, *buffer, NULL);
+        result =
+            sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), 0, *buffer, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -5062,7 +5076,8 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
     }
     if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
         uint32_t index = sxvki_handle_index(*allocation);
-        result = sxvki_bind_image(device, sxvki_record_at(&device->records, index), 0, *image, NULL);
+        result =
+            sxvki_bind_image(device, sxvki_record_at(&device->records, index), 0, *image, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -5078,9 +5093,9 @@ fail_image:
     return result;
 }
 
-/* ========================================================================================== */
-/*  >>map        mapping, flushing, copying                                                    */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>map        mapping, flushing, copying                                                       */
+/* ============================================================================================== */
 /*
     Maps are counted twice: per allocation in `state`, so that an unmap too many is caught, and per
     block, so that the mapping lives as long as anyone needs it. Flushes are rounded out to
@@ -5154,7 +5169,10 @@ static int sxvki_flush_range(const sxvki_device* device, const sxvki_record* r, 
     return 1;
 }
 
-typedef enum sxvki_cache_operation { SXVKI_CACHE_FLUSH, SXVKI_CACHE_INVALIDATE } sxvki_cache_operation;
+typedef enum sxvki_cache_operation {
+    SXVKI_CACHE_FLUSH,
+    SXVKI_CACHE_INVALIDATE
+} sxvki_cache_operation;
 
 #define SXVKI_FLUSH_BATCH 32
 
@@ -5175,10 +5193,11 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
                                                   &ranges[filled]);
         }
         if (filled == SXVKI_FLUSH_BATCH || (i + 1 == count && filled != 0)) {
-            result = operation == SXVKI_CACHE_FLUSH
-                         ? device->vk.fn.vkFlushMappedMemoryRanges(device->vk.device, filled, ranges)
-                         : device->vk.fn.vkInvalidateMappedMemoryRanges(device->vk.device, filled,
-                                                                        ranges);
+            result =
+                operation == SXVKI_CACHE_FLUSH
+                    ? device->vk.fn.vkFlushMappedMemoryRanges(device->vk.device, filled, ranges)
+                    : device->vk.fn.vkInvalidateMappedMemoryRanges(device->vk.device, filled,
+                                                                   ranges);
             filled = 0;
         }
     }
@@ -5209,13 +5228,14 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAl
     return result;
 }
 
-/* ========================================================================================== */
-/*  >>stats      statistics, dump, integrity                                                   */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>stats      statistics, dump, integrity                                                      */
+/* ============================================================================================== */
 /*
     Fast statistics add up counters that the domains keep anyway. The detailed ones, the dump, the
-    margins and the integrity check walk every range, one domain under its lock at a time: the picture
-    of each domain is consistent, the whole is as of no single moment while other threads work.
+    margins and the integrity check walk every range, one domain under its lock at a time: the
+    picture of each domain is consistent, the whole is as of no single moment while other threads
+    work.
 */
 
 static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
@@ -5357,7 +5377,7 @@ typedef struct sxvki_findings {
     uint32_t type_bits; /* in: memory types to look at */
     uint32_t checked;   /* allocations that have a margin */
     uint32_t broken;
-    sxvki_line line;    /* about the first that is broken */
+    sxvki_line line; /* about the first that is broken */
 } sxvki_findings;
 
 static void sxvki_findings_note(sxvki_findings* findings, const struct SxvkPool_T* pool,
@@ -5374,7 +5394,8 @@ static void sxvki_margin_visit(SxvkPool pool, void* context) {
     sxvki_findings* findings = (sxvki_findings*)context;
     const sxvki_device* device = pool->device;
     uint32_t i, id, index;
-    if (((findings->type_bits >> pool->type) & 1) == 0 || sxvki_type_margin(device, pool->type) == 0) {
+    if (((findings->type_bits >> pool->type) & 1) == 0 ||
+        sxvki_type_margin(device, pool->type) == 0) {
         return;
     }
     for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
@@ -5466,7 +5487,7 @@ static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStatistics* sta
 /*  The members of an allocation, inside of its object. */
 static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator allocator, uint32_t index) {
     static const char kinds[][16] = {"UNKNOWN", "BUFFER", "IMAGE_UNKNOWN", "IMAGE_LINEAR",
-                                        "IMAGE_OPTIMAL"};
+                                     "IMAGE_OPTIMAL"};
     const sxvki_records* records = &allocator->device.records;
     const sxvki_record* r = sxvki_record_at(records, index);
     uint32_t state = sxvki_record_state(r);
@@ -5474,7 +5495,8 @@ static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator allocator, uin
     sxvki_json_pair_string(json, "Type", kinds[(state >> SXVKI_STATE_KIND_SHIFT) & 7]);
     sxvki_json_pair_u64(json, "Size", sxvki_record_bytes(r));
     if (class_id != 0) {
-        sxvki_json_pair_u64(json, "Usage", sxvki_load64_relaxed(&allocator->classes[class_id]) >> 3);
+        sxvki_json_pair_u64(json, "Usage",
+                            sxvki_load64_relaxed(&allocator->classes[class_id]) >> 3);
     }
     if (state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(records, index);
@@ -5566,7 +5588,7 @@ static void sxvki_json_pool(sxvki_json* json, SxvkAllocator allocator, SxvkPool 
 
 static void sxvki_json_general(sxvki_json* json, const sxvki_device* device) {
     static const char device_types[][16] = {"OTHER", "INTEGRATED_GPU", "DISCRETE_GPU",
-                                               "VIRTUAL_GPU", "CPU"};
+                                            "VIRTUAL_GPU", "CPU"};
     const VkPhysicalDeviceProperties* p = &device->vk.properties;
     uint32_t type = (uint32_t)p->deviceType;
     sxvki_line version;
@@ -5689,13 +5711,13 @@ static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator, int detai
 }
 #endif
 
-/* ========================================================================================== */
-/*  >>validate   argument checks                                                               */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>validate   argument checks                                                                  */
+/* ============================================================================================== */
 /*
     One function per public struct or handle, of one-line conditions. A failed check reports what is
-    wrong, by function and field, and gives VK_ERROR_VALIDATION_FAILED_EXT. Handles of allocations are
-    checked in every build, the rest unless SX_VKALLOC_VALIDATE is 0.
+    wrong, by function and field, and gives VK_ERROR_VALIDATION_FAILED_EXT. Handles of allocations
+    are checked in every build, the rest unless SX_VKALLOC_VALIDATE is 0.
 */
 
 static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage message, const char* function,
@@ -5705,34 +5727,34 @@ static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage message, const
 }
 
 #if SX_VKALLOC_VALIDATE
-#define SXVKI_REJECT_IF(condition, message, field)                                     \
-    do {                                                                               \
-        if (condition) {                                                               \
-            return sxvki_reject(allocator, SXVK_MESSAGE_##message, function, (field)); \
-        }                                                                              \
+#define SXVKI_REJECT_IF(condition, message, field)                                                 \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            return sxvki_reject(allocator, SXVK_MESSAGE_##message, function, (field));             \
+        }                                                                                          \
     } while (0)
 #else
-#define SXVKI_REJECT_IF(condition, message, field) \
-    do {                                           \
-        (void)allocator;                           \
-        (void)function;                            \
-        (void)sizeof(condition);                   \
+#define SXVKI_REJECT_IF(condition, message, field)                                                 \
+    do {                                                                                           \
+        (void)allocator;                                                                           \
+        (void)function;                                                                            \
+        (void)sizeof(condition);                                                                   \
     } while (0)
 #endif
 
 /*  For the body of a public function: leave with the result of a failed check. */
-#define SXVKI_CHECK(check)            \
-    do {                              \
-        VkResult checked_ = (check);  \
-        if (checked_ != VK_SUCCESS) { \
-            return checked_;          \
-        }                             \
+#define SXVKI_CHECK(check)                                                                         \
+    do {                                                                                           \
+        VkResult checked_ = (check);                                                               \
+        if (checked_ != VK_SUCCESS) {                                                              \
+            return checked_;                                                                       \
+        }                                                                                          \
     } while (0)
 
-#define SXVKI_KNOWN_ALLOCATOR_FLAGS 0x000105FFu
+#define SXVKI_KNOWN_ALLOCATOR_FLAGS  0x000105FFu
 #define SXVKI_KNOWN_ALLOCATION_FLAGS 0x00071F87u
-#define SXVKI_KNOWN_POOL_FLAGS 0x00010002u
-#define SXVKI_KNOWN_DEBUG_FLAGS 0x00000001u
+#define SXVKI_KNOWN_POOL_FLAGS       0x00010002u
+#define SXVKI_KNOWN_DEBUG_FLAGS      0x00000001u
 
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
@@ -5941,19 +5963,19 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, 
     return VK_SUCCESS;
 }
 
-/* ========================================================================================== */
-/*  >>public     the thin entry points                                                         */
-/* ========================================================================================== */
+/* ============================================================================================== */
+/*  >>public     the thin entry points                                                            */
+/* ============================================================================================== */
 /*
-    Null the outputs, check, call the section that does the work. A null allocator cannot be reported
-    to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
+    Null the outputs, check, call the section that does the work. A null allocator cannot be
+    reported to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
 */
 
-#define SXVKI_CHECK_ALLOCATOR(allocator)           \
-    do {                                           \
-        if ((allocator) == VK_NULL_HANDLE) {       \
-            return VK_ERROR_VALIDATION_FAILED_EXT; \
-        }                                          \
+#define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
+    do {                                                                                           \
+        if ((allocator) == VK_NULL_HANDLE) {                                                       \
+            return VK_ERROR_VALIDATION_FAILED_EXT;                                                 \
+        }                                                                                          \
     } while (0)
 
 static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
@@ -5980,7 +6002,7 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
     sxvki_null_outputs(allocation, info);
 }
 
-#define SXVKI_CHECK_POINTER(pointer) \
+#define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
 SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
@@ -6047,15 +6069,15 @@ SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorI
     }
 }
 
-SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(SxvkAllocator allocator,
-                                                    const VkPhysicalDeviceProperties** ppProperties) {
+SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(
+    SxvkAllocator allocator, const VkPhysicalDeviceProperties** ppProperties) {
     if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
         *ppProperties = &allocator->device.vk.properties;
     }
 }
 
-SX_VKALLOC_API void sxvkGetMemoryProperties(
-    SxvkAllocator allocator, const VkPhysicalDeviceMemoryProperties** ppProperties) {
+SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
+                                            const VkPhysicalDeviceMemoryProperties** ppProperties) {
     if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
         *ppProperties = &allocator->device.model.properties;
     }
@@ -6102,9 +6124,9 @@ static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, u
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(SxvkAllocator allocator, uint32_t memoryTypeBits,
-                                                const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                                uint32_t* pMemoryTypeIndex) {
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
+    SxvkAllocator allocator, uint32_t memoryTypeBits,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndex";
     sxvki_purpose purpose;
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -6189,7 +6211,8 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
         sxvki_purpose_of_image(&purpose, pImageCreateInfo);
         memoryTypeBits &= bits;
     }
-    sxvki_wish_init(&wish, &allocator->device.model, memoryTypeBits, pAllocationCreateInfo, &purpose);
+    sxvki_wish_init(&wish, &allocator->device.model, memoryTypeBits, pAllocationCreateInfo,
+                    &purpose);
     sxvki_text_init(&text, &allocator->device.host);
     sxvki_explain(&text, &allocator->device.model, &wish);
     return sxvki_text_hand_over(allocator, function, &text, ppText);
@@ -6198,11 +6221,12 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
 
 /* --- memory --- */
 
-/*  The optional info of a new allocation. */
-static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result, SxvkAllocation allocation,
-                                SxvkAllocationInfo* info) {
+/*  The optional info of a new allocation, which is looked up by pointer: an argument beside the
+    call that makes it may be read before that call. */
+static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
+                                const SxvkAllocation* allocation, SxvkAllocationInfo* info) {
     if (result == VK_SUCCESS && info != NULL) {
-        sxvki_get_info(allocator, sxvki_handle_index(allocation), info);
+        sxvki_get_info(allocator, sxvki_handle_index(*allocation), info);
     }
     return result;
 }
@@ -6221,7 +6245,7 @@ static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* functi
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_give_info(
         allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
-        *allocation, allocation_info);
+        allocation, allocation_info);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
@@ -6268,7 +6292,8 @@ SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 const VkMemoryRequirements* pMemoryRequirements,
                                                 const SxvkAllocationCreateInfo* pCreateInfos,
-                                                size_t allocationCount, SxvkAllocation* pAllocations,
+                                                size_t allocationCount,
+                                                SxvkAllocation* pAllocations,
                                                 SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkAllocateMemoryPages";
     VkResult result = VK_SUCCESS;
@@ -6285,8 +6310,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     SXVKI_CHECK_POINTER(pMemoryRequirements);
     SXVKI_CHECK_POINTER(pCreateInfos);
     for (i = 0; i < allocationCount && result == VK_SUCCESS; i++) {
-        result = sxvki_allocate_plain(allocator, function, &pMemoryRequirements[i], &pCreateInfos[i],
-                                      &pAllocations[i],
+        result = sxvki_allocate_plain(allocator, function, &pMemoryRequirements[i],
+                                      &pCreateInfos[i], &pAllocations[i],
                                       pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
     }
     if (result != VK_SUCCESS) {
@@ -6316,7 +6341,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkB
     return sxvki_give_info(
         allocator,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        *pAllocation, pAllocationInfo);
+        pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
@@ -6336,7 +6361,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
     return sxvki_give_info(
         allocator,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        *pAllocation, pAllocationInfo);
+        pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -6357,7 +6382,8 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
         return;
     }
     for (i = 0; i < allocationCount; i++) {
-        if (pAllocations[i] != VK_NULL_HANDLE && !sxvki_free(allocator, pAllocations[i], function)) {
+        if (pAllocations[i] != VK_NULL_HANDLE &&
+            !sxvki_free(allocator, pAllocations[i], function)) {
             sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "pAllocations");
         }
     }
@@ -6415,8 +6441,8 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
     }
 }
 
-SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                  void* pUserData) {
+SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation, void* pUserData) {
     const char* function = "sxvkSetAllocationUserData";
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -6433,8 +6459,8 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
     return sxvki_set_name(allocator, function, index, pName);
 }
 
-SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                  float priority) {
+SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation, float priority) {
     const char* function = "sxvkSetAllocationPriority";
     const sxvki_device* device;
     const sxvki_block* block;
@@ -6530,9 +6556,10 @@ SX_VKALLOC_API VkResult sxvkInvalidateAllocation(SxvkAllocator allocator, SxvkAl
 
 SX_VKALLOC_API VkResult sxvkFlushAllocations(SxvkAllocator allocator, uint32_t allocationCount,
                                              const SxvkAllocation* allocations,
-                                             const VkDeviceSize* offsets, const VkDeviceSize* sizes) {
-    return sxvki_flush_checked(allocator, "sxvkFlushAllocations", SXVKI_CACHE_FLUSH, allocationCount,
-                               allocations, offsets, sizes);
+                                             const VkDeviceSize* offsets,
+                                             const VkDeviceSize* sizes) {
+    return sxvki_flush_checked(allocator, "sxvkFlushAllocations", SXVKI_CACHE_FLUSH,
+                               allocationCount, allocations, offsets, sizes);
 }
 
 SX_VKALLOC_API VkResult sxvkInvalidateAllocations(SxvkAllocator allocator, uint32_t allocationCount,
@@ -6552,8 +6579,7 @@ SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, dstAllocation, &index));
-    SXVKI_CHECK(
-        sxvki_check_range(allocator, function, index, dstAllocationLocalOffset, size, 0));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, dstAllocationLocalOffset, size, 0));
     if (size == 0) {
         return VK_SUCCESS;
     }
@@ -6570,8 +6596,7 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, srcAllocation, &index));
-    SXVKI_CHECK(
-        sxvki_check_range(allocator, function, index, srcAllocationLocalOffset, size, 0));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, srcAllocationLocalOffset, size, 0));
     if (size == 0) {
         return VK_SUCCESS;
     }
@@ -6596,7 +6621,8 @@ static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* f
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
                                              VkBuffer buffer) {
-    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory", allocation, 0, buffer, NULL);
+    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory", allocation, 0, buffer,
+                                     NULL);
 }
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -6642,7 +6668,7 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     return sxvki_give_info(allocator,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
                                                pAllocationCreateInfo, pBuffer, pAllocation),
-                           *pAllocation, pAllocationInfo);
+                           pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
@@ -6653,7 +6679,8 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
     return sxvki_create_buffer_checked(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
-                                       pAllocationCreateInfo, pBuffer, pAllocation, pAllocationInfo);
+                                       pAllocationCreateInfo, pBuffer, pAllocation,
+                                       pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
@@ -6704,8 +6731,8 @@ static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function
     result = device->vk.fn.vkCreateBuffer(device->vk.device, info, device->host.driver_callbacks,
                                           pBuffer);
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), offset, *pBuffer,
-                                   NULL);
+        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), offset,
+                                   *pBuffer, NULL);
         if (result != VK_SUCCESS) {
             device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
                                           device->host.driver_callbacks);
@@ -6724,7 +6751,8 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAl
                               pBufferCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator, SxvkAllocation allocation,
+SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation,
                                                   VkDeviceSize allocationLocalOffset,
                                                   const VkBufferCreateInfo* pBufferCreateInfo,
                                                   VkBuffer* pBuffer) {
@@ -6762,7 +6790,7 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     return sxvki_give_info(allocator,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
                                               pAllocationCreateInfo, pImage, pAllocation),
-                           *pAllocation, pAllocationInfo);
+                           pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
@@ -6855,8 +6883,8 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
 
 /* --- custom pools --- */
 
-SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator, const SxvkPoolCreateInfo* pCreateInfo,
-                                       SxvkPool* pPool) {
+SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
+                                       const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
     VkResult result;
     if (pPool != NULL) {

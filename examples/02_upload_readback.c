@@ -1,6 +1,6 @@
 /*
-    Shows how bytes reach GPU memory and come back: a staging buffer that the CPU fills, a copy by the
-    GPU into a buffer in device memory, a second copy into a buffer that the CPU reads.
+    Shows how bytes reach GPU memory and come back: a staging buffer that the CPU fills, a copy by
+    the GPU into a buffer in device memory, a second copy into a buffer that the CPU reads.
 
     Build and run, from the repository:
         cc -std=c99 -I. examples/02_upload_readback.c -o upload_readback -lvulkan -pthread

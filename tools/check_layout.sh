@@ -252,11 +252,14 @@ check_writable() {
     '
 }
 
+# check_header FILE [RULE]: all rules; when only one matters, the compiler is asked only for its own.
 check_header() {
     result=0
     check_text "$1" || result=1
     check_structure "$1" || result=1
-    check_writable "$1" || result=1
+    case ${2:-writable} in
+    writable) check_writable "$1" || result=1 ;;
+    esac
     return $result
 }
 
@@ -290,7 +293,7 @@ expect() {
         problem="the header itself breaks it"
     elif cmp -s "$scratch/broken.h" "$header"; then
         problem="the copy is like the header"
-    elif check_header "$scratch/broken.h" >"$scratch/report" 2>&1; then
+    elif check_header "$scratch/broken.h" "$1" >"$scratch/report" 2>&1; then
         problem="the check passed"
     elif ! grep -q ": $1: " "$scratch/report"; then
         problem="another rule noticed: $(cat "$scratch/report")"

@@ -130,7 +130,7 @@ static void show_progress(Progress* progress, size_t done, size_t count, const R
         if (tenths > progress->shown) {
             progress->shown = tenths;
             printf("  %3" PRIu64 " %%  event %zu of %zu, %s live, %s compared\n", tenths * 10, done,
-                   count, byte_text(live).text, byte_text(replay->totals.compared).text);
+                   count, BYTE_TEXT(live), BYTE_TEXT(replay->totals.compared));
             fflush(stdout);
         }
         return;
@@ -142,7 +142,7 @@ static void show_progress(Progress* progress, size_t done, size_t count, const R
         int filled = (int)(done * (size_t)width / count);
         progress->shown = now;
         printf("\r  [%.*s%*s] %3zu %%  %s live, %s compared   ", filled, full, width - filled, "",
-               done * 100 / count, byte_text(live).text, byte_text(replay->totals.compared).text);
+               done * 100 / count, BYTE_TEXT(live), BYTE_TEXT(replay->totals.compared));
         if (done == count) {
             putchar('\n');
         }
@@ -162,7 +162,7 @@ static void print_row(const char* label, const ReplayHeap* heap) {
         snprintf(each, sizeof(each), "%" PRIu64, heap->createNanoseconds / heap->created);
     }
     printf("  %-18s %10s %10s %10s %11" PRIu64 " %7" PRIu64 " %13" PRIu64 " %14s\n", label,
-           byte_text(heap->live).text, byte_text(heap->committed).text, ratio, heap->allocations,
+           BYTE_TEXT(heap->live), BYTE_TEXT(heap->committed), ratio, heap->allocations,
            heap->blocks, heap->allocateCalls + heap->freeCalls, each);
 }
 
@@ -214,9 +214,9 @@ static void print_totals(const Replay* replay) {
     printf("  memory calls: vkAllocateMemory and vkFreeMemory; ns/allocation: average of "
            "sxvkCreateBuffer and\n"
            "  sxvkCreateImage so far, without the time inside the driver\n");
-    if (totals->ratioCount > 0) {
-        printf("Average committed/live over %" PRIu64 " events: %.3f\n", totals->ratioCount,
-               totals->ratioSum / (double)totals->ratioCount);
+    if (totals->liveSum > 0.0) {
+        printf("Average committed/live over %" PRIu64 " events: %.3f\n", totals->samples,
+               totals->committedSum / totals->liveSum);
     }
     printf("Created %" PRIu64 " buffers and %" PRIu64 " images", totals->buffers, totals->images);
     if (totals->notCompared > 0) {
@@ -377,7 +377,7 @@ int main(int argc, char** argv) {
     }
     printf("Device: %s%s\nTrace:  %s, %zu resource events, %s live at its peak\n",
            gpu.properties.deviceName, gpu.validated ? ", under the validation layer" : "",
-           trace.app, trace.resourceEvents, byte_text(trace.peakLiveBytes).text);
+           trace.app, trace.resourceEvents, BYTE_TEXT(trace.peakLiveBytes));
     bool passed = run(&options, &gpu, &trace);
     trace_free(&trace);
     /* Only now the layer has told of objects that were forgotten. */

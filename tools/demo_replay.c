@@ -388,9 +388,10 @@ static bool name_resource(Replay* replay, const ReplayResource* resource) {
         snprintf(extent, sizeof(extent), "%" PRIu32 " x %" PRIu32 ", ",
                  resource->imageInfo.extent.width, resource->imageInfo.extent.height);
     }
-    snprintf(name, sizeof(name), "%s %s %" PRIu32 " (%s%s)", replay->program,
-             memory_kind_name(resource->kind), resource->id, extent,
-             byte_text(resource->allocationSize).text);
+    /* "warzone" of "warzone-cam1a": short names fit into the bars of the picture. */
+    snprintf(name, sizeof(name), "%.*s %s %" PRIu32 " (%s%s)", (int)strcspn(replay->program, "-"),
+             replay->program, memory_kind_name(resource->kind), resource->id, extent,
+             BYTE_TEXT(resource->allocationSize));
     return check_vk(replay, sxvkSetAllocationName(replay->allocator, resource->allocation, name),
                     "sxvkSetAllocationName");
 }
@@ -404,11 +405,11 @@ static bool create_failed(Replay* replay, const TraceEvent* event, VkResult resu
     }
     return replay_fail(replay, "%s %" PRIu32 " of the trace, %s: %s (%s live in %s committed)",
                        event->kind == TRACE_BUFFER ? "buffer" : "image", event->id,
-                       byte_text(event->size).text,
+                       BYTE_TEXT(event->size),
                        result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? "the device is out of memory"
                        : result == VK_ERROR_OUT_OF_HOST_MEMORY ? "out of host memory"
                                                                : "cannot be created",
-                       byte_text(live).text, byte_text(committed).text);
+                       BYTE_TEXT(live), BYTE_TEXT(committed));
 }
 
 static bool create(Replay* replay, const TraceEvent* event) {
@@ -435,6 +436,8 @@ static bool create(Replay* replay, const TraceEvent* event) {
                           : sxvkCreateBuffer(replay->allocator, &bufferInfo, &allocation,
                                              &resource->buffer, &resource->allocation, &info);
     const uint64_t elapsed = now_ns() - start;
+    const uint64_t notOurs =
+        driver_calls()->nanoseconds - driverBefore + driver_calls()->clockNanoseconds;
     if (result != VK_SUCCESS) {
         return create_failed(replay, event, result);
     }
@@ -448,7 +451,7 @@ static bool create(Replay* replay, const TraceEvent* event) {
     heap->live += info.size;
     heap->allocations += 1;
     heap->created += 1;
-    heap->createNanoseconds += elapsed - (driver_calls()->nanoseconds - driverBefore);
+    heap->createNanoseconds += elapsed > notOurs ? elapsed - notOurs : 0;
     return name_resource(replay, resource) && fill(replay, resource);
 }
 
@@ -485,17 +488,12 @@ static bool verify_run(Replay* replay, size_t index) {
     return flush(replay);
 }
 
-static void sample_ratio(Replay* replay) {
-    VkDeviceSize live = 0;
-    VkDeviceSize committed = 0;
+static void sample_memory(Replay* replay) {
     for (uint32_t i = 0; i < replay->gpu->memory.memoryHeapCount; ++i) {
-        live += replay->heaps[i].live;
-        committed += replay->heaps[i].committed;
+        replay->totals.liveSum += (double)replay->heaps[i].live;
+        replay->totals.committedSum += (double)replay->heaps[i].committed;
     }
-    if (live > 0) {
-        replay->totals.ratioSum += (double)committed / (double)live;
-        replay->totals.ratioCount += 1;
-    }
+    replay->totals.samples += 1;
 }
 
 bool replay_event(Replay* replay, size_t index) {
@@ -507,7 +505,7 @@ bool replay_event(Replay* replay, size_t index) {
         if (!create(replay, event)) {
             return false;
         }
-        sample_ratio(replay);
+        sample_memory(replay);
         break;
     case TRACE_DESTROY:
         resource = find_resource(replay, event->id);
@@ -518,7 +516,7 @@ bool replay_event(Replay* replay, size_t index) {
             return false;
         }
         destroy(replay, resource);
-        sample_ratio(replay);
+        sample_memory(replay);
         break;
     case TRACE_PRESENT: sxvkSetCurrentFrameIndex(replay->allocator, ++replay->frame); break;
     default: break;
@@ -557,7 +555,8 @@ static void VKAPI_PTR on_allocate(SxvkAllocator allocator, uint32_t memoryType,
         replay->blocks = blocks;
         replay->blockCapacity = capacity;
     }
-    replay->blocks[replay->blockCount++] = (ReplayBlock){memory, size, memoryType};
+    replay->blocks[replay->blockCount++] =
+        (ReplayBlock){memory, size, memoryType, heap->allocateCalls};
 }
 
 static void VKAPI_PTR on_free(SxvkAllocator allocator, uint32_t memoryType, VkDeviceMemory memory,
@@ -570,10 +569,7 @@ static void VKAPI_PTR on_free(SxvkAllocator allocator, uint32_t memoryType, VkDe
     heap->freeCalls += 1;
     for (size_t i = 0; i < replay->blockCount; ++i) {
         if (replay->blocks[i].memory == memory) {
-            /* The picture shows blocks in the order in which they were made. */
-            --replay->blockCount;
-            memmove(&replay->blocks[i], &replay->blocks[i + 1],
-                    (replay->blockCount - i) * sizeof(*replay->blocks));
+            replay->blocks[i] = replay->blocks[--replay->blockCount];
             return;
         }
     }
@@ -716,12 +712,23 @@ static VkBool32 VKAPI_PTR add_range(void* pUserData, SxvkAllocator allocator,
     return VK_FALSE;
 }
 
+/*  Small blocks first, so that they share rows; equal ones in the order in which they were made. */
+static int compare_blocks(const void* left, const void* right) {
+    const ReplayBlock* a = left;
+    const ReplayBlock* b = right;
+    if (a->size != b->size) {
+        return a->size < b->size ? -1 : 1;
+    }
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
 static bool draw_picture(PictureBuilder* builder, const char* path) {
     Replay* replay = builder->replay;
     VkDeviceSize live = 0;
     VkDeviceSize committed = 0;
     char title[160];
     char subtitle[512];
+    qsort(replay->blocks, replay->blockCount, sizeof(*replay->blocks), compare_blocks);
     for (size_t i = 0; i < replay->blockCount; ++i) {
         builder->blocks[i].size = replay->blocks[i].size;
         builder->blocks[i].type = replay->blocks[i].type;
@@ -737,7 +744,7 @@ static bool draw_picture(PictureBuilder* builder, const char* path) {
     snprintf(title, sizeof(title), "%s at its peak", replay->program);
     snprintf(subtitle, sizeof(subtitle),
              "%s live in %s committed (%.3f)  -  %zu resources in %zu blocks  -  %s",
-             byte_text(live).text, byte_text(committed).text,
+             BYTE_TEXT(live), BYTE_TEXT(committed),
              live > 0 ? (double)committed / (double)live : 0.0, builder->rangeCount,
              replay->blockCount, replay->gpu->properties.deviceName);
     MemoryPicture picture = {title,

@@ -42,6 +42,7 @@ typedef struct ReplayBlock {
     VkDeviceMemory memory;
     VkDeviceSize size;
     uint32_t type;
+    uint64_t serial;
 } ReplayBlock;
 
 /*  A buffer that moves bytes between the CPU and the GPU, filled from the front until the GPU is
@@ -66,15 +67,15 @@ typedef struct ReplayTotals {
     uint64_t written, compared, wrong;       /* bytes */
     uint64_t wrongResources;
     uint64_t submits;
-    uint64_t errors, warnings; /* messages of the allocator */
-    double ratioSum;           /* committed/live after each event with anything live */
-    uint64_t ratioCount;
+    uint64_t errors, warnings;    /* messages of the allocator */
+    double liveSum, committedSum; /* bytes after each event, to average them */
+    uint64_t samples;
 } ReplayTotals;
 
 typedef struct Replay {
     Gpu* gpu;
     const Trace* trace;
-    char program[64]; /* for names */
+    char program[64]; /* its name */
     SxvkAllocator allocator;
     /* The staging buffers stay out of the program's figures. */
     SxvkAllocator stagingAllocator;

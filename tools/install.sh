@@ -32,10 +32,10 @@ trap 'rm -rf "$scratch"' EXIT
 c_compiler=${CC:-cc}
 data_dirs="${XDG_DATA_HOME:-${HOME:-/root}/.local/share}:${XDG_DATA_DIRS:-/usr/local/share:/usr/share}:/etc"
 
-# compiles LANGUAGE COMPILER: it compiles and links a program, standard library included.
+# compiles LANGUAGE COMPILER [OPTION]: it compiles and links a program, standard library included.
 compiles() {
     printf '#include <stdlib.h>\nint main(void) { return abs(0); }\n' >"$scratch/a.$1"
-    "$2" "$scratch/a.$1" -o "$scratch/a.out" 2>/dev/null
+    "$2" ${3:-} "$scratch/a.$1" -o "$scratch/a.out" 2>/dev/null
 }
 
 # links HEADER LIBRARY: a program finds this header and links this library.
@@ -62,6 +62,7 @@ have() {
     case $1 in
     c-compiler) compiles c "$c_compiler" ;;
     cxx-compiler) compiles cpp "${CXX:-c++}" ;;
+    sanitizers) compiles c "$c_compiler" -fsanitize=address,undefined ;;
     clang) compiles c clang && compiles cpp clang++ ;;
     cmake)
         cmake --version 2>/dev/null | awk '
@@ -87,6 +88,7 @@ packages() {
     case $1:$2 in
     apt-get:c-compiler) echo gcc libc6-dev ;;
     apt-get:cxx-compiler) echo g++ ;;
+    apt-get:sanitizers) echo gcc ;;
     apt-get:pkg-config) echo pkg-config ;;
     apt-get:vulkan) echo libvulkan-dev ;;
     apt-get:vulkan-driver | apt-get:lavapipe) echo mesa-vulkan-drivers ;;
@@ -99,6 +101,7 @@ packages() {
 
     dnf:c-compiler) echo gcc glibc-devel ;;
     dnf:cxx-compiler) echo gcc-c++ ;;
+    dnf:sanitizers) echo libasan libubsan ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
     dnf:vulkan) echo vulkan-headers vulkan-loader-devel ;;
     dnf:vulkan-driver | dnf:lavapipe) echo mesa-vulkan-drivers ;;
@@ -109,7 +112,7 @@ packages() {
     dnf:mimalloc) echo mimalloc-devel ;;
     dnf:volk) echo vulkan-volk-devel ;;
 
-    pacman:c-compiler | pacman:cxx-compiler) echo gcc ;;
+    pacman:c-compiler | pacman:cxx-compiler | pacman:sanitizers) echo gcc ;;
     pacman:pkg-config) echo pkgconf ;;
     pacman:vulkan) echo vulkan-headers vulkan-icd-loader ;;
     pacman:vulkan-driver | pacman:lavapipe) echo vulkan-swrast ;;
@@ -125,7 +128,7 @@ packages() {
 required="c-compiler cxx-compiler cmake build-tool vulkan vulkan-driver lzma"
 optional="lavapipe validation"
 if [ "$mode" = test ]; then
-    required="$required lavapipe validation pkg-config cjson cmocka"
+    required="$required sanitizers lavapipe validation pkg-config cjson cmocka"
     optional="clang volk mimalloc"
 fi
 

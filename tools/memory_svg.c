@@ -34,14 +34,14 @@ typedef struct KindStyle {
 
 static const KindStyle kind_styles[MEMORY_KIND_COUNT] = {
     {"vertex or index buffer", "#4e79a7", "#ffffff"},
-    {"uniform buffer",         "#76b7b2", "#1f2430"},
-    {"storage buffer",         "#59a14f", "#ffffff"},
-    {"buffer of many uses",    "#b07aa1", "#ffffff"},
-    {"staging buffer",         "#edc948", "#1f2430"},
-    {"sampled texture",        "#f5a65b", "#1f2430"},
-    {"colour attachment",      "#e15759", "#ffffff"},
-    {"depth or stencil",       "#8a6350", "#ffffff"},
-    {"other",                  "#79706e", "#ffffff"},
+    {"uniform buffer", "#76b7b2", "#1f2430"},
+    {"storage buffer", "#59a14f", "#ffffff"},
+    {"buffer of many uses", "#b07aa1", "#ffffff"},
+    {"staging buffer", "#edc948", "#1f2430"},
+    {"sampled texture", "#f5a65b", "#1f2430"},
+    {"colour attachment", "#e15759", "#ffffff"},
+    {"depth or stencil", "#8a6350", "#ffffff"},
+    {"other", "#79706e", "#ffffff"},
 };
 
 /*  Where a block stands on the page. */
@@ -71,18 +71,17 @@ const char* memory_kind_name(MemoryKind kind) {
     return kind_styles[kind].name;
 }
 
-ByteText byte_text(uint64_t bytes) {
+const char* byte_text(ByteText* buffer, uint64_t bytes) {
     static const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    ByteText result;
     double value = (double)bytes;
     size_t unit = 0;
     while (value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
         value /= 1024.0;
         ++unit;
     }
-    snprintf(result.text, sizeof(result.text), unit == 0 ? "%.0f %s" : "%.1f %s", value,
+    snprintf(buffer->text, sizeof(buffer->text), unit == 0 ? "%.0f %s" : "%.1f %s", value,
              units[unit]);
-    return result;
+    return buffer->text;
 }
 
 static void flags_text(VkMemoryPropertyFlags flags, char* buffer, size_t size) {
@@ -262,7 +261,7 @@ static void draw_label(Page* page, double x, double y, double width, const Memor
 static void draw_free(Page* page, double x, double y, double width, double bytes) {
     if (width >= 1.0) {
         open_rect(page, x, y, width, "f");
-        fprintf(page->file, "free, %s", byte_text((uint64_t)bytes).text);
+        fprintf(page->file, "free, %s", BYTE_TEXT((uint64_t)bytes));
         close_rect(page);
     }
 }
@@ -285,7 +284,7 @@ static void draw_cluster(Page* page, double x, double y, double width, const Mem
     snprintf(cls, sizeof(cls), "%s k%d", width < CLUSTER_WIDTH ? "n" : "r", (int)most);
     open_rect(page, x, y, width, cls);
     if (count > 1) {
-        fprintf(page->file, "%zu resources, %s:\n", count, byte_text(total).text);
+        fprintf(page->file, "%zu resources, %s:\n", count, BYTE_TEXT(total));
     }
     for (size_t i = 0; i < count && i < CLUSTER_NAMES; ++i) {
         fputs(i > 0 ? "\n" : "", page->file);
@@ -361,13 +360,13 @@ static void draw_block(Page* page, uint32_t index, const MemoryRange* ranges, si
     double percent = (double)live / (double)block->size * 100.0;
     char used[16];
     snprintf(used, sizeof(used), percent > 0.0 && percent < 1.0 ? "<1 %%" : "%.0f %%", percent);
-    snprintf(caption, sizeof(caption), "%s, %zu %s, %s used", byte_text(block->size).text, count,
+    snprintf(caption, sizeof(caption), "%s, %zu %s, %s used", BYTE_TEXT(block->size), count,
              count == 1 ? "resource" : "resources", used);
     if (block->dedicated || (double)strlen(caption) * CHAR_WIDTH > place->slot) {
-        snprintf(caption, sizeof(caption), "%s, %s", byte_text(block->size).text, used);
+        snprintf(caption, sizeof(caption), "%s, %s", BYTE_TEXT(block->size), used);
     }
     if (block->dedicated && place->slot > 150.0) {
-        snprintf(caption, sizeof(caption), "%s, dedicated", byte_text(block->size).text);
+        snprintf(caption, sizeof(caption), "%s, dedicated", BYTE_TEXT(block->size));
     }
     if ((double)strlen(caption) * CHAR_WIDTH <= place->slot + page->gap) {
         draw_text(page, place->x, y - 4.0, "c", caption);
@@ -427,13 +426,13 @@ static double draw_legend(Page* page, bool draw) {
             char cls[16];
             snprintf(cls, sizeof(cls), "r k%d", i);
             snprintf(text, sizeof(text), "%s: %zu, %s", kind_styles[i].name, numbers[i],
-                     byte_text(bytes[i]).text);
+                     BYTE_TEXT(bytes[i]));
             draw_legend_entry(page, slot, cls, text);
         }
         ++slot;
     }
     if (draw) {
-        snprintf(text, sizeof(text), "free: %s", byte_text(all.committed - all.live).text);
+        snprintf(text, sizeof(text), "free: %s", BYTE_TEXT(all.committed - all.live));
         draw_legend_entry(page, slot, "b", text);
     }
     return 84.0 + (slot / 4 + 1) * 20.0 + 14.0;
@@ -459,11 +458,11 @@ static void draw_headings(Page* page) {
         snprintf(text, sizeof(text),
                  "%s live in %s committed (%.3f), %" PRIu32 " %s in %" PRIu32
                  " %s; %s of the heap's %s committed",
-                 byte_text(share.live).text, byte_text(share.committed).text,
+                 BYTE_TEXT(share.live), BYTE_TEXT(share.committed),
                  share.live > 0 ? (double)share.committed / (double)share.live : 0.0,
                  share.allocations, share.allocations == 1 ? "resource" : "resources", share.blocks,
-                 share.blocks == 1 ? "block" : "blocks", byte_text(heapShare.committed).text,
-                 byte_text(properties->memoryHeaps[heap].size).text);
+                 share.blocks == 1 ? "block" : "blocks", BYTE_TEXT(heapShare.committed),
+                 BYTE_TEXT(properties->memoryHeaps[heap].size));
         draw_text(page, PAGE_MARGIN, page->typeY[type] + 36.0, "s", text);
     }
 }
@@ -482,7 +481,7 @@ static void draw_page(Page* page) {
     draw_text(page, PAGE_MARGIN, 64.0, "s", picture->subtitle);
     draw_legend(page, true);
     /* An eighth of a row is a round number of bytes, and stands here as a ruler. */
-    snprintf(text, sizeof(text), "%s", byte_text((uint64_t)(page->rowBytes / 8)).text);
+    snprintf(text, sizeof(text), "%s", BYTE_TEXT((uint64_t)(page->rowBytes / 8)));
     fprintf(page->file,
             "<path d=\"M%.1f 32v8h%.1fv-8\" fill=\"none\" stroke=\"#1f2430\"/>\n"
             "<text class=\"c\" text-anchor=\"middle\" x=\"%.1f\" y=\"34\">%s</text>\n",

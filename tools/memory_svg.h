@@ -51,11 +51,14 @@ typedef struct MemoryPicture {
 
 const char* memory_kind_name(MemoryKind kind);
 
-/*  "512 B", "64.0 KiB", "1.5 GiB" */
+/*  "512 B", "64.0 KiB", "1.5 GiB"; the text lives as long as the block that asks for it. */
+#define BYTE_TEXT(bytes) byte_text(&(ByteText){""}, bytes)
+
 typedef struct ByteText {
     char text[24];
 } ByteText;
-ByteText byte_text(uint64_t bytes);
+
+const char* byte_text(ByteText* buffer, uint64_t bytes);
 
 /*  False when the file cannot be written or memory runs out. */
 bool memory_svg_write(const MemoryPicture* picture, const char* path);
