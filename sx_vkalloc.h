@@ -751,6 +751,7 @@ SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
                                        const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool);
 /*  Reports every allocation that is still alive, one message each, and frees all memory. */
 SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool);
+/*  The name lives until it is set anew. */
 SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName);
 SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName);
 
@@ -1684,9 +1685,10 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_MAPS_MASK   0x000000FFu /* times mapped by sxvkMapMemory */
 #define SXVKI_STATE_MAPPED      0x00000100u /* MAPPED_BIT */
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
-#define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled */
-#define SXVKI_STATE_KIND_SHIFT  10          /* 3 bits: sxvki_kind */
-#define SXVKI_STATE_CLASS_SHIFT 16          /* 8 bits: index into sxvki_classes, for the dump */
+#define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
+#define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
+#define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
+#define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
 
 /*  What lives in a range. Buffers and linear images are alike to bufferImageGranularity. */
 typedef enum sxvki_kind {
@@ -1918,8 +1920,8 @@ static void sxvki_records_shutdown(sxvki_records* records) {
     A bin is a small float with 5 bits of mantissa: sizes of a bin differ by at most 1/32. A search
     rounds the request up to the next bin and takes the head of the first list at or above it, which
     surely fits, so that no list is ever walked. Measured committed/live 1.124; with 4 bits 1.135,
-    with 3 bits 1.160. Only where no higher bin has anything is the head of the request's own bin
-    looked at, so that a free range serves a request of exactly its size.
+    with 3 bits 1.160. Only where no higher bin has anything are the first ranges of the
+    request's own bin looked at, so that a free range serves a request of exactly its size.
 
           size      0 .. 31   32 33 .. 63   64 66 .. 126   128 132 ..     (granules)
           bin       0 .. 31   32 33 .. 63   64 65 .. 95    96  97 ..
@@ -1951,6 +1953,7 @@ typedef enum sxvki_strategy {
 } sxvki_strategy;
 
 #define SXVKI_OWN_BIN_PROBES 16 /* ranges of the request's own bin that MIN_MEMORY looks at */
+#define SXVKI_LAST_PROBES    4  /* and that every strategy looks at before it gives up */
 
 typedef struct sxvki_bins {
     sxvki_records* records;
@@ -2217,7 +2220,7 @@ static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_
             }
         }
     }
-    return sxvki_bins_probe(bins, sxvki_bin_of(size), 1, size, alignment, start);
+    return sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_LAST_PROBES, size, alignment, start);
 }
 
 /*  Hand out a range; SXVKI_NONE where no free range is found. bins_prepare was called. O(1). */
@@ -3809,7 +3812,8 @@ static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize size, VkDevice
     }
 }
 
-/*  Grow by a block and hand out its first range; with no place, just grow. */
+/*  Grow by a block and hand out its first range; with no place, just grow. VK_NOT_READY: there
+    may be no more blocks, but another thread is making one, or failing to. */
 static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place, int within_budget,
                                   uint32_t state, uint32_t* index) {
     SxvkPool pool = domain->pool;
@@ -3825,6 +3829,8 @@ static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place
         size = sxvki_domain_next_size(domain, need);
         domain->block_count++;
         result = VK_SUCCESS;
+    } else if (domain->block_count > domain->listed_count) {
+        result = VK_NOT_READY;
     }
     sxvki_lock_drop(&domain->lock);
     if (result != VK_SUCCESS) {
@@ -3854,7 +3860,7 @@ static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place
 /*  Should a block that has just run empty stay? */
 static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* block) {
     const sxvki_device* device = domain->pool->device;
-    if (domain->block_count <= domain->pool->min_block_count) {
+    if (domain->listed_count <= domain->pool->min_block_count) {
         return 1;
     }
     if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
@@ -3890,7 +3896,7 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     uint32_t now = sxvki_load32_relaxed(&device->frame);
     sxvki_lock_take(&domain->lock);
     while (*count != 0 && domain->empty_first != SXVKI_NONE &&
-           domain->block_count > domain->pool->min_block_count) {
+           domain->listed_count > domain->pool->min_block_count) {
         sxvki_block* block = sxvki_block_at(device, domain->empty_first);
         if (now - block->empty_since < frames) {
             break;
@@ -4308,9 +4314,10 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
     int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
     int deserves = pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool);
-    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    VkResult result;
     sxvki_domain* domain;
     sxvki_place place;
+    uint32_t step = 0;
     if (request->needs_dedicated || (device->debug.flags & SXVK_DEBUG_ALWAYS_DEDICATED_BIT)) {
         return never ? VK_ERROR_OUT_OF_DEVICE_MEMORY
                      : sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_NONE, state, index);
@@ -4338,7 +4345,17 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
             return result;
         }
     }
-    return sxvki_domain_grow(domain, &place, within, state, index);
+    for (;;) {
+        result = sxvki_domain_grow(domain, &place, within, state, index);
+        if (result != VK_NOT_READY) {
+            return result;
+        }
+        sxvki_spin_pause(step++);
+        result = sxvki_domain_take(domain, &place, request->strategy, state, index);
+        if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            return result;
+        }
+    }
 }
 
 /*  Which empty blocks to give back. */
@@ -4467,9 +4484,15 @@ static const char* sxvki_allocation_name(const sxvki_records* records, const sxv
     return cold != NULL ? cold->name : NULL;
 }
 
+/*  Guards the records and the side table of what lives in the block. */
+SXVKI_INLINE sxvki_lock* sxvki_block_lock(const sxvki_block* block) {
+    return block->domain != NULL ? &block->domain->lock : &block->pool->dedicated_lock;
+}
+
 /*  End the mappings that the allocation holds; each was counted in its block. */
 static void sxvki_unmap_all(sxvki_device* device, sxvki_block* block, uint32_t state) {
-    uint32_t maps = (state & SXVKI_STATE_MAPS_MASK) + ((state & SXVKI_STATE_MAPPED) != 0);
+    uint32_t maps = (state & SXVKI_STATE_MAPS_MASK) + ((state & SXVKI_STATE_MAPPED) != 0) +
+                    ((state & SXVKI_STATE_MARGIN) != 0);
     for (; maps != 0; maps--) {
         sxvki_block_unmap(device, block);
     }
@@ -4508,26 +4531,25 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
     block = sxvki_block_at(device, sxvki_record_block(r));
     domain = block->domain;
     state = sxvki_record_state(r);
-    if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
-        if (state & SXVKI_STATE_MAPS_MASK) {
-            sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
-                                    sxvki_allocation_name(&device->records, r, index),
-                                    sxvki_record_bytes(r), block->type);
-        }
-        while (!sxvki_cas32(&r->link_b, &state,
-                            state & ~(SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED))) {
-        }
-        sxvki_unmap_all(device, block, state);
-    }
     if ((state & SXVKI_STATE_MARGIN) && !sxvki_margin_is_intact(device, r)) {
         sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function,
                                 sxvki_allocation_name(&device->records, r, index),
                                 sxvki_record_bytes(r), block->type);
     }
+    if (state & SXVKI_STATE_MAPPINGS) {
+        if (state & SXVKI_STATE_MAPS_MASK) {
+            sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
+                                    sxvki_allocation_name(&device->records, r, index),
+                                    sxvki_record_bytes(r), block->type);
+        }
+        while (!sxvki_cas32(&r->link_b, &state, state & ~SXVKI_STATE_MAPPINGS)) {
+        }
+        sxvki_unmap_all(device, block, state);
+    }
     if (block->pool == NULL) {
         return 0; /* another thread has just freed it, and its block */
     }
-    lock = domain != NULL ? &domain->lock : &block->pool->dedicated_lock;
+    lock = sxvki_block_lock(block);
     sxvki_lock_take(lock);
     valid = sxvki_handle_matches(allocation, r);
     if (valid) {
@@ -4579,14 +4601,24 @@ static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
     return cold;
 }
 
+/*  A dump may be reading the side table. */
+static sxvki_lock* sxvki_allocation_lock(SxvkAllocator allocator, uint32_t index) {
+    const sxvki_device* device = &allocator->device;
+    return sxvki_block_lock(
+        sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index))));
+}
+
 static VkResult sxvki_set_user_data(SxvkAllocator allocator, const char* function, uint32_t index,
                                     void* user_data) {
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
+    sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
     if (cold == NULL) {
         sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
+    sxvki_lock_take(lock);
     cold->user_data = user_data;
+    sxvki_lock_drop(lock);
     return VK_SUCCESS;
 }
 
@@ -4594,13 +4626,18 @@ static VkResult sxvki_set_name(SxvkAllocator allocator, const char* function, ui
                                const char* name) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
+    sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
     char* copy;
+    char* old;
     if (cold == NULL || !sxvki_host_copy_string(host, name, &copy)) {
         sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    sxvki_host_free(host, cold->name);
+    sxvki_lock_take(lock);
+    old = cold->name;
     cold->name = copy;
+    sxvki_lock_drop(lock);
+    sxvki_host_free(host, old);
     return VK_SUCCESS;
 }
 
@@ -4621,10 +4658,7 @@ static VkResult sxvki_finish(SxvkAllocator allocator, const char* function, uint
         sxvki_state_set(r, SXVKI_STATE_MAPPED);
     }
     if (block->domain != NULL && sxvki_type_margin(device, block->type) != 0) {
-        /* The first allocation maps the block for good, so that later checks find it mapped. */
-        if (sxvki_block_pointer(block) == NULL) {
-            result = sxvki_block_map(device, block, &data);
-        }
+        result = sxvki_block_map(device, block, &data); /* so that the checks find it mapped */
         if (result != VK_SUCCESS) {
             return result;
         }
@@ -4727,7 +4761,8 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
     info->offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
     info->size = sxvki_record_bytes(r);
     if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
-        info->pMappedData = sxvki_block_pointer(block) + info->offset;
+        char* data = sxvki_block_pointer(block);
+        info->pMappedData = data != NULL ? data + info->offset : NULL;
     }
     if (state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
@@ -5204,8 +5239,10 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
     return result;
 }
 
-/*  Between host memory and an allocation; `to` or `from` is the host's. The range is valid. */
-static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAllocation allocation,
+/*  Between host memory and an allocation: FLUSH writes what stands at `from`, INVALIDATE reads into
+    `to`. The range is valid. */
+static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
+                           sxvki_cache_operation operation, SxvkAllocation allocation,
                            VkDeviceSize offset, VkDeviceSize size, void* to, const void* from) {
     const sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_handle_index(allocation);
@@ -5215,7 +5252,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAl
         return result;
     }
     data = (char*)data + offset;
-    if (from != NULL) {
+    if (operation == SXVKI_CACHE_FLUSH) {
         memcpy(data, from, (size_t)size);
         result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &allocation, &offset, &size);
     } else {
@@ -5407,7 +5444,8 @@ static void sxvki_margin_visit(SxvkPool pool, void* context) {
         for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
             for (index = sxvki_block_at(device, id)->first; index != SXVKI_NONE;) {
                 const sxvki_record* r = sxvki_record_at(&device->records, index);
-                if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_MARGIN)) {
+                /* Acquire: who set the bit had filled the margin. */
+                if (sxvki_record_is_live(r) && (sxvki_load32(&r->link_b) & SXVKI_STATE_MARGIN)) {
                     findings->checked++;
                     if (!sxvki_margin_is_intact(device, r)) {
                         sxvki_findings_note(findings, pool, ", allocation at offset ",
@@ -6584,8 +6622,8 @@ SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
         return VK_SUCCESS;
     }
     SXVKI_CHECK_POINTER(pSrcHostPointer);
-    return sxvki_copy(allocator, function, dstAllocation, dstAllocationLocalOffset, size, NULL,
-                      pSrcHostPointer);
+    return sxvki_copy(allocator, function, SXVKI_CACHE_FLUSH, dstAllocation,
+                      dstAllocationLocalOffset, size, NULL, pSrcHostPointer);
 }
 
 SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
@@ -6601,8 +6639,8 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
         return VK_SUCCESS;
     }
     SXVKI_CHECK_POINTER(pDstHostPointer);
-    return sxvki_copy(allocator, function, srcAllocation, srcAllocationLocalOffset, size,
-                      pDstHostPointer, NULL);
+    return sxvki_copy(allocator, function, SXVKI_CACHE_INVALIDATE, srcAllocation,
+                      srcAllocationLocalOffset, size, pDstHostPointer, NULL);
 }
 
 /* --- buffers and images --- */
@@ -6922,14 +6960,18 @@ SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, cons
 SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName) {
     const char* function = "sxvkSetPoolName";
     char* copy;
+    char* old;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     if (!sxvki_host_copy_string(&allocator->device.host, pName, &copy)) {
         sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    sxvki_host_free(&allocator->device.host, pool->name);
+    sxvki_lock_take(&allocator->pools_lock); /* a dump may be reading it */
+    old = pool->name;
     pool->name = copy;
+    sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_host_free(&allocator->device.host, old);
     return VK_SUCCESS;
 }
 

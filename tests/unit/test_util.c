@@ -12,17 +12,11 @@
 
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+#include "testing.h"
 
 #define RANDOM_VALUES 20000
 
 typedef void (*visit)(uint64_t x);
-
-static uint64_t next_random(uint64_t* seed) {
-    uint64_t z = *seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
 
 /*  0 and every power of two, each with both neighbours, and random values of every width. */
 static void visit_values(visit f) {
@@ -36,8 +30,8 @@ static void visit_values(visit f) {
         f(power + 1);
     }
     for (int i = 0; i < RANDOM_VALUES; i++) {
-        uint64_t x = next_random(&seed);
-        f(x >> next_random(&seed) % 64);
+        uint64_t x = testing_random(&seed);
+        f(x >> testing_random(&seed) % 64);
     }
 }
 
