@@ -779,13 +779,13 @@ SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsStr
 
 /*  Check the margins (SxvkDebugInfo) of all allocations in types of memoryTypeBits, or of a pool.
     Returns   VK_SUCCESS, FEATURE_NOT_PRESENT (nothing there has margins), UNKNOWN (a margin was
-              overwritten; one message for each), VALIDATION_FAILED
+              overwritten; one message, about the first), VALIDATION_FAILED
 */
 SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t memoryTypeBits);
 SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool);
 
 /*  Walk everything and check every invariant.
-    Returns   VK_SUCCESS, UNKNOWN (one message for each pool that is broken)
+    Returns   VK_SUCCESS, UNKNOWN (one message, about the first pool that is broken)
 */
 SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
@@ -2877,6 +2877,11 @@ static void sxvki_vk_ask_limits(sxvki_vk* vk, VkDeviceSize min_granularity) {
     vk->max_allocation_count = limits->maxMemoryAllocationCount;
 }
 
+/*  What a driver returns that is neither success nor an error counts as an error. */
+SXVKI_INLINE VkResult sxvki_vk_result(VkResult result) {
+    return result <= VK_SUCCESS ? result : VK_ERROR_UNKNOWN;
+}
+
 /*  Prepend an element to a chain of `in` structures. */
 #define SXVKI_CHAIN(head, element)                                                                 \
     do {                                                                                           \
@@ -3382,7 +3387,8 @@ static VkResult sxvki_block_map(sxvki_device* device, sxvki_block* block, void**
             break;
         }
     }
-    result = device->vk.fn.vkMapMemory(device->vk.device, block->memory, 0, VK_WHOLE_SIZE, 0, data);
+    result = sxvki_vk_result(
+        device->vk.fn.vkMapMemory(device->vk.device, block->memory, 0, VK_WHOLE_SIZE, 0, data));
     if (result == VK_SUCCESS) {
         block->mapped = *data;
         sxvki_store32(&block->map_word, SXVKI_MAP_MAPPED | 1);
@@ -4977,7 +4983,8 @@ static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
         *bits = requirements2.memoryRequirements.memoryTypeBits;
         return VK_SUCCESS;
     }
-    result = vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, &buffer);
+    result = sxvki_vk_result(
+        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, &buffer));
     if (result == VK_SUCCESS) {
         vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements);
         vk->fn.vkDestroyBuffer(vk->device, buffer, device->host.driver_callbacks);
@@ -5004,7 +5011,8 @@ static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
         *bits = requirements2.memoryRequirements.memoryTypeBits;
         return VK_SUCCESS;
     }
-    result = vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, &image);
+    result = sxvki_vk_result(
+        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, &image));
     if (result == VK_SUCCESS) {
         vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements);
         vk->fn.vkDestroyImage(vk->device, image, device->host.driver_callbacks);
@@ -5020,7 +5028,8 @@ static VkResult sxvki_bind_buffer(const sxvki_device* device, const sxvki_record
     VkBindBufferMemoryInfo info;
     offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
     if (next == NULL) {
-        return vk->fn.vkBindBufferMemory(vk->device, buffer, block->memory, offset);
+        return sxvki_vk_result(
+            vk->fn.vkBindBufferMemory(vk->device, buffer, block->memory, offset));
     }
     memset(&info, 0, sizeof info);
     info.sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
@@ -5028,7 +5037,7 @@ static VkResult sxvki_bind_buffer(const sxvki_device* device, const sxvki_record
     info.buffer = buffer;
     info.memory = block->memory;
     info.memoryOffset = offset;
-    return vk->fn.vkBindBufferMemory2(vk->device, 1, &info);
+    return sxvki_vk_result(vk->fn.vkBindBufferMemory2(vk->device, 1, &info));
 }
 
 static VkResult sxvki_bind_image(const sxvki_device* device, const sxvki_record* r,
@@ -5038,7 +5047,7 @@ static VkResult sxvki_bind_image(const sxvki_device* device, const sxvki_record*
     VkBindImageMemoryInfo info;
     offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
     if (next == NULL) {
-        return vk->fn.vkBindImageMemory(vk->device, image, block->memory, offset);
+        return sxvki_vk_result(vk->fn.vkBindImageMemory(vk->device, image, block->memory, offset));
     }
     memset(&info, 0, sizeof info);
     info.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
@@ -5046,7 +5055,7 @@ static VkResult sxvki_bind_image(const sxvki_device* device, const sxvki_record*
     info.image = image;
     info.memory = block->memory;
     info.memoryOffset = offset;
-    return vk->fn.vkBindImageMemory2(vk->device, 1, &info);
+    return sxvki_vk_result(vk->fn.vkBindImageMemory2(vk->device, 1, &info));
 }
 
 /*  Create, allocate, bind; undone in reverse order. The outputs are null on failure. */
@@ -5058,8 +5067,8 @@ static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* functio
     const sxvki_vk* vk = &device->vk;
     sxvki_requirements requirements;
     sxvki_purpose purpose;
-    VkResult result =
-        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, buffer);
+    VkResult result = sxvki_vk_result(
+        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, buffer));
     if (result != VK_SUCCESS) {
         *buffer = VK_NULL_HANDLE;
         return result;
@@ -5097,8 +5106,8 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
     const sxvki_vk* vk = &device->vk;
     sxvki_requirements requirements;
     sxvki_purpose purpose;
-    VkResult result =
-        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, image);
+    VkResult result = sxvki_vk_result(
+        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, image));
     if (result != VK_SUCCESS) {
         *image = VK_NULL_HANDLE;
         return result;
@@ -5233,6 +5242,7 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
                     ? device->vk.fn.vkFlushMappedMemoryRanges(device->vk.device, filled, ranges)
                     : device->vk.fn.vkInvalidateMappedMemoryRanges(device->vk.device, filled,
                                                                    ranges);
+            result = sxvki_vk_result(result);
             filled = 0;
         }
     }
@@ -6100,7 +6110,11 @@ SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
 #endif
 
 SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo) {
-    if (allocator != VK_NULL_HANDLE && pInfo != NULL) {
+    if (pInfo == NULL) {
+        return;
+    }
+    memset(pInfo, 0, sizeof *pInfo);
+    if (allocator != VK_NULL_HANDLE) {
         pInfo->instance = allocator->device.vk.instance;
         pInfo->physicalDevice = allocator->device.vk.physical_device;
         pInfo->device = allocator->device.vk.device;
@@ -6109,25 +6123,28 @@ SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorI
 
 SX_VKALLOC_API void sxvkGetPhysicalDeviceProperties(
     SxvkAllocator allocator, const VkPhysicalDeviceProperties** ppProperties) {
-    if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
-        *ppProperties = &allocator->device.vk.properties;
+    if (ppProperties != NULL) {
+        *ppProperties = allocator != VK_NULL_HANDLE ? &allocator->device.vk.properties : NULL;
     }
 }
 
 SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
                                             const VkPhysicalDeviceMemoryProperties** ppProperties) {
-    if (allocator != VK_NULL_HANDLE && ppProperties != NULL) {
-        *ppProperties = &allocator->device.model.properties;
+    if (ppProperties != NULL) {
+        *ppProperties = allocator != VK_NULL_HANDLE ? &allocator->device.model.properties : NULL;
     }
 }
 
 SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkMemoryPropertyFlags* pFlags) {
     const char* function = "sxvkGetMemoryTypeProperties";
-    if (allocator == VK_NULL_HANDLE || pFlags == NULL) {
+    if (pFlags == NULL) {
         return;
     }
     *pFlags = 0;
+    if (allocator == VK_NULL_HANDLE) {
+        return;
+    }
     if (memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount) {
         sxvki_reject(allocator, SXVK_MESSAGE_BAD_INDEX, function, "memoryTypeIndex");
         return;
@@ -6167,9 +6184,11 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndex";
     sxvki_purpose purpose;
+    if (pMemoryTypeIndex != NULL) {
+        *pMemoryTypeIndex = UINT32_MAX;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    *pMemoryTypeIndex = UINT32_MAX;
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_find_type(allocator, function, memoryTypeBits, pAllocationCreateInfo, &purpose,
@@ -6182,9 +6201,11 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     const char* function = "sxvkFindMemoryTypeIndexForBufferInfo";
     sxvki_purpose purpose;
     uint32_t bits = 0;
+    if (pMemoryTypeIndex != NULL) {
+        *pMemoryTypeIndex = UINT32_MAX;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    *pMemoryTypeIndex = UINT32_MAX;
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     SXVKI_CHECK(sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits));
@@ -6199,9 +6220,11 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
     const char* function = "sxvkFindMemoryTypeIndexForImageInfo";
     sxvki_purpose purpose;
     uint32_t bits = 0;
+    if (pMemoryTypeIndex != NULL) {
+        *pMemoryTypeIndex = UINT32_MAX;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    *pMemoryTypeIndex = UINT32_MAX;
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     SXVKI_CHECK(sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits));
@@ -6233,9 +6256,11 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
     sxvki_wish wish;
     sxvki_text text;
     uint32_t bits;
+    if (ppText != NULL) {
+        *ppText = NULL;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppText);
-    *ppText = NULL;
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     if (pBufferCreateInfo != NULL) {
@@ -6449,11 +6474,12 @@ SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocati
                                            SxvkAllocationInfo2* pAllocationInfo) {
     const char* function = "sxvkGetAllocationInfo2";
     uint32_t index;
-    if (allocator == VK_NULL_HANDLE || pAllocationInfo == NULL) {
+    if (pAllocationInfo == NULL) {
         return;
     }
     memset(pAllocationInfo, 0, sizeof *pAllocationInfo);
-    if (sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
+    if (allocator != VK_NULL_HANDLE &&
+        sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
         const sxvki_block* block =
             sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
@@ -6468,11 +6494,12 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
                                                       VkMemoryPropertyFlags* pFlags) {
     const char* function = "sxvkGetAllocationMemoryProperties";
     uint32_t index;
-    if (allocator == VK_NULL_HANDLE || pFlags == NULL) {
+    if (pFlags == NULL) {
         return;
     }
     *pFlags = 0;
-    if (sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
+    if (allocator != VK_NULL_HANDLE &&
+        sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
         uint32_t block = sxvki_record_block(sxvki_record_at(&device->records, index));
         *pFlags = sxvki_type_flags(device, sxvki_block_at(device, block)->type);
@@ -6539,9 +6566,11 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
                                       void** ppData) {
     const char* function = "sxvkMapMemory";
     uint32_t index;
+    if (ppData != NULL) {
+        *ppData = NULL;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppData);
-    *ppData = NULL;
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     return sxvki_map(allocator, function, index, ppData);
 }
@@ -6766,8 +6795,8 @@ static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, info));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, info->size, 0));
     device = &allocator->device;
-    result = device->vk.fn.vkCreateBuffer(device->vk.device, info, device->host.driver_callbacks,
-                                          pBuffer);
+    result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(device->vk.device, info,
+                                                          device->host.driver_callbacks, pBuffer));
     if (result == VK_SUCCESS) {
         result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), offset,
                                    *pBuffer, NULL);
@@ -6871,8 +6900,8 @@ static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, info));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
     device = &allocator->device;
-    result =
-        device->vk.fn.vkCreateImage(device->vk.device, info, device->host.driver_callbacks, pImage);
+    result = sxvki_vk_result(device->vk.fn.vkCreateImage(device->vk.device, info,
+                                                         device->host.driver_callbacks, pImage));
     if (result == VK_SUCCESS) {
         result = sxvki_bind_image(device, sxvki_record_at(&device->records, index), offset, *pImage,
                                   NULL);
