@@ -1121,8 +1121,9 @@ SXVKI_INLINE void sxvki_store64_relaxed(uint64_t* p, uint64_t v) {
 }
 
 SXVKI_INLINE void sxvki_store_ptr(void** p, void* v) {
+    void* volatile* target = p;
     SXVKI_FENCE();
-    *(void* volatile*)p = v;
+    *target = v;
 }
 
 #if SX_VKALLOC_NO_THREADS
@@ -1469,6 +1470,17 @@ static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
     as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped.
 */
 
+/*  Writes the digits of x to the end of a buffer and returns where they start. */
+static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
+    *end = 0;
+    do {
+        *--end = "0123456789abcdef"[x % base];
+        x /= base;
+    } while (x != 0);
+    return end;
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
 typedef struct sxvki_text {
     const sxvki_host* host;
     char* data; /* zero-terminated once anything was added */
@@ -1514,16 +1526,6 @@ static void sxvki_text_add(sxvki_text* text, const char* string) {
     sxvki_text_add_bytes(text, string, strlen(string));
 }
 
-/*  Writes the digits of x to the end of a buffer and returns where they start. */
-static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
-    *end = 0;
-    do {
-        *--end = "0123456789abcdef"[x % base];
-        x /= base;
-    } while (x != 0);
-    return end;
-}
-
 static void sxvki_text_add_u64(sxvki_text* text, uint64_t x) {
     char digits[24];
     sxvki_text_add(text, sxvki_digits(digits + 23, x, 10));
@@ -1535,7 +1537,6 @@ static void sxvki_text_add_hex(sxvki_text* text, uint64_t x) {
     sxvki_text_add(text, sxvki_digits(digits + 23, x, 16));
 }
 
-#if !SX_VKALLOC_NO_STATS_STRING
 #define SXVKI_JSON_DEPTH 32
 
 typedef struct sxvki_json {
@@ -3454,8 +3455,12 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_SMALL_LIMIT            ((VkDeviceSize)1 << 20)
 #define SXVKI_SMALL_BLOCK_MIN        ((VkDeviceSize)1 << 20)
 #define SXVKI_SMALL_BLOCK_MAX        ((VkDeviceSize)16 << 20)
+#define SXVKI_SMALL_SHARE            16 /* of what is committed, the next block is one part in so
+many */
 #define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
 #define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
+#define SXVKI_LARGE_SHARE            8
+#define SXVKI_DEDICATED_ABOVE        ((VkDeviceSize)16 << 20)
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
 #define SXVKI_RETAIN_FRAMES          1200
 #define SXVKI_DOMAIN_LARGE           1u
@@ -3594,7 +3599,8 @@ static void sxvki_domain_shutdown(sxvki_domain* domain) {
 /*  No block of the domain is larger. */
 static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint32_t index) {
     int is_small = pool->block_size == 0 && (index & SXVKI_DOMAIN_LARGE) == 0;
-    return is_small ? SXVKI_SMALL_BLOCK_MAX : pool->max_block_size;
+    return is_small ? sxvki_max64(SXVKI_SMALL_BLOCK_MAX, pool->max_block_size)
+                    : pool->max_block_size;
 }
 
 /*  Make the domain if it is not there; null where there is no host memory. */
@@ -3767,9 +3773,20 @@ static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place
     return result;
 }
 
-/*  The size that the next block of a domain should have, for a request of `need` bytes.
-    Small ranges: near a 32nd of what is committed, so that a block that is not full costs 3 %.
-    Large ranges: a block serves several of them. */
+/*  What a block must at least have, so that the allocations that are left of
+    maxMemoryAllocationCount can fill the heap: nothing while few are used, four times the even
+    share once a quarter is. */
+static VkDeviceSize sxvki_pool_size_floor(const struct SxvkPool_T* pool) {
+    const sxvki_budget* budget = &pool->device->budget;
+    uint64_t used = sxvki_load64_relaxed(&budget->memory_count);
+    uint64_t most = sxvki_max64(budget->max_count, 1);
+    VkDeviceSize limit = budget->heaps[sxvki_type_heap(pool->device, pool->type)].limit;
+    VkDeviceSize floor = limit / most * 4 * sxvki_min64(4 * used, most) / most;
+    return sxvki_min64(sxvki_pow2_ceil(floor), pool->max_block_size);
+}
+
+/*  The size that the next block of a domain should have, for a request of `need` bytes: a share of
+    what is committed, so that a block that is not full costs a few percent. */
 static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceSize need) {
     const struct SxvkPool_T* pool = domain->pool;
     VkDeviceSize size;
@@ -3777,12 +3794,13 @@ static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceS
         return pool->block_size;
     }
     if (domain->index & SXVKI_DOMAIN_LARGE) {
-        size = sxvki_pow2_ceil(domain->block_bytes / 8 + 1);
+        size = sxvki_pow2_ceil(domain->block_bytes / SXVKI_LARGE_SHARE + 1);
         size = sxvki_min64(sxvki_max64(size, SXVKI_LARGE_BLOCK_MIN), SXVKI_LARGE_BLOCK_MAX);
     } else {
-        size = sxvki_pow2_ceil(domain->block_bytes / 16 + 1);
+        size = sxvki_pow2_ceil(domain->block_bytes / SXVKI_SMALL_SHARE + 1);
         size = sxvki_min64(sxvki_max64(size, SXVKI_SMALL_BLOCK_MIN), SXVKI_SMALL_BLOCK_MAX);
     }
+    size = sxvki_max64(size, sxvki_pool_size_floor(pool));
     return sxvki_max64(sxvki_min64(size, pool->max_block_size), need);
 }
 
@@ -4305,7 +4323,8 @@ static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
 
 /*  From which size on a request deserves memory of its own rather than a new block. */
 static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
-    return sxvki_min64(SXVKI_LARGE_BLOCK_MAX / 4, pool->max_block_size / 2);
+    VkDeviceSize threshold = sxvki_max64(SXVKI_DEDICATED_ABOVE, sxvki_pool_size_floor(pool) / 2);
+    return sxvki_min64(threshold, pool->max_block_size / 2);
 }
 
 /*  No room here, but perhaps elsewhere; any other failure ends the search. */

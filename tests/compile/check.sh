@@ -367,9 +367,9 @@ self_test() {
     with 'SX_VKALLOC_API int* sxvkProbe(void* x); SX_VKALLOC_API int* sxvkProbe(void* x) { return x; }'
     fails "C in C++" sxvkProbe standard "$cc" "$cxx" c++11
     sed 's/^SX_VKALLOC_API void sxvkFreeMemory(/SX_VKALLOC_API void sxvkProbe(void);\n&/' "$header" >"$broken"
-    fails "a function that is declared only" "undefined reference.*sxvkProbe" standard "$cc" "$cxx" c99
+    fails "a function that is declared only" "undefined reference.*sxvkProbe" standard "$cc" "$cxx" c11
     sed 's/^extern "C" {$/extern "C++" {/' "$header" >"$broken"
-    fails "C++ linkage" "undefined reference" standard "$cc" "$cxx" c99
+    fails "C++ linkage" "undefined reference" standard "$cc" "$cxx" c11
     with '#error probe'
     fails "an error" "#error" windows "$cc" "$cxx"
 

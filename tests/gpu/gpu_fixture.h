@@ -261,9 +261,15 @@ static inline uint32_t mip_extent(uint32_t extent, uint32_t level) {
     return extent >> level > 0 ? extent >> level : 1;
 }
 
-/*  The regions that carry all mips and layers of an image; returns the bytes in the buffer. */
-static inline size_t image_regions(const VkImageCreateInfo* info, VkBufferImageCopy* regions) {
+/*  Where in the carrier each mip level is, with all its layers. */
+typedef struct ImageRegions {
+    VkBufferImageCopy at[16];
+    size_t size[16];
+} ImageRegions;
+
+static inline ImageRegions image_regions(const VkImageCreateInfo* info) {
     FormatLayout layout = format_layout(info->format);
+    ImageRegions regions;
     size_t offset = 0;
     for (uint32_t level = 0; level < info->mipLevels; level++) {
         VkExtent3D extent = {mip_extent(info->extent.width, level),
@@ -271,16 +277,16 @@ static inline size_t image_regions(const VkImageCreateInfo* info, VkBufferImageC
                              mip_extent(info->extent.depth, level)};
         size_t columns = (extent.width + layout.blockWidth - 1) / layout.blockWidth;
         size_t rows = (extent.height + layout.blockWidth - 1) / layout.blockWidth;
-        regions[level] = (VkBufferImageCopy){
+        regions.at[level] = (VkBufferImageCopy){
             .bufferOffset = offset,
             .imageSubresource = {layout.aspect, level, 0, info->arrayLayers},
             .imageExtent = extent,
         };
-        offset += columns * rows * layout.blockBytes * extent.depth * info->arrayLayers;
-        offset = (offset + 15) & ~(size_t)15;
+        regions.size[level] = columns * rows * extent.depth * layout.blockBytes * info->arrayLayers;
+        offset = (offset + regions.size[level] + 15) & ~(size_t)15;
     }
     assert_true(offset <= CARRIER_SIZE);
-    return offset;
+    return regions;
 }
 
 static inline void image_barrier(VkCommandBuffer commands, VkImage image,
@@ -302,18 +308,20 @@ static inline void image_barrier(VkCommandBuffer commands, VkImage image,
                          VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
 }
 
-/*  Fills every texel; the image is in TRANSFER_SRC_OPTIMAL afterwards, as gpu_check_image wants it.
-    Gaps between mips in the carrier stay out of it. */
+/*  Fills every texel; the image is in TRANSFER_SRC_OPTIMAL afterwards, as gpu_check_image wants it. */
 static inline void gpu_write_image(Fixture* fixture, VkImage image, const VkImageCreateInfo* info,
                                    uint64_t seed) {
-    VkBufferImageCopy regions[16];
-    fill_pattern(fixture->carrierData, image_regions(info, regions), seed);
+    ImageRegions regions = image_regions(info);
+    for (uint32_t level = 0; level < info->mipLevels; level++) {
+        fill_pattern(fixture->carrierData + regions.at[level].bufferOffset, regions.size[level],
+                     seed + level);
+    }
     VkCommandBuffer commands;
     assert_ok(gpu_begin(&fixture->gpu, &commands));
     image_barrier(commands, image, info, VK_IMAGE_LAYOUT_UNDEFINED,
                   VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
     vkCmdCopyBufferToImage(commands, fixture->carrier, image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
-                           info->mipLevels, regions);
+                           info->mipLevels, regions.at);
     image_barrier(commands, image, info, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
                   VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
     assert_ok(gpu_submit(&fixture->gpu, commands));
@@ -321,23 +329,20 @@ static inline void gpu_write_image(Fixture* fixture, VkImage image, const VkImag
 
 static inline void gpu_check_image(Fixture* fixture, VkImage image, const VkImageCreateInfo* info,
                                    uint64_t seed) {
-    VkBufferImageCopy regions[16];
-    size_t size = image_regions(info, regions);
-    /* What lies between the mips is not copied: give it what it must hold. */
-    fill_pattern(fixture->carrierData, size, seed);
-    for (uint32_t level = 0; level < info->mipLevels; level++) {
-        size_t begin = (size_t)regions[level].bufferOffset;
-        size_t end =
-            level + 1 < info->mipLevels ? (size_t)regions[level + 1].bufferOffset - 15 : size - 15;
-        memset(fixture->carrierData + begin, 0xcc, end > begin ? end - begin : 1);
-    }
+    ImageRegions regions = image_regions(info);
+    uint32_t last = info->mipLevels - 1;
+    memset(fixture->carrierData, 0xcc,
+           (size_t)regions.at[last].bufferOffset + regions.size[last]);
     VkCommandBuffer commands;
     assert_ok(gpu_begin(&fixture->gpu, &commands));
     vkCmdCopyImageToBuffer(commands, image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, fixture->carrier,
-                           info->mipLevels, regions);
+                           info->mipLevels, regions.at);
     everything_barrier(commands);
     assert_ok(gpu_submit(&fixture->gpu, commands));
-    check_pattern(fixture->carrierData, size, seed);
+    for (uint32_t level = 0; level < info->mipLevels; level++) {
+        check_pattern(fixture->carrierData + regions.at[level].bufferOffset, regions.size[level],
+                      seed + level);
+    }
 }
 
 /*  Can this device make such an image? */

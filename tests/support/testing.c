@@ -229,6 +229,10 @@ void rig_expect_at(TestingFail fail, const char* file, int line, Rig* rig, SxvkM
     messages_clear(&rig->messages);
 }
 
+uint64_t rig_calls(Rig* rig) {
+    return sim_calls(rig->sim, SIM_CALL_ANY);
+}
+
 SxvkStatistics rig_statistics(Rig* rig) {
     uint32_t heapCount = sim_profile(rig->sim)->memory.memoryHeapCount;
     SxvkStatistics sum;
@@ -243,6 +247,22 @@ SxvkStatistics rig_statistics(Rig* rig) {
         sum.allocationBytes += budget.statistics.allocationBytes;
     }
     return sum;
+}
+
+SxvkAllocation rig_allocate_at(TestingFail fail, const char* file, int line, Rig* rig,
+                               uint32_t memoryType, VkDeviceSize size) {
+    VkMemoryRequirements requirements = testing_requirements(size, 1, 1u << memoryType);
+    SxvkAllocationCreateInfo info;
+    SxvkAllocation allocation;
+    VkResult result;
+    memset(&info, 0, sizeof info);
+    result = sxvkAllocateMemory(rig->allocator, &requirements, &info, &allocation, NULL);
+    if (result != VK_SUCCESS) {
+        fprintf(stderr, "sxvkAllocateMemory, %" PRIu64 " bytes of type %u: VkResult %d\n", size,
+                memoryType, (int)result);
+        fail(file, line);
+    }
+    return allocation;
 }
 
 void rig_check_at(TestingFail fail, const char* file, int line, Rig* rig) {

@@ -110,8 +110,14 @@ RigOptions rig_options(void);
 #define rig_expect(rig, message, count) rig_expect_at(TESTING_HERE, (rig), (message), (count))
 #define rig_expect_silence(rig) rig_expect_at(TESTING_HERE, (rig), SXVK_MESSAGE_NONE, 0)
 
+/*  size bytes of this memory type, without flags; must succeed. */
+#define rig_allocate(rig, memoryType, size) rig_allocate_at(TESTING_HERE, (rig), (memoryType), (size))
+
 /*  Integrity holds, and the sum of all pools is what the device says is live. */
 #define rig_check(rig) rig_check_at(TESTING_HERE, (rig))
+
+/*  Driver calls of all kinds so far, look-ups of functions left out. */
+uint64_t rig_calls(Rig* rig);
 
 /*  Counters of all heaps, by sxvkGetHeapBudget. */
 SxvkStatistics rig_statistics(Rig* rig);
@@ -146,6 +152,8 @@ void rig_destroy_at(TestingFail fail, const char* file, int line, Rig* rig);
 void rig_destroy_allocator_at(TestingFail fail, const char* file, int line, Rig* rig);
 void rig_expect_at(TestingFail fail, const char* file, int line, Rig* rig, SxvkMessage message,
                    uint32_t count);
+SxvkAllocation rig_allocate_at(TestingFail fail, const char* file, int line, Rig* rig,
+                               uint32_t memoryType, VkDeviceSize size);
 void rig_check_at(TestingFail fail, const char* file, int line, Rig* rig);
 
 #ifdef __cplusplus

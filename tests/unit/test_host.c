@@ -249,7 +249,8 @@ static void test_table_failed_growth_changes_nothing(void** state) {
     sxvki_host_init(&host, &counted.callbacks);
     sxvki_table_init(&table, 2, sizeof(element));
     for (int k = 0; k < 5; k++) {
-        sxvki_table before = table;
+        sxvki_table before;
+        memcpy(&before, &table, sizeof(table));
         from = 77;
         to = 78;
         host_fail(&counted, 1, 1);

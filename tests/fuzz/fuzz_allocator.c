@@ -1,0 +1,1847 @@
+/*  fuzz_allocator.c - the whole allocator against a naive model, on the simulated device.
+
+    Random operations, valid ones and wrong ones, with failures of driver and host thrown in. The
+    model is a list of the live allocations. After every step: each one lies in its memory, aligned
+    and apart from its neighbours; sizes, infos, names and contents are what they were; totals, dump
+    and the device agree with the list; a failure has a reason; every invariant of the allocator
+    holds. At the end nothing is left, on the device or the host. Then the same operations run
+    again, and must give the same layout.
+
+        fuzz_allocator                            a few seconds: some seeds over very different GPUs
+        fuzz_allocator --seconds 30               smoke; 300 before a merge, 3600 before a release
+        fuzz_allocator --seed 7 --steps 20000     one seed over the GPUs
+        fuzz_allocator --profile lavapipe ...     one GPU of tests/data/gpu_profiles.json
+        fuzz_allocator --profile X --seed 7 --ops 1f,2c    just these operations, told in words
+
+    What fails is shrunk to a short sequence, which is printed as such a command line. A crash counts
+    as a failure: each run is a process of its own.
+
+    As a libFuzzer target, whose input is 8 bytes for the seed and 4 for each operation:
+
+        clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -DSXVK_LIBFUZZER -UNDEBUG \
+            -DSX_VKALLOC_DEBUG=3 -D_POSIX_C_SOURCE=200809L -DSXVK_TEST_DATA_DIR='"tests/data"' \
+            -I. -Itests/support tests/fuzz/fuzz_allocator.c tests/support/testing.c \
+            tests/support/sim.c -lvulkan -lcjson -lm -lpthread -o fuzz_allocator
+*/
+
+#define SX_VKALLOC_IMPLEMENTATION
+#include "sx_vkalloc.h"
+
+#include "sim.h"
+#include "testing.h"
+
+#include <cjson/cJSON.h>
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ITEM_MAX  300
+#define POOL_MAX  5
+#define STALE_MAX 64
+#define MIB       ((VkDeviceSize)1 << 20)
+
+static const char* const defaultProfiles[] = {
+    "nvidia_rtx2060super_no_rebar_r516",
+    "amd_raphael_igpu_windows_8type",
+    "swiftshader",
+    "synthetic_atom_4096",
+    "synthetic_maxcount_16_gran_64k",
+    "lavapipe",
+    "mali_bifrost_gran_4k_INFERRED",
+    "synthetic_tiny_bar_16m",
+};
+#define DEFAULT_PROFILE_COUNT (sizeof defaultProfiles / sizeof defaultProfiles[0])
+
+/* ------------------------------------------------------------------ the model */
+
+/*  To bufferImageGranularity: what is not known is in conflict with everything. */
+typedef enum Kind { KIND_LINEAR, KIND_OPTIMAL, KIND_UNKNOWN } Kind;
+
+typedef enum Make {
+    MAKE_BUFFER,
+    MAKE_BUFFER_ALIGNED,
+    MAKE_BUFFER_DEDICATED,
+    MAKE_BUFFER_BY_HAND, /* vkCreateBuffer, sxvkAllocateMemoryForBuffer, sxvkBindBufferMemory */
+    MAKE_IMAGE,
+    MAKE_IMAGE_DEDICATED,
+    MAKE_IMAGE_BY_HAND,
+    MAKE_MEMORY,
+    MAKE_MEMORY_DEDICATED,
+    MAKE_COUNT
+} Make;
+
+static const char* const makeNames[MAKE_COUNT] = {
+    "buffer", "aligned buffer",    "dedicated buffer", "buffer by hand",   "image",
+    "dedicated image", "image by hand", "memory",      "dedicated memory",
+};
+
+/*  An allocation to ask for, and what the device says that it needs. */
+typedef struct Request {
+    Make make;
+    Kind kind;
+    SxvkAllocationCreateInfo info;
+    VkBufferCreateInfo buffer;
+    VkImageCreateInfo image;
+    VkDeviceSize alignment; /* of MAKE_BUFFER_ALIGNED; 1 elsewhere */
+    VkMemoryRequirements needs;
+    VkMemoryPriorityAllocateInfoEXT chain;
+} Request;
+
+typedef struct Item {
+    SxvkAllocation allocation;
+    VkBuffer buffer;
+    VkImage image;
+    Request request; /* its pointers are dead */
+    struct Pool* pool;
+    SxvkAllocationInfo info; /* as it was first, but for what was set since */
+    VkDeviceSize blockSize;
+    VkDeviceSize alignment;
+    VkMemoryPropertyFlags properties;
+    bool dedicated;
+    bool persistent; /* MAPPED_BIT on memory that the host sees */
+    uint32_t maps;
+    uint64_t pattern; /* 0: its contents are anybody's guess */
+    char name[24];
+} Item;
+
+typedef struct Pool {
+    SxvkPool pool;
+    SxvkPoolCreateInfo info;
+    char name[24];
+} Pool;
+
+/*  What the parent learns of a run in a child. */
+typedef struct Report {
+    bool failed;
+    uint32_t step;
+    uint64_t layout; /* a hash of where everything went */
+    char text[512];
+} Report;
+
+/*  A run is determined by this alone. */
+typedef struct Plan {
+    const SimProfile* profile;
+    uint64_t seed; /* how allocator and device are set up */
+    uint32_t* ops;
+    uint32_t count;
+} Plan;
+
+typedef struct World {
+    const SimProfile* profile;
+    Sim* sim;
+    SxvkAllocator allocator;
+    SxvkAllocatorCreateInfo info;
+    SxvkDebugInfo debug;
+    SxvkVulkanFunctions functions;
+    SimOptions options;
+    const VkAllocationCallbacks* callbacks;
+    Host host;
+    Messages messages;
+    VkDeviceSize heapSizeLimit[VK_MAX_MEMORY_HEAPS];  /* what the allocator was told */
+    VkDeviceSize heapDriverLimit[VK_MAX_MEMORY_HEAPS]; /* what the device gives at the moment */
+    VkDeviceSize granularity;
+    VkDeviceSize atom;
+    VkDeviceSize sizeMax;
+    bool oddNeeds; /* requirements as no driver rounds them */
+
+    Item items[ITEM_MAX];
+    uint32_t itemCount;
+    Pool pools[POOL_MAX];
+    uint32_t poolCount;
+    SxvkAllocation stale[STALE_MAX];
+    uint32_t staleCount;
+
+    uint64_t random; /* of the step */
+    uint32_t frame;
+    uint64_t faultsBefore; /* of driver and host, when the step began */
+    bool verbose;
+    bool replay; /* only the layout is wanted */
+    uint32_t unserved; /* freed and asked for again at once, in vain, where alignment excuses it */
+    Report* report;
+    jmp_buf escape;
+} World;
+
+static void fail(World* world, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(world->report->text, sizeof world->report->text, format, arguments);
+    va_end(arguments);
+    world->report->failed = true;
+    longjmp(world->escape, 1);
+}
+
+/*  CHECK(condition, format, ...): `world` is in scope. */
+#define CHECK(condition, ...)         \
+    do {                              \
+        if (!(condition)) {           \
+            fail(world, __VA_ARGS__); \
+        }                             \
+    } while (0)
+
+static void say(const World* world, const char* format, ...) {
+    va_list arguments;
+    if (world->verbose) {
+        va_start(arguments, format);
+        (void)vprintf(format, arguments);
+        va_end(arguments);
+        (void)fflush(stdout);
+    }
+}
+
+static uint32_t below(World* world, uint32_t n) {
+    return testing_below(&world->random, n);
+}
+
+static bool chance(World* world, uint32_t percent) {
+    return below(world, 100) < percent;
+}
+
+static VkDeviceSize align_up(VkDeviceSize x, VkDeviceSize alignment) {
+    return (x + alignment - 1) / alignment * alignment;
+}
+
+static VkDeviceSize max_size(VkDeviceSize a, VkDeviceSize b) {
+    return a > b ? a : b;
+}
+
+static VkDeviceSize min_size(VkDeviceSize a, VkDeviceSize b) {
+    return a < b ? a : b;
+}
+
+/*  Did the step run into a failure that was planted? */
+static bool is_faulty(World* world) {
+    return sim_faults_fired(world->sim) + world->host.failed != world->faultsBefore;
+}
+
+/*  The step made the library report just this, once. */
+static void expect_message(World* world, SxvkMessage message) {
+    CHECK(world->messages.counts[message] == 1 && world->messages.total == 1,
+          "%s came %u times of %u messages, expected 1 of 1; the last one: %s",
+          message_name(message), world->messages.counts[message], world->messages.total,
+          world->messages.text);
+    messages_clear(&world->messages);
+}
+
+static uint32_t type_count(const World* world) {
+    return world->profile->memory.memoryTypeCount;
+}
+
+static VkMemoryPropertyFlags type_flags(const World* world, uint32_t type) {
+    return world->profile->memory.memoryTypes[type].propertyFlags;
+}
+
+static uint32_t type_heap(const World* world, uint32_t type) {
+    return world->profile->memory.memoryTypes[type].heapIndex;
+}
+
+static bool is_coherent_visible(VkMemoryPropertyFlags flags) {
+    const VkMemoryPropertyFlags both =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    return (flags & both) == both;
+}
+
+static bool wants_flush(VkMemoryPropertyFlags flags) {
+    return (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 && !is_coherent_visible(flags);
+}
+
+static VkDeviceSize margin_of(const World* world, const Item* item) {
+    return is_coherent_visible(item->properties) && !item->dedicated ? world->debug.margin : 0;
+}
+
+/* ------------------------------------------------------------------ contents */
+
+static uint8_t pattern_byte(uint64_t pattern, VkDeviceSize offset) {
+    uint64_t x = (pattern + offset) * UINT64_C(0x9E3779B97F4A7C15);
+    return (uint8_t)(x >> 56);
+}
+
+/*  The offsets that are written and compared: all, or both ends and some between. */
+static VkDeviceSize next_touch(VkDeviceSize offset, VkDeviceSize size) {
+    const VkDeviceSize edge = 200;
+    if (size <= 2048 || offset + 1 < edge || offset + edge >= size) {
+        return offset + 1;
+    }
+    return min_size(offset + size / 24, size - edge);
+}
+
+/*  Map with the function that users call, so that mapping is tested all the time. */
+static uint8_t* map_item(World* world, Item* item) {
+    void* data = NULL;
+    VkResult result = sxvkMapMemory(world->allocator, item->allocation, &data);
+    CHECK(result == VK_SUCCESS && data != NULL, "sxvkMapMemory gave %d", (int)result);
+    return (uint8_t*)data;
+}
+
+static void fill_item(World* world, Item* item, uint64_t pattern) {
+    uint8_t* data = map_item(world, item);
+    VkDeviceSize i;
+    for (i = 0; i < item->info.size; i = next_touch(i, item->info.size)) {
+        data[i] = pattern_byte(pattern, i);
+    }
+    CHECK(sxvkFlushAllocation(world->allocator, item->allocation, 0, VK_WHOLE_SIZE) == VK_SUCCESS,
+          "the flush failed");
+    sxvkUnmapMemory(world->allocator, item->allocation);
+    item->pattern = pattern;
+}
+
+static void verify_item(World* world, Item* item) {
+    uint8_t* data;
+    VkDeviceSize i;
+    if (item->pattern == 0) {
+        return;
+    }
+    data = map_item(world, item);
+    CHECK(sxvkInvalidateAllocation(world->allocator, item->allocation, 0, VK_WHOLE_SIZE) ==
+              VK_SUCCESS,
+          "the invalidate failed");
+    for (i = 0; i < item->info.size; i = next_touch(i, item->info.size)) {
+        CHECK(data[i] == pattern_byte(item->pattern, i),
+              "byte %" PRIu64 " of %" PRIu64 " at offset %" PRIu64 " was overwritten", i,
+              item->info.size, item->info.offset);
+    }
+    sxvkUnmapMemory(world->allocator, item->allocation);
+}
+
+/* ------------------------------------------------------------------ checks of one allocation */
+
+/*  What the library says of an item is what it was. */
+static void check_info(World* world, const Item* item) {
+    SxvkAllocationInfo2 info;
+    const SxvkAllocationInfo* first = &item->info;
+    const SxvkAllocationInfo* now = &info.allocationInfo;
+    bool mapped = item->persistent || item->maps != 0;
+    sxvkGetAllocationInfo2(world->allocator, item->allocation, &info);
+    CHECK(now->memoryType == first->memoryType && now->deviceMemory == first->deviceMemory &&
+              now->offset == first->offset && now->size == first->size,
+          "info changed: type %u to %u, offset %" PRIu64 " to %" PRIu64 ", size %" PRIu64
+          " to %" PRIu64,
+          first->memoryType, now->memoryType, first->offset, now->offset, first->size, now->size);
+    CHECK(info.blockSize == item->blockSize && (info.dedicatedMemory != 0) == item->dedicated,
+          "blockSize or dedicatedMemory changed");
+    CHECK(now->pUserData == first->pUserData, "the user data changed");
+    CHECK(item->name[0] == 0 ? now->pName == NULL
+                             : now->pName != NULL && strcmp(now->pName, item->name) == 0,
+          "the name is \"%s\", not \"%s\"", now->pName != NULL ? now->pName : "(null)",
+          item->name);
+    CHECK((now->pMappedData != NULL) == mapped, "pMappedData is %p with %u maps, %s",
+          now->pMappedData, item->maps, item->persistent ? "MAPPED_BIT" : "no MAPPED_BIT");
+    CHECK(sxvkIsAllocationValid(world->allocator, item->allocation), "the handle became invalid");
+}
+
+/*  Two allocations of one memory. */
+static void check_apart(World* world, const Item* a, const Item* b) {
+    VkDeviceSize end, page = world->granularity;
+    bool conflict = a->request.kind == KIND_UNKNOWN || b->request.kind == KIND_UNKNOWN ||
+                    a->request.kind != b->request.kind;
+    if (a->info.deviceMemory != b->info.deviceMemory) {
+        return;
+    }
+    if (a->info.offset > b->info.offset) {
+        const Item* swap = a;
+        a = b;
+        b = swap;
+    }
+    end = a->info.offset + a->info.size;
+    CHECK(end + margin_of(world, a) <= b->info.offset,
+          "overlap: %" PRIu64 " bytes at %" PRIu64 ", and %" PRIu64 " at %" PRIu64, a->info.size,
+          a->info.offset, b->info.size, b->info.offset);
+    CHECK(a->pool == b->pool && !a->dedicated && !b->dedicated,
+          "two pools, or a dedicated allocation and another one, share a memory");
+    if (a->pool != NULL &&
+        (a->pool->info.flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0) {
+        conflict = false;
+    }
+    CHECK(!conflict || (end - 1) / page != b->info.offset / page,
+          "a %s ends at %" PRIu64 " and a %s begins at %" PRIu64 " on the same page of %" PRIu64,
+          makeNames[a->request.make], end, makeNames[b->request.make], b->info.offset, page);
+    CHECK(!wants_flush(a->properties) || (end - 1) / world->atom != b->info.offset / world->atom,
+          "offsets %" PRIu64 " and %" PRIu64 " share an atom of %" PRIu64, end, b->info.offset,
+          world->atom);
+}
+
+/*  A new allocation, against all that the request said. */
+static void check_new(World* world, Item* item) {
+    const Request* request = &item->request;
+    const SxvkAllocationCreateInfo* info = &request->info;
+    const VkMemoryPropertyFlags special =
+        VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
+        VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
+    const VkFlags access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
+                           SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    VkMemoryPropertyFlags flags = 0;
+    SimMemoryInfo memory;
+    uint32_t i;
+    CHECK(sim_memory_info(world->sim, item->info.deviceMemory, &memory), "memory that is not live");
+    CHECK(memory.memoryTypeIndex == item->info.memoryType && memory.size == item->blockSize,
+          "type %u of %" PRIu64 " bytes, the device says %u of %" PRIu64, item->info.memoryType,
+          item->blockSize, memory.memoryTypeIndex, memory.size);
+    CHECK(item->info.size == request->needs.size, "%" PRIu64 " bytes asked, %" PRIu64 " given",
+          request->needs.size, item->info.size);
+    CHECK(item->info.offset <= memory.size && item->info.size <= memory.size - item->info.offset,
+          "%" PRIu64 " bytes at %" PRIu64 " leave the memory of %" PRIu64, item->info.size,
+          item->info.offset, memory.size);
+    CHECK(item->info.offset % item->alignment == 0, "offset %" PRIu64 ", alignment %" PRIu64,
+          item->info.offset, item->alignment);
+    CHECK((request->needs.memoryTypeBits >> item->info.memoryType & 1) != 0,
+          "type %u is not in %#x", item->info.memoryType, request->needs.memoryTypeBits);
+    if (item->dedicated) {
+        bool named = world->info.vulkanApiVersion >= VK_API_VERSION_1_1 &&
+                     (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0;
+        CHECK(item->info.offset == 0 && memory.size == item->info.size, "not alone in its memory");
+        CHECK(!named || (memory.dedicatedBuffer == item->buffer &&
+                         memory.dedicatedImage == item->image),
+              "VkMemoryDedicatedAllocateInfo does not name the resource");
+    } else {
+        CHECK((info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) == 0 &&
+                  info->pNext == NULL && request->make != MAKE_BUFFER_DEDICATED &&
+                  request->make != MAKE_IMAGE_DEDICATED && request->make != MAKE_MEMORY_DEDICATED,
+              "not dedicated, as it was asked to be");
+    }
+    sxvkGetAllocationMemoryProperties(world->allocator, item->allocation, &flags);
+    CHECK(flags == item->properties, "properties %#x of a type with %#x", flags, item->properties);
+    if (item->pool != NULL) {
+        CHECK(item->info.memoryType == item->pool->info.memoryTypeIndex, "not the pool's type");
+    } else {
+        CHECK((info->requiredFlags & ~item->properties) == 0, "a required flag is missing");
+        CHECK(info->memoryTypeBits == 0 || (info->memoryTypeBits >> item->info.memoryType & 1) != 0,
+              "type %u is not in memoryTypeBits %#x", item->info.memoryType, info->memoryTypeBits);
+        CHECK((item->properties & special & ~(info->requiredFlags | info->preferredFlags)) == 0,
+              "type %u is special, and nobody asked for it", item->info.memoryType);
+        CHECK(info->usage < SXVK_MEMORY_USAGE_AUTO || (info->flags & access) == 0 ||
+                  (info->flags & SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT) !=
+                      0 ||
+                  (item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0,
+              "the host does not see type %u", item->info.memoryType);
+    }
+    check_info(world, item);
+    for (i = 0; i < world->itemCount; i++) {
+        if (&world->items[i] != item) {
+            check_apart(world, &world->items[i], item);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ checks of everything */
+
+static void check_statistics(World* world, const SxvkStatistics* seen, const SxvkStatistics* model,
+                             const char* what, uint32_t index) {
+    CHECK(seen->allocationCount == model->allocationCount &&
+              seen->allocationBytes == model->allocationBytes &&
+              seen->blockCount == model->blockCount && seen->blockBytes == model->blockBytes,
+          "%s %u: %u allocations of %" PRIu64 " bytes in %u blocks of %" PRIu64
+          ", the model has %u, %" PRIu64 ", %u, %" PRIu64,
+          what, index, seen->allocationCount, seen->allocationBytes, seen->blockCount,
+          seen->blockBytes, model->allocationCount, model->allocationBytes, model->blockCount,
+          model->blockBytes);
+}
+
+/*  Counters of the heaps against list and device. */
+static void check_budgets(World* world) {
+    SxvkStatistics sum, total;
+    uint32_t h, i;
+    memset(&total, 0, sizeof total);
+    for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {
+        SxvkBudget budget;
+        memset(&sum, 0, sizeof sum);
+        for (i = 0; i < world->itemCount; i++) {
+            if (type_heap(world, world->items[i].info.memoryType) == h) {
+                sum.allocationCount++;
+                sum.allocationBytes += world->items[i].info.size;
+            }
+        }
+        sxvkGetHeapBudget(world->allocator, h, &budget);
+        sum.blockBytes = sim_live_memory_bytes(world->sim, h);
+        sum.blockCount = budget.statistics.blockCount;
+        total.blockCount += sum.blockCount;
+        check_statistics(world, &budget.statistics, &sum, "heap", h);
+        CHECK(budget.budget <= world->heapSizeLimit[h], "budget %" PRIu64 " of heap %u with %" PRIu64,
+              budget.budget, h, world->heapSizeLimit[h]);
+        CHECK(sum.blockBytes <= world->heapSizeLimit[h], "more than the heap may hold");
+    }
+    CHECK(total.blockCount == sim_live_memory_count(world->sim),
+          "%u blocks, the device has %" PRIu64, total.blockCount, sim_live_memory_count(world->sim));
+}
+
+static void check_pools(World* world) {
+    uint32_t p, i;
+    for (p = 0; p < world->poolCount; p++) {
+        const Pool* pool = &world->pools[p];
+        SxvkDetailedStatistics detailed;
+        SxvkStatistics fast;
+        uint32_t count = 0, dedicated = 0;
+        const char* name = NULL;
+        VkDeviceSize bytes = 0;
+        for (i = 0; i < world->itemCount; i++) {
+            if (world->items[i].pool == pool) {
+                count++;
+                dedicated += world->items[i].dedicated;
+                bytes += world->items[i].info.size;
+            }
+        }
+        sxvkGetPoolStatistics(world->allocator, pool->pool, &fast);
+        sxvkCalculatePoolStatistics(world->allocator, pool->pool, &detailed);
+        check_statistics(world, &detailed.statistics, &fast, "pool", p);
+        CHECK(fast.allocationCount == count && fast.allocationBytes == bytes,
+              "pool %u: %u allocations of %" PRIu64 " bytes, the model has %u of %" PRIu64, p,
+              fast.allocationCount, fast.allocationBytes, count, bytes);
+        CHECK(fast.blockCount - dedicated >= pool->info.minBlockCount &&
+                  (pool->info.maxBlockCount == 0 ||
+                   fast.blockCount - dedicated <= pool->info.maxBlockCount),
+              "pool %u has %u blocks, %u dedicated, of %zu to %zu", p, fast.blockCount, dedicated,
+              pool->info.minBlockCount, pool->info.maxBlockCount);
+        sxvkGetPoolName(world->allocator, pool->pool, &name);
+        CHECK(pool->name[0] == 0 ? name == NULL : name != NULL && strcmp(name, pool->name) == 0,
+              "the name of pool %u changed", p);
+    }
+}
+
+/*  The detailed statistics of a memory type against the list. */
+static void check_type(World* world, const SxvkTotalStatistics* total, uint32_t type) {
+    const SxvkDetailedStatistics* seen = &total->memoryType[type];
+    SxvkDetailedStatistics model = *seen;
+    uint32_t i;
+    model.statistics.allocationCount = 0;
+    model.statistics.allocationBytes = 0;
+    model.allocationSizeMin = VK_WHOLE_SIZE;
+    model.allocationSizeMax = 0;
+    for (i = 0; i < world->itemCount; i++) {
+        const SxvkAllocationInfo* info = &world->items[i].info;
+        if (info->memoryType == type) {
+            model.statistics.allocationCount++;
+            model.statistics.allocationBytes += info->size;
+            model.allocationSizeMin = min_size(model.allocationSizeMin, info->size);
+            model.allocationSizeMax = max_size(model.allocationSizeMax, info->size);
+        }
+    }
+    check_statistics(world, &seen->statistics, &model.statistics, "type", type);
+    CHECK(seen->allocationSizeMin == model.allocationSizeMin &&
+              seen->allocationSizeMax == model.allocationSizeMax,
+          "smallest or largest allocation of type %u", type);
+    CHECK(seen->statistics.blockBytes - seen->statistics.allocationBytes >= seen->unusedRangeSizeMax,
+          "an unused range of type %u is larger than all that is unused", type);
+}
+
+static VkBool32 VKAPI_PTR count_allocation(void* pUserData, SxvkAllocator allocator,
+                                           SxvkAllocation allocation) {
+    World* world = (World*)pUserData;
+    uint32_t i;
+    (void)allocator;
+    for (i = 0; i < world->itemCount; i++) {
+        if (world->items[i].allocation == allocation) {
+            world->faultsBefore += UINT64_C(1) << 32;
+            return VK_TRUE;
+        }
+    }
+    world->faultsBefore |= UINT64_C(1) << 63;
+    return VK_TRUE;
+}
+
+/*  Ranges that are not free in all blocks of a dump's pool, and dedicated allocations. */
+static uint32_t count_in_dump(const cJSON* pool) {
+    const cJSON* block;
+    const cJSON* range;
+    uint32_t count = (uint32_t)cJSON_GetArraySize(cJSON_GetObjectItem(pool, "DedicatedAllocations"));
+    cJSON_ArrayForEach(block, cJSON_GetObjectItem(pool, "Blocks")) {
+        cJSON_ArrayForEach(range, cJSON_GetObjectItem(block, "Suballocations")) {
+            const char* type = cJSON_GetStringValue(cJSON_GetObjectItem(range, "Type"));
+            count += type != NULL && strcmp(type, "FREE") != 0;
+        }
+    }
+    return count;
+}
+
+static void check_dump(World* world) {
+    char* text = NULL;
+    const cJSON* type;
+    const cJSON* pool;
+    uint32_t count = 0;
+    VkResult result = sxvkBuildStatsString(world->allocator, &text, VK_TRUE);
+    cJSON* dump;
+    CHECK(result == VK_SUCCESS && text != NULL, "sxvkBuildStatsString gave %d", (int)result);
+    dump = cJSON_Parse(text);
+    CHECK(dump != NULL, "the dump is no JSON");
+    cJSON_ArrayForEach(type, cJSON_GetObjectItem(dump, "DefaultPools")) {
+        count += count_in_dump(type);
+    }
+    cJSON_ArrayForEach(type, cJSON_GetObjectItem(dump, "CustomPools")) {
+        cJSON_ArrayForEach(pool, type) {
+            count += count_in_dump(pool);
+        }
+    }
+    cJSON_Delete(dump);
+    sxvkFreeStatsString(world->allocator, text);
+    CHECK(count == world->itemCount, "the dump lists %u allocations of %u", count, world->itemCount);
+}
+
+/*  Are blocks that nobody maps unmapped, and only these? */
+static void check_unmapped(World* world) {
+    uint32_t i, other;
+    if ((world->info.flags & SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT) == 0 ||
+        world->debug.margin != 0) {
+        return;
+    }
+    for (i = 0; i < world->itemCount; i++) {
+        VkDeviceMemory memory = world->items[i].info.deviceMemory;
+        SimMemoryInfo info;
+        uint32_t users = 0;
+        for (other = 0; other < world->itemCount; other++) {
+            const Item* item = &world->items[other];
+            users += item->info.deviceMemory == memory ? item->maps + item->persistent : 0;
+        }
+        CHECK(sim_memory_info(world->sim, memory, &info) && info.mapped == (users != 0),
+              "a block with %u users of its mapping is %s", users,
+              info.mapped ? "mapped" : "not mapped");
+    }
+}
+
+static void check_deeply(World* world) {
+    SxvkTotalStatistics total;
+    uint64_t before = world->faultsBefore;
+    VkResult result;
+    uint32_t i, other, found;
+    for (i = 0; i < world->itemCount; i++) {
+        check_info(world, &world->items[i]);
+        for (other = 0; other < i; other++) {
+            check_apart(world, &world->items[i], &world->items[other]);
+        }
+    }
+    sxvkCalculateStatistics(world->allocator, &total);
+    for (i = 0; i < type_count(world); i++) {
+        check_type(world, &total, i);
+    }
+    CHECK(total.total.statistics.allocationCount == world->itemCount, "the total is another one");
+    CHECK(total.total.statistics.blockBytes == sim_live_memory_total(world->sim),
+          "the total of the blocks is another one");
+    world->faultsBefore = 0;
+    sxvkForEachAllocation(world->allocator, count_allocation, world);
+    found = (uint32_t)(world->faultsBefore >> 32);
+    world->faultsBefore = before;
+    CHECK(found == world->itemCount, "sxvkForEachAllocation visits %u of %u", found,
+          world->itemCount);
+    check_pools(world);
+    check_dump(world);
+    check_unmapped(world);
+    result = sxvkCheckCorruption(world->allocator, UINT32_MAX);
+    CHECK(result == VK_SUCCESS || result == VK_ERROR_FEATURE_NOT_PRESENT,
+          "sxvkCheckCorruption gave %d", (int)result);
+}
+
+/*  After every step. */
+static void check_world(World* world, uint32_t step) {
+    const Messages* messages = &world->messages;
+    uint32_t warnings = messages->counts[SXVK_MESSAGE_NO_MEMORY_TYPE] +
+                        messages->counts[SXVK_MESSAGE_OUT_OF_HOST_MEMORY] +
+                        messages->counts[SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY];
+    CHECK(sim_errors(world->sim) == 0, "the device: %s", sim_last_error(world->sim));
+    CHECK(world->host.mistakes == 0, "a mistake with host memory");
+    CHECK(messages->total == warnings, "an unexpected message: %s", messages->text);
+    messages_clear(&world->messages);
+    if (world->replay) {
+        return;
+    }
+    check_budgets(world);
+    if (world->itemCount < 48 || step % 8 == 0) {
+        CHECK(sxvkCheckIntegrity(world->allocator) == VK_SUCCESS, "integrity: %s",
+              world->messages.text);
+    }
+    if (step % 64 == 63) {
+        check_deeply(world);
+    }
+}
+
+/* ------------------------------------------------------------------ what may fail */
+
+/*  Can a VkDeviceMemory of so many bytes be had, with some of the count to spare? */
+static bool has_room(World* world, uint32_t type, VkDeviceSize bytes) {
+    uint32_t heap = type_heap(world, type);
+    VkDeviceSize limit = min_size(world->heapSizeLimit[heap], world->heapDriverLimit[heap]);
+    VkDeviceSize live = sim_live_memory_bytes(world->sim, heap);
+    return sim_live_memory_count(world->sim) < world->profile->maxMemoryAllocationCount / 2 &&
+           live <= limit && bytes <= limit - live &&
+           (world->profile->maxMemoryAllocationSize == 0 ||
+            bytes <= world->profile->maxMemoryAllocationSize);
+}
+
+/*  The bytes of a range, with all that may be padded around it. */
+static VkDeviceSize padded(const World* world, const Request* request, const Pool* pool) {
+    VkDeviceSize unit = max_size(world->granularity, world->atom);
+    VkDeviceSize alignment = max_size(request->needs.alignment, request->info.minAlignment);
+    alignment = max_size(max_size(alignment, request->alignment), world->debug.minAlignment);
+    if (pool != NULL) {
+        alignment = max_size(alignment, pool->info.minAllocationAlignment);
+    }
+    return request->needs.size + 2 * unit + 2 * alignment + world->debug.margin + 64;
+}
+
+/*  The type that the library says it would take first, or UINT32_MAX. */
+static uint32_t find_type(World* world, const Request* request) {
+    uint32_t type = UINT32_MAX;
+    SxvkAllocationCreateInfo info = request->info;
+    if (request->make <= MAKE_BUFFER_DEDICATED) {
+        (void)sxvkFindMemoryTypeIndexForBufferInfo(world->allocator, &request->buffer, &info, &type);
+    } else if (request->make == MAKE_IMAGE || request->make == MAKE_IMAGE_DEDICATED) {
+        (void)sxvkFindMemoryTypeIndexForImageInfo(world->allocator, &request->image, &info, &type);
+    } else {
+        (void)sxvkFindMemoryTypeIndex(world->allocator, request->needs.memoryTypeBits, &info, &type);
+    }
+    messages_clear(&world->messages);
+    return type;
+}
+
+/*  A request failed and nothing was planted: is there a reason? */
+static void check_excuse(World* world, const Request* request, const Pool* pool, uint32_t best,
+                         VkResult result) {
+    const VkFlags modest = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT |
+                           SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT;
+    if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
+        CHECK(pool != NULL
+                  ? (request->needs.memoryTypeBits >> pool->info.memoryTypeIndex & 1) == 0
+                  : best == UINT32_MAX,
+              "FEATURE_NOT_PRESENT, though type %u fits", best);
+        return;
+    }
+    CHECK(result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS,
+          "VkResult %d without a reason", (int)result);
+    if ((request->info.flags & modest) != 0) {
+        return;
+    }
+    if (pool == NULL) {
+        CHECK(!has_room(world, best, request->needs.size),
+              "%" PRIu64 " bytes refused, and heap %u has room", request->needs.size,
+              type_heap(world, best));
+    } else {
+        VkDeviceSize need = padded(world, request, pool);
+        VkDeviceSize block = pool->info.blockSize;
+        bool full = false;
+        if (block != 0 || pool->info.maxBlockCount != 0) {
+            SxvkStatistics statistics;
+            sxvkGetPoolStatistics(world->allocator, pool->pool, &statistics);
+            full = pool->info.maxBlockCount != 0 &&
+                   statistics.blockCount >= pool->info.maxBlockCount;
+            block = block != 0 ? block : world->info.preferredLargeHeapBlockSize;
+            full = full || block < need || block == 0;
+        } else {
+            block = 2 * need + MIB;
+        }
+        CHECK(full || !has_room(world, pool->info.memoryTypeIndex, block),
+              "%" PRIu64 " bytes refused by a pool that may grow", request->needs.size);
+    }
+}
+
+/* ------------------------------------------------------------------ requests */
+
+/*  Requirements that no real driver rounds so badly; the same for the same create info. */
+static void odd_needs(void* pUser, const VkBufferCreateInfo* pBuffer, const VkImageCreateInfo* pImage,
+                      SimRequirements* pNeeds) {
+    uint64_t random = pBuffer != NULL ? pBuffer->size * 3 + pBuffer->usage
+                                      : pImage->extent.width * 77 + pImage->extent.height;
+    (void)pUser;
+    switch (testing_below(&random, 4)) {
+    case 0:
+        pNeeds->memory.size += testing_below(&random, 100);
+        pNeeds->memory.alignment = (VkDeviceSize)1 << testing_below(&random, 5);
+        break;
+    case 1: pNeeds->memory.alignment <<= testing_below(&random, 9); break;
+    case 2: pNeeds->prefersDedicated = testing_below(&random, 8) == 0; break;
+    default: pNeeds->requiresDedicated = testing_below(&random, 16) == 0; break;
+    }
+}
+
+static VkDeviceSize random_size(World* world) {
+    VkDeviceSize size;
+    switch (below(world, 10)) {
+    case 0: size = ((VkDeviceSize)1 << below(world, 25)) + below(world, 3) - 1; break;
+    case 1: size = testing_log_uniform(&world->random, 1, world->sizeMax * 16); break;
+    default: size = testing_log_uniform(&world->random, 1, world->sizeMax); break;
+    }
+    return max_size(size, 1);
+}
+
+static void random_buffer(World* world, Request* request) {
+    static const VkBufferUsageFlags usages[] = {
+        VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+        VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+        VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+        VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT,
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+        VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+    };
+    bool address = (world->info.flags & SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT) != 0;
+    request->buffer = testing_buffer(random_size(world), usages[below(world, address ? 6 : 5)]);
+    request->kind = KIND_LINEAR;
+}
+
+static void random_image(World* world, Request* request) {
+    bool linear = chance(world, 20);
+    uint32_t top = world->sizeMax > MIB ? 2048 : 256;
+    request->image = testing_image(
+        (uint32_t)testing_log_uniform(&world->random, 1, top),
+        (uint32_t)testing_log_uniform(&world->random, 1, top),
+        linear ? VK_IMAGE_TILING_LINEAR : VK_IMAGE_TILING_OPTIMAL);
+    request->kind = linear ? KIND_LINEAR : KIND_OPTIMAL;
+    if (!linear && chance(world, 30)) {
+        request->image.usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT;
+        if (chance(world, 30)) {
+            request->image.usage |= VK_IMAGE_USAGE_TRANSIENT_ATTACHMENT_BIT;
+        }
+    } else if (!linear && chance(world, 30)) {
+        request->image.mipLevels = 4;
+        request->image.arrayLayers = 1 + below(world, 3);
+    }
+}
+
+/*  Ask the device itself, with a resource made for that. */
+static void ask_needs(World* world, Request* request) {
+    const SxvkVulkanFunctions* fn = &world->functions;
+    VkDevice device = sim_device(world->sim);
+    if (request->make <= MAKE_BUFFER_BY_HAND) {
+        VkBuffer buffer = VK_NULL_HANDLE;
+        CHECK(fn->vkCreateBuffer(device, &request->buffer, NULL, &buffer) == VK_SUCCESS, "no buffer");
+        fn->vkGetBufferMemoryRequirements(device, buffer, &request->needs);
+        fn->vkDestroyBuffer(device, buffer, NULL);
+    } else if (request->make <= MAKE_IMAGE_BY_HAND) {
+        VkImage image = VK_NULL_HANDLE;
+        CHECK(fn->vkCreateImage(device, &request->image, NULL, &image) == VK_SUCCESS, "no image");
+        fn->vkGetImageMemoryRequirements(device, image, &request->needs);
+        fn->vkDestroyImage(device, image, NULL);
+    }
+}
+
+static void random_needs(World* world, Request* request) {
+    uint32_t all = type_count(world) == 32 ? UINT32_MAX : (1u << type_count(world)) - 1;
+    request->kind = KIND_UNKNOWN;
+    request->needs.size = random_size(world);
+    request->needs.alignment = (VkDeviceSize)1 << (chance(world, 80) ? below(world, 9)
+                                                                     : below(world, 18));
+    request->needs.memoryTypeBits =
+        chance(world, 70) ? all : (uint32_t)testing_random(&world->random) & all;
+}
+
+static void random_flags(World* world, SxvkAllocationCreateInfo* info) {
+    const SxvkAllocationCreateFlags strategies[] = {
+        SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT,
+        SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
+        SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT,
+    };
+    if (chance(world, 50)) {
+        info->flags |= chance(world, 50) ? SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT
+                                         : SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+        if (chance(world, 20)) {
+            info->flags |= SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+        }
+    }
+    info->flags |= chance(world, 30) ? SXVK_ALLOCATION_CREATE_MAPPED_BIT : 0;
+    info->flags |= chance(world, 30) ? strategies[below(world, 3)] : 0;
+    info->flags |= chance(world, 10) ? SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT : 0;
+    info->flags |= chance(world, 10) ? SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT : 0;
+    switch (below(world, 30)) {
+    case 0: info->flags |= SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT; break;
+    case 1: info->flags |= SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT; break;
+    default: break;
+    }
+}
+
+static void random_wish(World* world, SxvkAllocationCreateInfo* info) {
+    static const VkMemoryPropertyFlags flags[] = {
+        VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
+        VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+    };
+    switch (below(world, 12)) {
+    case 0: info->usage = SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED; break;
+    case 1:
+    case 2: info->usage = SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE; break;
+    case 3:
+    case 4: info->usage = SXVK_MEMORY_USAGE_AUTO_PREFER_HOST; break;
+    case 5:
+    case 6: info->usage = SXVK_MEMORY_USAGE_UNKNOWN; break;
+    default: info->usage = SXVK_MEMORY_USAGE_AUTO; break;
+    }
+    info->requiredFlags = chance(world, 15) ? flags[below(world, 4)] : 0;
+    info->preferredFlags = chance(world, 15) ? flags[below(world, 4)] : 0;
+    info->avoidedFlags = chance(world, 10) ? flags[below(world, 4)] & ~info->requiredFlags : 0;
+    info->memoryTypeBits = chance(world, 8) ? (uint32_t)testing_random(&world->random) : 0;
+}
+
+static void random_request(World* world, Request* request) {
+    SxvkAllocationCreateInfo* info = &request->info;
+    memset(request, 0, sizeof *request);
+    request->make = (Make)below(world, MAKE_COUNT);
+    if (chance(world, 55)) {
+        request->make = chance(world, 70) ? MAKE_BUFFER : MAKE_IMAGE;
+    }
+    request->alignment = request->make == MAKE_BUFFER_ALIGNED
+                             ? (VkDeviceSize)1 << below(world, 17)
+                             : 1;
+    if (request->make <= MAKE_BUFFER_BY_HAND) {
+        random_buffer(world, request);
+    } else if (request->make <= MAKE_IMAGE_BY_HAND) {
+        random_image(world, request);
+    } else {
+        random_needs(world, request);
+    }
+    if (request->make == MAKE_IMAGE_BY_HAND) {
+        request->kind = KIND_UNKNOWN;
+    }
+    random_wish(world, info);
+    random_flags(world, info);
+    info->minAlignment = chance(world, 10) ? (VkDeviceSize)1 << below(world, 17) : 0;
+    info->priority = chance(world, 10) ? (float)below(world, 100) / 99.0f : 0.0f;
+    if (chance(world, 20)) {
+        info->pUserData = (void*)(uintptr_t)(1 + below(world, 1000000));
+    }
+    if (chance(world, 2) &&
+        (world->info.flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT) != 0) {
+        request->chain.sType = VK_STRUCTURE_TYPE_MEMORY_PRIORITY_ALLOCATE_INFO_EXT;
+        request->chain.priority = 0.25f;
+        info->pNext = &request->chain;
+    }
+    if (info->pNext != NULL || request->make == MAKE_BUFFER_DEDICATED ||
+        request->make == MAKE_IMAGE_DEDICATED || request->make == MAKE_MEMORY_DEDICATED) {
+        info->flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
+    }
+}
+
+/*  A pool that may take the request, sometimes. */
+static Pool* random_pool(World* world, const Request* request) {
+    Pool* pool;
+    if (world->poolCount == 0 || chance(world, 65)) {
+        return NULL;
+    }
+    pool = &world->pools[below(world, world->poolCount)];
+    if ((pool->info.flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0 &&
+        request->kind != KIND_LINEAR) {
+        return NULL;
+    }
+    return pool;
+}
+
+/* ------------------------------------------------------------------ allocating and freeing */
+
+static VkResult make_by_hand(World* world, const Request* request, Item* item,
+                             SxvkAllocationInfo* info) {
+    const SxvkVulkanFunctions* fn = &world->functions;
+    VkDevice device = sim_device(world->sim);
+    VkResult result;
+    if (request->make == MAKE_BUFFER_BY_HAND) {
+        result = fn->vkCreateBuffer(device, &request->buffer, world->callbacks, &item->buffer);
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+        result = sxvkAllocateMemoryForBuffer(world->allocator, item->buffer, &request->info,
+                                             &item->allocation, info);
+        if (result == VK_SUCCESS) {
+            result = sxvkBindBufferMemory(world->allocator, item->allocation, item->buffer);
+        }
+    } else {
+        result = fn->vkCreateImage(device, &request->image, world->callbacks, &item->image);
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+        result = sxvkAllocateMemoryForImage(world->allocator, item->image, &request->info,
+                                            &item->allocation, info);
+        if (result == VK_SUCCESS) {
+            result = sxvkBindImageMemory(world->allocator, item->allocation, item->image);
+        }
+    }
+    if (result != VK_SUCCESS) {
+        fn->vkDestroyBuffer(device, item->buffer, world->callbacks);
+        fn->vkDestroyImage(device, item->image, world->callbacks);
+        sxvkFreeMemory(world->allocator, item->allocation);
+        memset(item, 0, sizeof *item);
+        memset(info, 0, sizeof *info);
+    }
+    return result;
+}
+
+static VkResult make_item(World* world, const Request* request, Item* item,
+                          SxvkAllocationInfo* info) {
+    SxvkAllocator allocator = world->allocator;
+    switch (request->make) {
+    case MAKE_BUFFER:
+        return sxvkCreateBuffer(allocator, &request->buffer, &request->info, &item->buffer,
+                                &item->allocation, info);
+    case MAKE_BUFFER_ALIGNED:
+        return sxvkCreateBufferWithAlignment(allocator, &request->buffer, &request->info,
+                                             request->alignment, &item->buffer, &item->allocation,
+                                             info);
+    case MAKE_BUFFER_DEDICATED:
+        return sxvkCreateDedicatedBuffer(allocator, &request->buffer, &request->info, NULL,
+                                         &item->buffer, &item->allocation, info);
+    case MAKE_IMAGE:
+        return sxvkCreateImage(allocator, &request->image, &request->info, &item->image,
+                               &item->allocation, info);
+    case MAKE_IMAGE_DEDICATED:
+        return sxvkCreateDedicatedImage(allocator, &request->image, &request->info, NULL,
+                                        &item->image, &item->allocation, info);
+    case MAKE_MEMORY:
+        return sxvkAllocateMemory(allocator, &request->needs, &request->info, &item->allocation,
+                                  info);
+    case MAKE_MEMORY_DEDICATED:
+        return sxvkAllocateDedicatedMemory(allocator, &request->needs, &request->info, NULL,
+                                           &item->allocation, info);
+    default: return make_by_hand(world, request, item, info);
+    }
+}
+
+static void note_layout(World* world, uint64_t value) {
+    world->report->layout =
+        (world->report->layout ^ value) * UINT64_C(0x100000001B3) + (value >> 32);
+}
+
+/*  The new item, in the list. */
+static void add_item(World* world, const Request* request, Pool* pool, Item* item,
+                     const SxvkAllocationInfo* info) {
+    SxvkAllocationInfo2 info2;
+    Item* added = &world->items[world->itemCount++];
+    sxvkGetAllocationInfo2(world->allocator, item->allocation, &info2);
+    CHECK(memcmp(&info->offset, &info2.allocationInfo.offset, sizeof info->offset) == 0 &&
+              info->size == info2.allocationInfo.size &&
+              info->deviceMemory == info2.allocationInfo.deviceMemory &&
+              info->memoryType == info2.allocationInfo.memoryType &&
+              info->pMappedData == info2.allocationInfo.pMappedData &&
+              info->pUserData == info2.allocationInfo.pUserData &&
+              info->pName == info2.allocationInfo.pName,
+          "the info that came with the allocation is not what sxvkGetAllocationInfo2 gives");
+    *added = *item;
+    added->request = *request;
+    added->pool = pool;
+    added->info = *info;
+    added->info.pName = NULL;
+    added->blockSize = info2.blockSize;
+    added->dedicated = info2.dedicatedMemory != VK_FALSE;
+    added->properties = type_flags(world, info->memoryType);
+    added->persistent = (request->info.flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) != 0 &&
+                        (added->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
+    added->alignment = max_size(request->needs.alignment, request->info.minAlignment);
+    added->alignment = max_size(max_size(added->alignment, request->alignment),
+                                world->debug.minAlignment);
+    if (pool != NULL) {
+        added->alignment = max_size(added->alignment, pool->info.minAllocationAlignment);
+    }
+    note_layout(world, info->offset);
+    note_layout(world, info->size);
+    note_layout(world, info2.blockSize * 64 + info->memoryType * 2 + added->dedicated);
+    say(world, "    type %u, offset %" PRIu64 ", size %" PRIu64 ", block %" PRIu64 "%s\n",
+        info->memoryType, info->offset, info->size, info2.blockSize,
+        added->dedicated ? ", dedicated" : "");
+}
+
+static VkResult allocate(World* world, Request* request, Pool* pool, const char* name) {
+    uint64_t calls = sim_calls(world->sim, SIM_CALL_ALLOCATE_MEMORY);
+    bool never = (request->info.flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
+    uint32_t best = UINT32_MAX;
+    SxvkAllocationInfo info;
+    VkResult result;
+    Item item;
+    memset(&item, 0, sizeof item);
+    memset(&info, 0xEE, sizeof info);
+    request->info.pool = pool != NULL ? pool->pool : VK_NULL_HANDLE;
+    request->info.pName = name;
+    say(world, "allocate %s, %" PRIu64 " bytes, alignment %" PRIu64 ", bits %#x, flags %#x, usage %d"
+        "%s\n", makeNames[request->make], request->needs.size, request->needs.alignment,
+        request->needs.memoryTypeBits, request->info.flags, (int)request->info.usage,
+        pool != NULL ? ", pool" : "");
+    if (!is_faulty(world) && pool == NULL && !world->replay) {
+        best = find_type(world, request);
+    }
+    result = make_item(world, request, &item, &info);
+    note_layout(world, (uint64_t)(uint32_t)result);
+    CHECK(result <= 0, "VkResult %d", (int)result);
+    CHECK(!never || calls == sim_calls(world->sim, SIM_CALL_ALLOCATE_MEMORY),
+          "vkAllocateMemory was called in spite of NEVER_ALLOCATE");
+    if (result == VK_SUCCESS) {
+        add_item(world, request, pool, &item, &info);
+        if (name != NULL) {
+            (void)snprintf(world->items[world->itemCount - 1].name, sizeof item.name, "%s", name);
+        }
+        if (!world->replay) {
+            check_new(world, &world->items[world->itemCount - 1]);
+        }
+        return result;
+    }
+    say(world, "    VkResult %d\n", (int)result);
+    CHECK(item.allocation == VK_NULL_HANDLE && item.buffer == VK_NULL_HANDLE &&
+              item.image == VK_NULL_HANDLE,
+          "a handle is not null after VkResult %d", (int)result);
+    CHECK(info.deviceMemory == VK_NULL_HANDLE && info.size == 0 && info.pMappedData == NULL,
+          "the info is not zero after VkResult %d", (int)result);
+    if (!is_faulty(world) && !world->replay) {
+        check_excuse(world, request, pool, best, result);
+    }
+    return result;
+}
+
+static void remember_stale(World* world, SxvkAllocation allocation) {
+    world->stale[world->staleCount++ % STALE_MAX] = allocation;
+}
+
+static void remove_item(World* world, Item* item) {
+    remember_stale(world, item->allocation);
+    *item = world->items[--world->itemCount];
+}
+
+static void free_item(World* world, Item* item) {
+    bool mapped = item->maps != 0;
+    say(world, "free %s, %" PRIu64 " bytes at %" PRIu64 " of type %u, %u maps\n",
+        makeNames[item->request.make], item->info.size, item->info.offset, item->info.memoryType,
+        item->maps);
+    verify_item(world, item);
+    if (item->image != VK_NULL_HANDLE) {
+        sxvkDestroyImage(world->allocator, item->image, item->allocation);
+    } else if (item->buffer != VK_NULL_HANDLE) {
+        sxvkDestroyBuffer(world->allocator, item->buffer, item->allocation);
+    } else {
+        sxvkFreeMemory(world->allocator, item->allocation);
+    }
+    if (mapped) {
+        expect_message(world, SXVK_MESSAGE_FREED_WHILE_MAPPED);
+    }
+    remove_item(world, item);
+}
+
+static Item* random_item(World* world) {
+    return world->itemCount == 0 ? NULL : &world->items[below(world, world->itemCount)];
+}
+
+/* ------------------------------------------------------------------ operations */
+
+static void op_allocate(World* world) {
+    char name[24];
+    Request request;
+    Pool* pool;
+    VkResult result;
+    if (world->itemCount == ITEM_MAX) {
+        free_item(world, random_item(world));
+        return;
+    }
+    random_request(world, &request);
+    pool = random_pool(world, &request);
+    (void)snprintf(name, sizeof name, "item %u", below(world, 100000));
+    result = allocate(world, &request, pool, chance(world, 15) ? name : NULL);
+    if (result == VK_SUCCESS) {
+        Item* item = &world->items[world->itemCount - 1];
+        sim_clear_faults(world->sim);
+        host_fail(&world->host, 1, 0);
+        if ((item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 && chance(world, 75)) {
+            fill_item(world, item, testing_random(&world->random) | 1);
+        }
+    }
+}
+
+static void op_free(World* world) {
+    if (world->itemCount != 0) {
+        free_item(world, random_item(world));
+    }
+}
+
+static void op_pages(World* world) {
+    enum { PAGE_MAX = 8 };
+    SxvkAllocationCreateInfo infos[PAGE_MAX];
+    VkMemoryRequirements needs[PAGE_MAX];
+    SxvkAllocationInfo results[PAGE_MAX];
+    SxvkAllocation allocations[PAGE_MAX];
+    uint32_t i, count = 1 + below(world, PAGE_MAX);
+    uint32_t live = world->itemCount;
+    Request request;
+    VkResult result;
+    if (world->itemCount + count > ITEM_MAX) {
+        return;
+    }
+    random_request(world, &request);
+    request.make = MAKE_MEMORY;
+    request.alignment = 1;
+    random_needs(world, &request);
+    for (i = 0; i < count; i++) {
+        infos[i] = request.info;
+        needs[i] = request.needs;
+    }
+    say(world, "allocate %u pages of %" PRIu64 " bytes\n", count, request.needs.size);
+    result = sxvkAllocateMemoryPages(world->allocator, needs, infos, count, allocations, results);
+    note_layout(world, (uint64_t)(uint32_t)result);
+    for (i = 0; i < count; i++) {
+        CHECK((allocations[i] != VK_NULL_HANDLE) == (result == VK_SUCCESS), "not all or none");
+        if (result == VK_SUCCESS) {
+            Item item;
+            memset(&item, 0, sizeof item);
+            item.allocation = allocations[i];
+            add_item(world, &request, NULL, &item, &results[i]);
+        }
+    }
+    for (i = live; i < world->itemCount && !world->replay; i++) {
+        check_new(world, &world->items[i]);
+    }
+    if (result == VK_SUCCESS && chance(world, 30)) {
+        allocations[below(world, count)] = VK_NULL_HANDLE;
+        sxvkFreeMemoryPages(world->allocator, count, allocations);
+        for (i = world->itemCount; i-- != live;) {
+            Item* item = &world->items[i];
+            if (!sxvkIsAllocationValid(world->allocator, item->allocation)) {
+                remove_item(world, item);
+            }
+        }
+        CHECK(world->itemCount == live + 1, "%u of %u pages are left", world->itemCount - live, count);
+    }
+}
+
+/*  Free, and ask for the same at once: where its block stays there is room. */
+static void op_again(World* world) {
+    Item* item = random_item(world);
+    bool stays = false, exact;
+    VkDeviceSize unit;
+    Request request;
+    VkResult result;
+    Pool* pool;
+    uint32_t i;
+    if (item == NULL || item->dedicated ||
+        (item->request.make != MAKE_BUFFER && item->request.make != MAKE_MEMORY)) {
+        return;
+    }
+    for (i = 0; i < world->itemCount; i++) {
+        stays = stays || (&world->items[i] != item &&
+                          world->items[i].info.deviceMemory == item->info.deviceMemory);
+    }
+    if (!stays) {
+        return;
+    }
+    request = item->request;
+    pool = item->pool;
+    unit = request.kind == KIND_UNKNOWN ? world->granularity : 1;
+    unit = max_size(unit, wants_flush(item->properties) ? world->atom : 1);
+    exact = max_size(unit, item->alignment) <= 16;
+    memset(&request.info, 0, sizeof request.info);
+    request.info.minAlignment = item->alignment;
+    request.info.flags = (item->request.info.flags & SXVK_ALLOCATION_CREATE_STRATEGY_MASK) |
+                         SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
+    request.info.memoryTypeBits = 1u << item->info.memoryType;
+    request.info.preferredFlags = item->properties; /* also where it is a special one */
+    free_item(world, item);
+    result = allocate(world, &request, pool, NULL);
+    world->unserved += result != VK_SUCCESS;
+    CHECK(result == VK_SUCCESS || !exact || is_faulty(world),
+          "%" PRIu64 " bytes were freed, and could not be had again", request.needs.size);
+}
+
+static void op_map(World* world) {
+    Item* item = random_item(world);
+    uint32_t times = chance(world, 4) ? 256 : 1 + below(world, 3);
+    if (item == NULL) {
+        return;
+    }
+    say(world, "map %u times\n", times);
+    while (times-- != 0) {
+        void* data = NULL;
+        VkResult result = sxvkMapMemory(world->allocator, item->allocation, &data);
+        CHECK((result == VK_SUCCESS) == (data != NULL), "VkResult %d, pointer %p", (int)result, data);
+        if ((item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+            CHECK(result == VK_ERROR_MEMORY_MAP_FAILED, "mapped what the host does not see");
+            expect_message(world, SXVK_MESSAGE_NOT_HOST_VISIBLE);
+            return;
+        }
+        if (item->maps == 255) {
+            CHECK(result == VK_ERROR_MEMORY_MAP_FAILED, "mapped 256 times");
+            expect_message(world, SXVK_MESSAGE_TOO_MANY_MAPS);
+            /* Some maps must be left for the checks of contents. */
+            while (item->maps > 3) {
+                sxvkUnmapMemory(world->allocator, item->allocation);
+                item->maps--;
+            }
+            return;
+        }
+        CHECK(result == VK_SUCCESS || is_faulty(world), "sxvkMapMemory gave %d", (int)result);
+        if (result == VK_SUCCESS) {
+            SxvkAllocationInfo info;
+            item->maps++;
+            sxvkGetAllocationInfo(world->allocator, item->allocation, &info);
+            CHECK(info.pMappedData == data, "pMappedData is %p, mapped at %p", info.pMappedData, data);
+        }
+    }
+    while (item->maps > 250) {
+        sxvkUnmapMemory(world->allocator, item->allocation);
+        item->maps--;
+    }
+}
+
+static void op_unmap(World* world) {
+    Item* item = random_item(world);
+    if (item == NULL) {
+        return;
+    }
+    say(world, "unmap %u of %u\n", item->maps != 0, item->maps);
+    sxvkUnmapMemory(world->allocator, item->allocation);
+    if (item->maps == 0) {
+        expect_message(world, SXVK_MESSAGE_NOT_MAPPED);
+    } else {
+        item->maps--;
+    }
+}
+
+static void op_flush(World* world) {
+    enum { COUNT_MAX = 40 };
+    SxvkAllocation allocations[COUNT_MAX];
+    VkDeviceSize offsets[COUNT_MAX];
+    VkDeviceSize sizes[COUNT_MAX];
+    uint32_t i, count = 0;
+    VkResult result;
+    for (i = 0; i < world->itemCount && count < COUNT_MAX; i++) {
+        const Item* item = &world->items[i];
+        if ((item->maps != 0 || item->persistent) && chance(world, 60)) {
+            allocations[count] = item->allocation;
+            offsets[count] = testing_log_uniform(&world->random, 1, item->info.size) - 1;
+            sizes[count] = chance(world, 30)
+                               ? VK_WHOLE_SIZE
+                               : testing_log_uniform(&world->random, 1,
+                                                     item->info.size - offsets[count]);
+            count++;
+        }
+    }
+    say(world, "flush %u\n", count);
+    if (count != 0 && chance(world, 20)) {
+        allocations[below(world, count)] = VK_NULL_HANDLE;
+    }
+    result = chance(world, 50)
+                 ? sxvkFlushAllocations(world->allocator, count, allocations, offsets, sizes)
+                 : sxvkInvalidateAllocations(world->allocator, count, allocations, offsets, sizes);
+    CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
+}
+
+/*  Part of an item through the copy functions. */
+static void op_copy(World* world) {
+    uint8_t bytes[300];
+    uint8_t back[300];
+    Item* item = random_item(world);
+    VkDeviceSize offset, size, i;
+    VkResult result;
+    if (item == NULL || (item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+        return;
+    }
+    verify_item(world, item);
+    size = 1 + below(world, (uint32_t)min_size(item->info.size, sizeof bytes));
+    offset = testing_log_uniform(&world->random, 1, item->info.size - size + 1) - 1;
+    for (i = 0; i < size; i++) {
+        bytes[i] = pattern_byte(item->pattern, offset + i);
+    }
+    say(world, "copy %" PRIu64 " bytes to %" PRIu64 "\n", size, offset);
+    result = sxvkCopyMemoryToAllocation(world->allocator, bytes, item->allocation, offset, size);
+    CHECK(result == VK_SUCCESS || is_faulty(world), "copy to it: VkResult %d", (int)result);
+    if (result == VK_SUCCESS) {
+        result = sxvkCopyAllocationToMemory(world->allocator, item->allocation, offset, back, size);
+        CHECK(result == VK_SUCCESS || is_faulty(world), "copy from it: VkResult %d", (int)result);
+        CHECK(result != VK_SUCCESS || memcmp(bytes, back, (size_t)size) == 0, "not what was copied");
+    }
+}
+
+static void op_name(World* world) {
+    Item* item = random_item(world);
+    char name[24] = "";
+    VkResult result;
+    if (item == NULL) {
+        return;
+    }
+    if (chance(world, 80)) {
+        (void)snprintf(name, sizeof name, "renamed \"%u\"\n\\", below(world, 10000));
+    }
+    say(world, "name\n");
+    result = sxvkSetAllocationName(world->allocator, item->allocation, name[0] != 0 ? name : NULL);
+    CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
+          "VkResult %d", (int)result);
+    if (result == VK_SUCCESS) {
+        memcpy(item->name, name, sizeof name);
+    }
+}
+
+static void op_user_data(World* world) {
+    Item* item = random_item(world);
+    void* data = (void*)(uintptr_t)below(world, 1000000);
+    VkResult result;
+    if (item == NULL) {
+        return;
+    }
+    say(world, "user data\n");
+    result = sxvkSetAllocationUserData(world->allocator, item->allocation, data);
+    CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
+          "VkResult %d", (int)result);
+    if (result == VK_SUCCESS) {
+        item->info.pUserData = data;
+    }
+}
+
+static void op_priority(World* world) {
+    Item* item = random_item(world);
+    bool able = (world->info.flags & SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT) != 0;
+    VkResult result;
+    if (item != NULL) {
+        result = sxvkSetAllocationPriority(world->allocator, item->allocation, 0.75f);
+        CHECK(result == (able && item->dedicated ? VK_SUCCESS : VK_ERROR_FEATURE_NOT_PRESENT),
+              "VkResult %d", (int)result);
+    }
+}
+
+/*  Empty blocks that no minBlockCount keeps: all of them go. */
+static void op_trim(World* world) {
+    VkDeviceSize before = sim_live_memory_total(world->sim);
+    VkDeviceSize freed = sxvkTrim(world->allocator);
+    say(world, "trim: %" PRIu64 " bytes\n", freed);
+    CHECK(before - sim_live_memory_total(world->sim) == freed, "sxvkTrim said %" PRIu64, freed);
+    CHECK(sxvkTrim(world->allocator) == 0, "a second trim found something");
+    note_layout(world, freed);
+}
+
+static void op_frame(World* world) {
+    uint64_t frees = sim_calls(world->sim, SIM_CALL_FREE_MEMORY);
+    world->frame += chance(world, 70) ? 1 : below(world, 3000);
+    say(world, "frame %u\n", world->frame);
+    sxvkSetCurrentFrameIndex(world->allocator, world->frame);
+    CHECK(sim_calls(world->sim, SIM_CALL_FREE_MEMORY) <= frees + 1, "a tick freed several blocks");
+    note_layout(world, sim_live_memory_total(world->sim));
+}
+
+/*  What the driver says of the budget, sensible or not; and then a request that must keep to it. */
+static void op_budget(World* world) {
+    uint32_t heap = below(world, world->profile->memory.memoryHeapCount);
+    VkDeviceSize size = world->profile->memory.memoryHeaps[heap].size;
+    VkDeviceSize live = sim_live_memory_bytes(world->sim, heap);
+    VkDeviceSize others = chance(world, 20) ? size / 2 : 0;
+    VkDeviceSize limit = chance(world, 20) ? UINT64_MAX : live + others + below(world, 64) * MIB;
+    Request request;
+    if (world->itemCount == ITEM_MAX) {
+        return;
+    }
+    say(world, "budget of heap %u: %" PRIu64 ", others %" PRIu64 "\n", heap, limit, others);
+    sim_set_budget(world->sim, heap, limit, others);
+    sxvkSetCurrentFrameIndex(world->allocator, world->frame);
+    random_request(world, &request);
+    request.info.flags |= SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT;
+    live = sim_live_memory_bytes(world->sim, heap);
+    if (allocate(world, &request, NULL, NULL) == VK_SUCCESS &&
+        (world->info.flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT) != 0) {
+        VkDeviceSize after = sim_live_memory_bytes(world->sim, heap);
+        CHECK(after <= live || after + others <= min_size(limit, world->heapSizeLimit[heap]),
+              "over a budget of %" PRIu64 ": %" PRIu64 " + %" PRIu64, limit, after, others);
+    }
+    if (chance(world, 70)) {
+        sim_set_budget(world->sim, heap, size, 0);
+        sxvkSetCurrentFrameIndex(world->allocator, world->frame);
+    }
+}
+
+/*  The device runs out: from now on a heap gives only so much. */
+static void op_heap_limit(World* world) {
+    uint32_t heap = below(world, world->profile->memory.memoryHeapCount);
+    VkDeviceSize live = sim_live_memory_bytes(world->sim, heap);
+    world->heapDriverLimit[heap] = chance(world, 50) ? VK_WHOLE_SIZE : live + below(world, 20) * MIB;
+    say(world, "heap %u gives %" PRIu64 " bytes\n", heap, world->heapDriverLimit[heap]);
+}
+
+static void op_create_pool(World* world) {
+    const VkMemoryPropertyFlags special =
+        VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
+        VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+    uint32_t type = below(world, type_count(world));
+    Pool* pool = &world->pools[world->poolCount];
+    SxvkPoolCreateInfo* info = &pool->info;
+    VkResult result;
+    if (world->poolCount == POOL_MAX || (type_flags(world, type) & special) != 0) {
+        return;
+    }
+    memset(pool, 0, sizeof *pool);
+    info->memoryTypeIndex = type;
+    info->flags = chance(world, 25) ? SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT : 0;
+    info->flags |= chance(world, 15) ? SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT : 0;
+    if (chance(world, 65)) {
+        info->blockSize = testing_log_uniform(&world->random, 4096, 8 * MIB);
+        info->blockSize = chance(world, 70) ? align_up(info->blockSize, 65536) : info->blockSize;
+    }
+    info->minBlockCount = chance(world, 40) ? below(world, 3) : 0;
+    info->maxBlockCount = chance(world, 40) ? info->minBlockCount + below(world, 3) : 0;
+    info->minAllocationAlignment = chance(world, 20) ? (VkDeviceSize)1 << below(world, 13) : 0;
+    say(world, "create pool, type %u, blocks of %" PRIu64 ", %zu to %zu, flags %#x\n", type,
+        info->blockSize, info->minBlockCount, info->maxBlockCount, info->flags);
+    result = sxvkCreatePool(world->allocator, info, &pool->pool);
+    note_layout(world, (uint64_t)(uint32_t)result);
+    CHECK((result == VK_SUCCESS) == (pool->pool != VK_NULL_HANDLE), "VkResult %d, pool %p",
+          (int)result, (void*)pool->pool);
+    if (result == VK_SUCCESS) {
+        world->poolCount++;
+    } else {
+        VkDeviceSize block = max_size(info->blockSize, 256 * MIB);
+        CHECK(is_faulty(world) || info->minBlockCount != 0, "VkResult %d", (int)result);
+        CHECK(is_faulty(world) || !has_room(world, type, block * info->minBlockCount),
+              "VkResult %d with room for %zu blocks", (int)result, info->minBlockCount);
+    }
+}
+
+/*  Destroy the resource of an item, not its memory. */
+static void drop_resource(World* world, Item* item) {
+    VkDevice device = sim_device(world->sim);
+    world->functions.vkDestroyBuffer(device, item->buffer, world->callbacks);
+    world->functions.vkDestroyImage(device, item->image, world->callbacks);
+    item->buffer = VK_NULL_HANDLE;
+    item->image = VK_NULL_HANDLE;
+}
+
+/*  The pool goes with what lives in it, or after it. */
+static void destroy_pool(World* world, uint32_t p, bool leak) {
+    Pool* pool = &world->pools[p];
+    uint32_t i, leaks = 0, mapped = 0;
+    say(world, "destroy pool%s\n", leak ? " with all in it" : "");
+    for (i = world->itemCount; i-- != 0;) {
+        Item* item = &world->items[i];
+        if (item->pool == pool && leak) {
+            verify_item(world, item);
+            drop_resource(world, item);
+            leaks++;
+            mapped += item->maps != 0;
+            remove_item(world, item);
+        } else if (item->pool == pool) {
+            free_item(world, item);
+        }
+    }
+    sxvkDestroyPool(world->allocator, pool->pool);
+    CHECK(world->messages.counts[SXVK_MESSAGE_LEAKED_ALLOCATION] == leaks &&
+              world->messages.counts[SXVK_MESSAGE_FREED_WHILE_MAPPED] == mapped &&
+              world->messages.total == leaks + mapped,
+          "%u messages for %u leaks, %u mapped", world->messages.total, leaks, mapped);
+    messages_clear(&world->messages);
+    world->poolCount--;
+    for (i = 0; i < world->itemCount; i++) {
+        if (world->items[i].pool == &world->pools[world->poolCount]) {
+            world->items[i].pool = pool;
+        }
+    }
+    *pool = world->pools[world->poolCount];
+}
+
+static void op_destroy_pool(World* world) {
+    if (world->poolCount != 0) {
+        destroy_pool(world, below(world, world->poolCount), chance(world, 20));
+    }
+}
+
+static void op_pool_name(World* world) {
+    Pool* pool = &world->pools[below(world, POOL_MAX)];
+    char name[24] = "";
+    VkResult result;
+    if (pool >= &world->pools[world->poolCount]) {
+        return;
+    }
+    if (chance(world, 70)) {
+        (void)snprintf(name, sizeof name, "pool %u", below(world, 1000));
+    }
+    result = sxvkSetPoolName(world->allocator, pool->pool, name[0] != 0 ? name : NULL);
+    CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
+          "VkResult %d", (int)result);
+    if (result == VK_SUCCESS) {
+        memcpy(pool->name, name, sizeof name);
+    }
+}
+
+/*  A pool that keeps an empty block serves a request of its whole size. */
+static void op_whole_block(World* world) {
+    VkDeviceSize unit = max_size(max_size(world->granularity, world->atom), 16);
+    uint32_t i, p = below(world, POOL_MAX);
+    const Pool* pool = &world->pools[p];
+    Request request;
+    if (p >= world->poolCount || pool->info.minBlockCount == 0 || pool->info.blockSize == 0 ||
+        pool->info.blockSize % unit != 0 || world->debug.margin != 0 ||
+        (pool->info.flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0 ||
+        (world->debug.flags & SXVK_DEBUG_ALWAYS_DEDICATED_BIT) != 0) {
+        return;
+    }
+    for (i = world->itemCount; i-- != 0;) {
+        if (world->items[i].pool == pool) {
+            free_item(world, &world->items[i]);
+        }
+    }
+    memset(&request, 0, sizeof request);
+    request.make = MAKE_MEMORY;
+    request.kind = KIND_UNKNOWN;
+    request.alignment = 1;
+    request.needs.size = pool->info.blockSize;
+    request.needs.alignment = unit;
+    request.needs.memoryTypeBits = 1u << pool->info.memoryTypeIndex;
+    request.info.flags = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
+    CHECK(world->itemCount == ITEM_MAX ||
+              allocate(world, &request, &world->pools[p], NULL) == VK_SUCCESS || is_faulty(world),
+          "an empty block of %" PRIu64 " bytes does not serve as many", pool->info.blockSize);
+}
+
+/*  Handles of the past: each function says so and does nothing. */
+static void op_stale(World* world) {
+    SxvkAllocator allocator = world->allocator;
+    SxvkAllocation stale;
+    SxvkAllocationInfo info;
+    VkResult result = VK_ERROR_VALIDATION_FAILED_EXT;
+    VkDeviceSize zero = 0;
+    uint8_t byte = 0;
+    void* data = &byte;
+    if (world->staleCount == 0) {
+        return;
+    }
+    stale = world->stale[below(world, world->staleCount < STALE_MAX ? world->staleCount : STALE_MAX)];
+    CHECK(!sxvkIsAllocationValid(allocator, stale), "a freed allocation is valid");
+    CHECK(world->messages.total == 0, "sxvkIsAllocationValid reported something");
+    switch (below(world, 12)) {
+    case 0: sxvkFreeMemory(allocator, stale); break;
+    case 1: sxvkFreeMemoryPages(allocator, 1, &stale); break;
+    case 2: sxvkDestroyBuffer(allocator, VK_NULL_HANDLE, stale); break;
+    case 3: sxvkDestroyImage(allocator, VK_NULL_HANDLE, stale); break;
+    case 4:
+        result = sxvkMapMemory(allocator, stale, &data);
+        CHECK(data == NULL, "a pointer into freed memory");
+        break;
+    case 5: sxvkUnmapMemory(allocator, stale); break;
+    case 6:
+        sxvkGetAllocationInfo(allocator, stale, &info);
+        CHECK(info.size == 0 && info.deviceMemory == VK_NULL_HANDLE, "info of a freed allocation");
+        break;
+    case 7: result = sxvkSetAllocationName(allocator, stale, "ghost"); break;
+    case 8: result = sxvkSetAllocationUserData(allocator, stale, &byte); break;
+    case 9: result = sxvkFlushAllocations(allocator, 1, &stale, &zero, NULL); break;
+    case 10: result = sxvkCopyMemoryToAllocation(allocator, &byte, stale, 0, 1); break;
+    default: result = sxvkSetAllocationPriority(allocator, stale, 0.5f); break;
+    }
+    CHECK(result == VK_ERROR_VALIDATION_FAILED_EXT, "VkResult %d for a stale handle", (int)result);
+    expect_message(world, SXVK_MESSAGE_INVALID_ALLOCATION);
+}
+
+/*  A second allocator's handle means nothing to the first. */
+static void op_foreign(World* world) {
+    const VkDeviceSize size = 5000;
+    VkMemoryRequirements needs = testing_requirements(size, 16, UINT32_MAX);
+    SxvkAllocationCreateInfo info;
+    SxvkAllocator other = VK_NULL_HANDLE;
+    SxvkAllocation allocation = VK_NULL_HANDLE;
+    memset(&info, 0, sizeof info);
+    if (sxvkCreateAllocator(&world->info, &other) != VK_SUCCESS) {
+        CHECK(is_faulty(world) && other == VK_NULL_HANDLE, "no second allocator");
+        return;
+    }
+    if (sxvkAllocateMemory(other, &needs, &info, &allocation, NULL) == VK_SUCCESS) {
+        messages_clear(&world->messages);
+        sxvkFreeMemory(world->allocator, allocation);
+        expect_message(world, SXVK_MESSAGE_INVALID_ALLOCATION);
+        sxvkFreeMemory(other, allocation);
+    }
+    sxvkDestroyAllocator(other);
+}
+
+/*  What validation must catch before anything happens. */
+static void op_invalid(World* world) {
+    static const SxvkMessage messages[] = {
+        SXVK_MESSAGE_UNKNOWN_FLAGS,     SXVK_MESSAGE_BAD_SIZE,          SXVK_MESSAGE_BAD_ALIGNMENT,
+        SXVK_MESSAGE_CONFLICTING_FLAGS, SXVK_MESSAGE_CONFLICTING_FLAGS, SXVK_MESSAGE_BAD_ENUM,
+        SXVK_MESSAGE_BAD_PRIORITY,      SXVK_MESSAGE_BAD_ALIGNMENT,     SXVK_MESSAGE_NULL_ARGUMENT,
+        SXVK_MESSAGE_BAD_SIZE,          SXVK_MESSAGE_BAD_INDEX,         SXVK_MESSAGE_BAD_RANGE,
+        SXVK_MESSAGE_CONFLICTING_FLAGS,
+    };
+    SxvkAllocator allocator = world->allocator;
+    uint32_t which = below(world, sizeof messages / sizeof messages[0]);
+    VkMemoryRequirements needs = testing_requirements(256, 16, UINT32_MAX);
+    VkBufferCreateInfo buffer_info = testing_buffer(256, VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
+    SxvkAllocation allocation = (SxvkAllocation)(uintptr_t)77;
+    VkBuffer buffer = VK_NULL_HANDLE;
+    const VkAllocationCallbacks* none = NULL;
+    SxvkPoolCreateInfo pool_info;
+    SxvkPool pool = VK_NULL_HANDLE;
+    SxvkAllocationCreateInfo info;
+    VkResult result;
+    (void)none;
+    memset(&info, 0, sizeof info);
+    memset(&pool_info, 0, sizeof pool_info);
+    switch (which) {
+    case 0: info.flags = 0x40000000; break;
+    case 1: needs.size = 0; break;
+    case 2: needs.alignment = 48; break;
+    case 3:
+        info.flags = SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
+                     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+        break;
+    case 4: info.flags = SXVK_ALLOCATION_CREATE_STRATEGY_MASK; break;
+    case 5: info.usage = (SxvkMemoryUsage)3; break;
+    case 6: info.priority = 1.5f; break;
+    case 7: info.minAlignment = 3; break;
+    case 12:
+        info.flags = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT |
+                     SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
+        break;
+    default: break;
+    }
+    say(world, "invalid arguments %u\n", which);
+    if (which == 8) {
+        result = sxvkCreateBuffer(allocator, &buffer_info, NULL, &buffer, &allocation, NULL);
+    } else if (which == 9) {
+        buffer_info.size = 0;
+        result = sxvkCreateBuffer(allocator, &buffer_info, &info, &buffer, &allocation, NULL);
+    } else if (which == 10) {
+        allocation = VK_NULL_HANDLE;
+        pool_info.memoryTypeIndex = type_count(world);
+        result = sxvkCreatePool(allocator, &pool_info, &pool);
+        CHECK(pool == VK_NULL_HANDLE, "the pool is not null");
+    } else if (which == 11) {
+        const Item* item = random_item(world);
+        uint8_t byte = 0;
+        allocation = VK_NULL_HANDLE;
+        if (item == NULL) {
+            return;
+        }
+        result = chance(world, 50)
+                     ? sxvkFlushAllocation(allocator, item->allocation, item->info.size + 1, 1)
+                     : sxvkCopyAllocationToMemory(allocator, item->allocation, UINT64_MAX, &byte, 1);
+    } else {
+        result = sxvkAllocateMemory(allocator, &needs, &info, &allocation, NULL);
+    }
+    CHECK(result == VK_ERROR_VALIDATION_FAILED_EXT && allocation == VK_NULL_HANDLE &&
+              buffer == VK_NULL_HANDLE,
+          "VkResult %d for invalid arguments", (int)result);
+    expect_message(world, messages[which]);
+}
+
+/*  A second buffer over the first one. */
+static void op_alias(World* world) {
+    Item* item = random_item(world);
+    VkBuffer alias = VK_NULL_HANDLE;
+    VkResult result;
+    if (item == NULL || item->buffer == VK_NULL_HANDLE ||
+        (item->dedicated && (item->request.info.flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) ||
+        item->request.buffer.size > item->info.size) {
+        return;
+    }
+    sim_allow_aliasing(world->sim, true);
+    result = sxvkCreateAliasingBuffer(world->allocator, item->allocation, &item->request.buffer,
+                                      &alias);
+    CHECK((result == VK_SUCCESS) == (alias != VK_NULL_HANDLE), "VkResult %d", (int)result);
+    CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
+    sxvkDestroyBuffer(world->allocator, alias, VK_NULL_HANDLE);
+    sim_allow_aliasing(world->sim, false);
+}
+
+/*  Write behind the end of an allocation: found while it is so, and forgotten when mended. */
+static void op_overwrite(World* world) {
+    Item* item = random_item(world);
+    VkResult result;
+    uint8_t* data;
+    if (item == NULL || margin_of(world, item) == 0) {
+        return;
+    }
+    say(world, "write behind the end of %" PRIu64 " bytes at %" PRIu64 "\n", item->info.size,
+        item->info.offset);
+    data = map_item(world, item) + item->info.size + below(world, (uint32_t)world->debug.margin);
+    *data = (uint8_t)~*data;
+    result = sxvkCheckCorruption(world->allocator, 1u << item->info.memoryType);
+    CHECK(result == VK_ERROR_UNKNOWN, "VkResult %d for a broken margin", (int)result);
+    expect_message(world, SXVK_MESSAGE_CORRUPTED_MARGIN);
+    *data = (uint8_t)~*data;
+    sxvkUnmapMemory(world->allocator, item->allocation);
+    result = sxvkCheckCorruption(world->allocator, 1u << item->info.memoryType);
+    CHECK(result == VK_SUCCESS, "VkResult %d for a margin that was mended", (int)result);
+}
+
+static void op_texts(World* world) {
+    char* text = NULL;
+    Request request;
+    VkResult result = sxvkBuildStatsString(world->allocator, &text, chance(world, 50));
+    CHECK((result == VK_SUCCESS) == (text != NULL), "VkResult %d", (int)result);
+    CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
+          "sxvkBuildStatsString: VkResult %d", (int)result);
+    sxvkFreeStatsString(world->allocator, text);
+    random_request(world, &request);
+    text = NULL;
+    result = sxvkExplainMemoryType(world->allocator, UINT32_MAX, &request.info,
+                                   request.make <= MAKE_BUFFER_BY_HAND ? &request.buffer : NULL,
+                                   NULL, &text);
+    CHECK((result == VK_SUCCESS) == (text != NULL), "VkResult %d", (int)result);
+    CHECK(result == VK_SUCCESS || is_faulty(world), "sxvkExplainMemoryType: VkResult %d",
+          (int)result);
+    sxvkFreeStatsString(world->allocator, text);
+}
+
+static void op_free_many(World* world) {
+    uint32_t i, percent = below(world, 101);
+    say(world, "free %u percent\n", percent);
+    for (i = world->itemCount; i-- != 0;) {
+        if (chance(world, percent)) {
+            free_item(world, &world->items[i]);
+        }
+    }
+}
+
+/*  Nothing is live, so a trim leaves what the pools were told to keep. */
+static void op_drain(World* world) {
+    uint64_t kept = 0;
+    uint32_t i;
+    say(world, "drain\n");
+    while (world->itemCount != 0) {
+        free_item(world, random_item(world));
+    }
+    (void)sxvkTrim(world->allocator);
+    for (i = 0; i < world->poolCount; i++) {
+        kept += world->pools[i].info.minBlockCount;
+    }
+    CHECK(sim_live_memory_count(world->sim) == kept, "%" PRIu64 " memories are left, not %" PRIu64,
+          sim_live_memory_count(world->sim), kept);
+}
+
+typedef struct Operation {
+    void (*run)(World* world);
+    uint32_t weight; /* of 256 */
+} Operation;
+
+static const Operation operations[] = {
+    {op_allocate, 92},    {op_free, 50},        {op_pages, 5},      {op_again, 14},
+    {op_map, 12},         {op_unmap, 10},       {op_flush, 6},      {op_copy, 7},
+    {op_name, 5},         {op_user_data, 4},    {op_priority, 2},   {op_trim, 2},
+    {op_frame, 5},        {op_budget, 2},       {op_heap_limit, 1}, {op_create_pool, 4},
+    {op_destroy_pool, 2}, {op_pool_name, 1},    {op_whole_block, 2}, {op_stale, 8},
+    {op_foreign, 1},      {op_invalid, 8},      {op_alias, 3},      {op_overwrite, 5},
+    {op_texts, 2},        {op_free_many, 2},    {op_drain, 1},
+};
+
+/* ------------------------------------------------------------------ a run */
+
+/*  Plant a failure for this step, sometimes. */
+static void plant_fault(World* world) {
+    static const VkResult results[] = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY,
+                                       VK_ERROR_TOO_MANY_OBJECTS};
+    uint32_t times = chance(world, 70) ? 1 : chance(world, 50) ? 3 : UINT32_MAX;
+    switch (below(world, 16)) {
+    case 0:
+        (void)sim_fail(world->sim, SIM_CALL_ANY_FAILABLE, 1 + below(world, 5), times,
+                       results[below(world, 3)]);
+        break;
+    case 1:
+        (void)sim_fail(world->sim, SIM_CALL_ALLOCATE_MEMORY, 1, times, results[below(world, 3)]);
+        break;
+    case 2: host_fail(&world->host, 1 + below(world, 4), times); break;
+    default: break;
+    }
+}
+
+static void run_step(World* world, uint32_t op) {
+    uint32_t pick = op & 255;
+    uint32_t i, h;
+    world->random = op;
+    messages_clear(&world->messages);
+    for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {
+        sim_heap_limit(world->sim, h, world->heapDriverLimit[h]);
+    }
+    world->faultsBefore = sim_faults_fired(world->sim) + world->host.failed;
+    for (i = 0; pick >= operations[i].weight; i++) {
+        pick -= operations[i].weight;
+    }
+    if (operations[i].run == op_allocate || operations[i].run == op_again) {
+        /* plants its own, once it knows what the device says of the request */
+    }
+    operations[i].run(world);
+    sim_clear_faults(world->sim);
+    host_fail(&world->host, 1, 0);
+}
