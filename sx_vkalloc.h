@@ -2772,17 +2772,25 @@ SXVKI_INLINE uint32_t sxvki_version_of(uint32_t api_version) {
     return VK_API_VERSION_MAJOR(api_version) * 1000000u + VK_API_VERSION_MINOR(api_version) * 1000u;
 }
 
-/*  A device function by its first name that is found; instance functions come through the
-    instance. */
+/*  A function by name. Device functions come from the device alone: for them the loader's instance
+    has something to give even where the device has nothing. */
 static PFN_vkVoidFunction sxvki_vk_find(const sxvki_vk* vk, const char* name) {
-    PFN_vkVoidFunction function = NULL;
-    if (vk->fn.vkGetDeviceProcAddr != NULL) {
-        function = vk->fn.vkGetDeviceProcAddr(vk->device, name);
+    static const char of_instance[] = "vkGetPhysicalDevice";
+    if (strncmp(name, of_instance, sizeof of_instance - 1) != 0 &&
+        vk->fn.vkGetDeviceProcAddr != NULL) {
+        return vk->fn.vkGetDeviceProcAddr(vk->device, name);
     }
-    if (function == NULL && vk->fn.vkGetInstanceProcAddr != NULL) {
-        function = vk->fn.vkGetInstanceProcAddr(vk->instance, name);
-    }
-    return function;
+    return vk->fn.vkGetInstanceProcAddr != NULL ? vk->fn.vkGetInstanceProcAddr(vk->instance, name)
+                                                : NULL;
+}
+
+/*  The core name or that of the extension it came from: in Vulkan 1.0 the loader gives core
+    names that it has no driver for, so the extension goes first. */
+static PFN_vkVoidFunction sxvki_vk_find_either(const sxvki_vk* vk, const char* core,
+                                               const char* khr) {
+    int is_new = vk->version >= 1001000;
+    PFN_vkVoidFunction function = sxvki_vk_find(vk, is_new ? core : khr);
+    return function != NULL ? function : sxvki_vk_find(vk, is_new ? khr : core);
 }
 
 /*  Names the first function that is missing. */
@@ -2814,10 +2822,7 @@ static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functi
 #undef SXVKI_X
 #define SXVKI_X(name)                                                                              \
     if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);                                        \
-    }                                                                                              \
-    if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name "KHR");                                  \
+        vk->fn.name = (PFN_##name)sxvki_vk_find_either(vk, #name, #name "KHR");                    \
     }
     SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
 #undef SXVKI_X
@@ -3452,10 +3457,11 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     I3  live_count and live_bytes are the sums over the live ranges
 */
 
-#define SXVKI_SMALL_LIMIT            ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MIN        ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MAX        ((VkDeviceSize)16 << 20)
-#define SXVKI_SMALL_SHARE            16 /* of what is committed, the next block is one part in so
+#define SXVKI_SMALL_LIMIT     ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MAX ((VkDeviceSize)16 << 20)
+#define SXVKI_SMALL_SHARE                                                                          \
+    16 /* of what is committed, the next block is one part in so
 many */
 #define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
 #define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
@@ -6118,6 +6124,7 @@ SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
     memset(&vk, 0, sizeof vk);
     vk.instance = pCreateInfo->instance;
     vk.device = pCreateInfo->device;
+    vk.version = sxvki_version_of(pCreateInfo->vulkanApiVersion);
     vk.fn.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
     vk.fn.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
     if (sxvki_vk_load(&vk, &vk.fn) != NULL) {

@@ -142,19 +142,27 @@ static Ask ask_of(Kind kind, uint32_t index) {
     return ask;
 }
 
+/*  As the device says for the resource, by the query of Vulkan 1.3. */
 static uint32_t type_bits(Rig* rig, const Ask* ask) {
+    PFN_vkGetDeviceProcAddr get = sim_get_device_proc_addr();
+    VkDevice device = sim_device(rig->sim);
     VkMemoryRequirements2 requirements = {.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2};
     if (ask->kind == BUFFER) {
         VkDeviceBufferMemoryRequirements info = {
-            VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS, NULL, &ask->buffer};
-        rig->functions.vkGetDeviceBufferMemoryRequirements(sim_device(rig->sim), &info,
-                                                           &requirements);
+            .sType = VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS,
+            .pCreateInfo = &ask->buffer};
+        PFN_vkGetDeviceBufferMemoryRequirements requirements_of =
+            (PFN_vkGetDeviceBufferMemoryRequirements)get(device,
+                                                         "vkGetDeviceBufferMemoryRequirements");
+        requirements_of(device, &info, &requirements);
     } else {
         VkDeviceImageMemoryRequirements info = {
             .sType = VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS,
             .pCreateInfo = &ask->image};
-        rig->functions.vkGetDeviceImageMemoryRequirements(sim_device(rig->sim), &info,
-                                                          &requirements);
+        PFN_vkGetDeviceImageMemoryRequirements requirements_of =
+            (PFN_vkGetDeviceImageMemoryRequirements)get(device,
+                                                        "vkGetDeviceImageMemoryRequirements");
+        requirements_of(device, &info, &requirements);
     }
     return requirements.memoryRequirements.memoryTypeBits;
 }
@@ -706,8 +714,10 @@ static void test_order_of_types(void** state) {
             model_of(&other, draw.model.amd_coherent, &moved.model);
             moved.bits = move_bits(draw.bits, count, places);
             if (draw.info.memoryTypeBits != 0) {
-                moved.info.memoryTypeBits =
-                    move_bits(draw.info.memoryTypeBits, count, places) | UINT32_C(1) << 31;
+                moved.info.memoryTypeBits = move_bits(draw.info.memoryTypeBits, count, places);
+                if (moved.info.memoryTypeBits == 0) {
+                    continue; /* names only types that the device lacks, and 0 would mean all */
+                }
             }
             sxvki_wish_init(&wish, &draw.model, draw.bits, &draw.info, &draw.purpose);
             sxvki_wish_init(&other_wish, &moved.model, moved.bits, &moved.info, &moved.purpose);
