@@ -1417,12 +1417,16 @@ static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, uint32_t 
     table->element_size = element_size;
 }
 
-/*  index is below the capacity that this thread has seen. */
-SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index) {
-    uint32_t biased = index + (1u << table->first_shift);
+/*  index is below the capacity that this thread has seen. first_shift and element_size are those of
+    the table, as constants: this is on every hot path, and folds into a bit scan and shifts. */
+SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint32_t first_shift,
+                                  uint32_t element_size) {
+    uint32_t biased = index + (1u << first_shift);
     uint32_t high = sxvki_high_bit(biased);
-    char* chunk = (char*)table->chunks[high - table->first_shift];
-    return chunk + (size_t)(biased - (1u << high)) * table->element_size;
+    char* chunk = (char*)table->chunks[high - first_shift];
+    SXVKI_ASSERT_INTERNAL(first_shift == table->first_shift);
+    SXVKI_ASSERT_INTERNAL(element_size == table->element_size);
+    return chunk + (size_t)(biased ^ (1u << high)) * element_size;
 }
 
 /*  Add the next chunk, zeroed. Elements *from up to the new capacity are new, and belong to the
@@ -1705,7 +1709,8 @@ typedef struct sxvki_cold {
     char* name;
 } sxvki_cold;
 
-#define SXVKI_COLD_PAGE 64 /* entries of the side table that are made at once */
+#define SXVKI_RECORDS_FIRST_SHIFT 6  /* 64 records to start with */
+#define SXVKI_COLD_PAGE           64 /* entries of the side table that are made at once */
 
 typedef struct sxvki_records {
     sxvki_table hot;
@@ -1726,7 +1731,8 @@ typedef struct sxvki_records {
 #define SXVKI_HANDLE_GENERATION_MASK ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
 
 SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_t index) {
-    return (sxvki_record*)sxvki_table_at(&records->hot, index);
+    return (sxvki_record*)sxvki_table_at(&records->hot, index, SXVKI_RECORDS_FIRST_SHIFT,
+                                         sizeof(sxvki_record));
 }
 
 SXVKI_INLINE uint64_t sxvki_record_offset(const sxvki_record* r) {
@@ -1797,7 +1803,7 @@ SXVKI_INLINE sxvki_record* sxvki_handle_record(const sxvki_records* records,
 static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
                               int locked) {
     memset(records, 0, sizeof *records);
-    sxvki_table_init(&records->hot, 6, sizeof(sxvki_record));
+    sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record));
     sxvki_table_init(&records->cold, 0, sizeof(void*));
     records->host = host;
     records->first_generation = salt & ~1u;
@@ -1867,9 +1873,13 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
     sxvki_lock_drop(&records->lock);
 }
 
+SXVKI_INLINE void** sxvki_cold_page(const sxvki_records* records, uint32_t page) {
+    return (void**)sxvki_table_at(&records->cold, page, 0, sizeof(void*));
+}
+
 /*  The side table's entry, or null where its page was never made. */
 static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index) {
-    void** page = (void**)sxvki_table_at(&records->cold, index / SXVKI_COLD_PAGE);
+    void** page = sxvki_cold_page(records, index / SXVKI_COLD_PAGE);
     sxvki_cold* entries = (sxvki_cold*)sxvki_load_ptr(page);
     return entries == NULL ? NULL : &entries[index % SXVKI_COLD_PAGE];
 }
@@ -1878,7 +1888,7 @@ static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index)
 static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t index) {
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold == NULL) {
-        void** page = (void**)sxvki_table_at(&records->cold, index / SXVKI_COLD_PAGE);
+        void** page = sxvki_cold_page(records, index / SXVKI_COLD_PAGE);
         void* fresh = sxvki_host_alloc_zeroed(records->host, SXVKI_COLD_PAGE * sizeof(sxvki_cold));
         void* seen = NULL;
         if (fresh == NULL) {
@@ -1903,7 +1913,7 @@ static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
 static void sxvki_records_shutdown(sxvki_records* records) {
     uint32_t i;
     for (i = 0; i < records->cold.capacity; i++) {
-        sxvki_host_free(records->host, *(void**)sxvki_table_at(&records->cold, i));
+        sxvki_host_free(records->host, *sxvki_cold_page(records, i));
     }
     sxvki_table_shutdown(&records->cold, records->host);
     sxvki_table_shutdown(&records->hot, records->host);
@@ -3161,8 +3171,9 @@ static int sxvki_budget_is_valid(const sxvki_budget* budget) {
                        MAPPED|1  --> BUSY --> 0                   UNMAP_UNUSED_BLOCKS_BIT
 */
 
-#define SXVKI_MAP_BUSY   0x80000000u
-#define SXVKI_MAP_MAPPED 0x40000000u
+#define SXVKI_BLOCKS_FIRST_SHIFT 3 /* 8 blocks to start with */
+#define SXVKI_MAP_BUSY           0x80000000u
+#define SXVKI_MAP_MAPPED         0x40000000u
 
 struct sxvki_domain;
 
@@ -3202,7 +3213,8 @@ typedef struct sxvki_device {
 } sxvki_device;
 
 SXVKI_INLINE sxvki_block* sxvki_block_at(const sxvki_device* device, uint32_t id) {
-    return (sxvki_block*)sxvki_table_at(&device->blocks, id);
+    return (sxvki_block*)sxvki_table_at(&device->blocks, id, SXVKI_BLOCKS_FIRST_SHIFT,
+                                        sizeof(sxvki_block));
 }
 
 SXVKI_INLINE VkMemoryPropertyFlags sxvki_type_flags(const sxvki_device* device, uint32_t type) {
@@ -4240,7 +4252,7 @@ static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info, SxvkAl
     if (info->pDebugInfo != NULL) {
         device->debug = *info->pDebugInfo;
     }
-    sxvki_table_init(&device->blocks, 3, sizeof(sxvki_block));
+    sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block));
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
         !sxvki_records_init(&device->records, &device->host,

@@ -24,6 +24,7 @@
             tests/support/sim.c -lvulkan -lcjson -lm -lpthread -o fuzz_allocator
 */
 
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS under -std=c99 */
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
 
@@ -230,6 +231,36 @@ static void expect_message(World* world, SxvkMessage message) {
     messages_clear(&world->messages);
 }
 
+/*  Plant a failure of driver or host for the call that follows, sometimes; reap() ends it. */
+static void plant(World* world) {
+    static const VkResult results[] = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY,
+                                       VK_ERROR_TOO_MANY_OBJECTS};
+    uint32_t kind = below(world, 20);
+    uint32_t times = chance(world, 60) ? 1 : chance(world, 50) ? 3 : UINT32_MAX;
+    uint32_t nth = 1 + below(world, 4);
+    VkResult result = results[below(world, 3)];
+    if (kind == 0) {
+        (void)sim_fail(world->sim, SIM_CALL_ANY_FAILABLE, nth, times, result);
+    } else if (kind == 1) {
+        (void)sim_fail(world->sim, SIM_CALL_ALLOCATE_MEMORY, 1, times, result);
+    } else if (kind == 2) {
+        host_fail(&world->host, nth, times);
+    }
+    if (kind <= 2) {
+        say(world, "planted: %s fails %s, call %u, %u times\n", kind == 2 ? "the host" : "the driver",
+            kind == 1 ? "vkAllocateMemory" : "anything", kind == 1 ? 1 : nth, times);
+    }
+}
+
+static void reap(World* world) {
+    uint32_t h;
+    sim_clear_faults(world->sim);
+    for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {
+        sim_heap_limit(world->sim, h, world->heapDriverLimit[h]);
+    }
+    host_fail(&world->host, 1, 0);
+}
+
 static uint32_t type_count(const World* world) {
     return world->profile->memory.memoryTypeCount;
 }
@@ -393,7 +424,9 @@ static void check_new(World* world, Item* item) {
     CHECK((request->needs.memoryTypeBits >> item->info.memoryType & 1) != 0,
           "type %u is not in %#x", item->info.memoryType, request->needs.memoryTypeBits);
     if (item->dedicated) {
-        bool named = world->info.vulkanApiVersion >= VK_API_VERSION_1_1 &&
+        bool named = (world->info.vulkanApiVersion >= VK_API_VERSION_1_1 ||
+                      (world->info.flags &
+                       SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0) &&
                      (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0;
         CHECK(item->info.offset == 0 && memory.size == item->info.size, "not alone in its memory");
         CHECK(!named || (memory.dedicatedBuffer == item->buffer &&
@@ -529,18 +562,24 @@ static void check_type(World* world, const SxvkTotalStatistics* total, uint32_t 
           "an unused range of type %u is larger than all that is unused", type);
 }
 
+typedef struct Visit {
+    const World* world;
+    uint32_t known;
+    uint32_t strange;
+} Visit;
+
 static VkBool32 VKAPI_PTR count_allocation(void* pUserData, SxvkAllocator allocator,
                                            SxvkAllocation allocation) {
-    World* world = (World*)pUserData;
+    Visit* visit = (Visit*)pUserData;
     uint32_t i;
     (void)allocator;
-    for (i = 0; i < world->itemCount; i++) {
-        if (world->items[i].allocation == allocation) {
-            world->faultsBefore += UINT64_C(1) << 32;
+    for (i = 0; i < visit->world->itemCount; i++) {
+        if (visit->world->items[i].allocation == allocation) {
+            visit->known++;
             return VK_TRUE;
         }
     }
-    world->faultsBefore |= UINT64_C(1) << 63;
+    visit->strange++;
     return VK_TRUE;
 }
 
@@ -604,9 +643,9 @@ static void check_unmapped(World* world) {
 
 static void check_deeply(World* world) {
     SxvkTotalStatistics total;
-    uint64_t before = world->faultsBefore;
+    Visit visit = {world, 0, 0};
     VkResult result;
-    uint32_t i, other, found;
+    uint32_t i, other;
     for (i = 0; i < world->itemCount; i++) {
         check_info(world, &world->items[i]);
         for (other = 0; other < i; other++) {
@@ -620,12 +659,10 @@ static void check_deeply(World* world) {
     CHECK(total.total.statistics.allocationCount == world->itemCount, "the total is another one");
     CHECK(total.total.statistics.blockBytes == sim_live_memory_total(world->sim),
           "the total of the blocks is another one");
-    world->faultsBefore = 0;
-    sxvkForEachAllocation(world->allocator, count_allocation, world);
-    found = (uint32_t)(world->faultsBefore >> 32);
-    world->faultsBefore = before;
-    CHECK(found == world->itemCount, "sxvkForEachAllocation visits %u of %u", found,
-          world->itemCount);
+    sxvkForEachAllocation(world->allocator, count_allocation, &visit);
+    CHECK(visit.known == world->itemCount && visit.strange == 0,
+          "sxvkForEachAllocation visits %u of %u, and %u that do not live", visit.known,
+          world->itemCount, visit.strange);
     check_pools(world);
     check_dump(world);
     check_unmapped(world);
@@ -717,22 +754,19 @@ static void check_excuse(World* world, const Request* request, const Pool* pool,
         CHECK(!has_room(world, best, request->needs.size),
               "%" PRIu64 " bytes refused, and heap %u has room", request->needs.size,
               type_heap(world, best));
-    } else {
-        VkDeviceSize need = padded(world, request, pool);
-        VkDeviceSize block = pool->info.blockSize;
-        bool full = false;
-        if (block != 0 || pool->info.maxBlockCount != 0) {
-            SxvkStatistics statistics;
-            sxvkGetPoolStatistics(world->allocator, pool->pool, &statistics);
-            full = pool->info.maxBlockCount != 0 &&
-                   statistics.blockCount >= pool->info.maxBlockCount;
-            block = block != 0 ? block : world->info.preferredLargeHeapBlockSize;
-            full = full || block < need || block == 0;
-        } else {
-            block = 2 * need + MIB;
-        }
-        CHECK(full || !has_room(world, pool->info.memoryTypeIndex, block),
+    } else if (pool->info.blockSize != 0) {
+        SxvkStatistics statistics;
+        bool full;
+        sxvkGetPoolStatistics(world->allocator, pool->pool, &statistics);
+        full = (pool->info.maxBlockCount != 0 &&
+                statistics.blockCount >= pool->info.maxBlockCount) ||
+               padded(world, request, pool) > pool->info.blockSize;
+        CHECK(full || !has_room(world, pool->info.memoryTypeIndex, pool->info.blockSize),
               "%" PRIu64 " bytes refused by a pool that may grow", request->needs.size);
+    } else if (pool->info.maxBlockCount == 0 && pool->info.minBlockCount == 0) {
+        VkDeviceSize need = 2 * padded(world, request, pool) + MIB;
+        CHECK(!has_room(world, pool->info.memoryTypeIndex, need),
+              "%" PRIu64 " bytes refused by a pool without limits", request->needs.size);
     }
 }
 
@@ -892,6 +926,7 @@ static void random_request(World* world, Request* request) {
     if (request->make == MAKE_IMAGE_BY_HAND) {
         request->kind = KIND_UNKNOWN;
     }
+    ask_needs(world, request);
     random_wish(world, info);
     random_flags(world, info);
     info->minAlignment = chance(world, 10) ? (VkDeviceSize)1 << below(world, 17) : 0;
@@ -1051,10 +1086,12 @@ static VkResult allocate(World* world, Request* request, Pool* pool, const char*
         "%s\n", makeNames[request->make], request->needs.size, request->needs.alignment,
         request->needs.memoryTypeBits, request->info.flags, (int)request->info.usage,
         pool != NULL ? ", pool" : "");
-    if (!is_faulty(world) && pool == NULL && !world->replay) {
+    if (pool == NULL && !world->replay) {
         best = find_type(world, request);
     }
+    plant(world);
     result = make_item(world, request, &item, &info);
+    reap(world);
     note_layout(world, (uint64_t)(uint32_t)result);
     CHECK(result <= 0, "VkResult %d", (int)result);
     CHECK(!never || calls == sim_calls(world->sim, SIM_CALL_ALLOCATE_MEMORY),
@@ -1130,8 +1167,6 @@ static void op_allocate(World* world) {
     result = allocate(world, &request, pool, chance(world, 15) ? name : NULL);
     if (result == VK_SUCCESS) {
         Item* item = &world->items[world->itemCount - 1];
-        sim_clear_faults(world->sim);
-        host_fail(&world->host, 1, 0);
         if ((item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 && chance(world, 75)) {
             fill_item(world, item, testing_random(&world->random) | 1);
         }
@@ -1166,7 +1201,9 @@ static void op_pages(World* world) {
         needs[i] = request.needs;
     }
     say(world, "allocate %u pages of %" PRIu64 " bytes\n", count, request.needs.size);
+    plant(world);
     result = sxvkAllocateMemoryPages(world->allocator, needs, infos, count, allocations, results);
+    reap(world);
     note_layout(world, (uint64_t)(uint32_t)result);
     for (i = 0; i < count; i++) {
         CHECK((allocations[i] != VK_NULL_HANDLE) == (result == VK_SUCCESS), "not all or none");
@@ -1240,7 +1277,10 @@ static void op_map(World* world) {
     say(world, "map %u times\n", times);
     while (times-- != 0) {
         void* data = NULL;
-        VkResult result = sxvkMapMemory(world->allocator, item->allocation, &data);
+        VkResult result;
+        plant(world);
+        result = sxvkMapMemory(world->allocator, item->allocation, &data);
+        reap(world);
         CHECK((result == VK_SUCCESS) == (data != NULL), "VkResult %d, pointer %p", (int)result, data);
         if ((item->properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
             CHECK(result == VK_ERROR_MEMORY_MAP_FAILED, "mapped what the host does not see");
@@ -1308,9 +1348,11 @@ static void op_flush(World* world) {
     if (count != 0 && chance(world, 20)) {
         allocations[below(world, count)] = VK_NULL_HANDLE;
     }
+    plant(world);
     result = chance(world, 50)
                  ? sxvkFlushAllocations(world->allocator, count, allocations, offsets, sizes)
                  : sxvkInvalidateAllocations(world->allocator, count, allocations, offsets, sizes);
+    reap(world);
     CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
 }
 
@@ -1331,7 +1373,9 @@ static void op_copy(World* world) {
         bytes[i] = pattern_byte(item->pattern, offset + i);
     }
     say(world, "copy %" PRIu64 " bytes to %" PRIu64 "\n", size, offset);
+    plant(world);
     result = sxvkCopyMemoryToAllocation(world->allocator, bytes, item->allocation, offset, size);
+    reap(world);
     CHECK(result == VK_SUCCESS || is_faulty(world), "copy to it: VkResult %d", (int)result);
     if (result == VK_SUCCESS) {
         result = sxvkCopyAllocationToMemory(world->allocator, item->allocation, offset, back, size);
@@ -1351,7 +1395,9 @@ static void op_name(World* world) {
         (void)snprintf(name, sizeof name, "renamed \"%u\"\n\\", below(world, 10000));
     }
     say(world, "name\n");
+    plant(world);
     result = sxvkSetAllocationName(world->allocator, item->allocation, name[0] != 0 ? name : NULL);
+    reap(world);
     CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
           "VkResult %d", (int)result);
     if (result == VK_SUCCESS) {
@@ -1367,7 +1413,9 @@ static void op_user_data(World* world) {
         return;
     }
     say(world, "user data\n");
+    plant(world);
     result = sxvkSetAllocationUserData(world->allocator, item->allocation, data);
+    reap(world);
     CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
           "VkResult %d", (int)result);
     if (result == VK_SUCCESS) {
@@ -1411,7 +1459,8 @@ static void op_budget(World* world) {
     VkDeviceSize size = world->profile->memory.memoryHeaps[heap].size;
     VkDeviceSize live = sim_live_memory_bytes(world->sim, heap);
     VkDeviceSize others = chance(world, 20) ? size / 2 : 0;
-    VkDeviceSize limit = chance(world, 20) ? UINT64_MAX : live + others + below(world, 64) * MIB;
+    VkDeviceSize limit =
+        chance(world, 20) ? UINT64_MAX : live + others + (1 + below(world, 64)) * MIB;
     Request request;
     if (world->itemCount == ITEM_MAX) {
         return;
@@ -1466,7 +1515,9 @@ static void op_create_pool(World* world) {
     info->minAllocationAlignment = chance(world, 20) ? (VkDeviceSize)1 << below(world, 13) : 0;
     say(world, "create pool, type %u, blocks of %" PRIu64 ", %zu to %zu, flags %#x\n", type,
         info->blockSize, info->minBlockCount, info->maxBlockCount, info->flags);
+    plant(world);
     result = sxvkCreatePool(world->allocator, info, &pool->pool);
+    reap(world);
     note_layout(world, (uint64_t)(uint32_t)result);
     CHECK((result == VK_SUCCESS) == (pool->pool != VK_NULL_HANDLE), "VkResult %d, pool %p",
           (int)result, (void*)pool->pool);
@@ -1537,7 +1588,9 @@ static void op_pool_name(World* world) {
     if (chance(world, 70)) {
         (void)snprintf(name, sizeof name, "pool %u", below(world, 1000));
     }
+    plant(world);
     result = sxvkSetPoolName(world->allocator, pool->pool, name[0] != 0 ? name : NULL);
+    reap(world);
     CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
           "VkResult %d", (int)result);
     if (result == VK_SUCCESS) {
@@ -1622,8 +1675,12 @@ static void op_foreign(World* world) {
     SxvkAllocator other = VK_NULL_HANDLE;
     SxvkAllocation allocation = VK_NULL_HANDLE;
     memset(&info, 0, sizeof info);
-    if (sxvkCreateAllocator(&world->info, &other) != VK_SUCCESS) {
-        CHECK(is_faulty(world) && other == VK_NULL_HANDLE, "no second allocator");
+    plant(world);
+    (void)sxvkCreateAllocator(&world->info, &other);
+    reap(world);
+    if (other == VK_NULL_HANDLE) {
+        messages_clear(&world->messages);
+        CHECK(is_faulty(world), "no second allocator");
         return;
     }
     if (sxvkAllocateMemory(other, &needs, &info, &allocation, NULL) == VK_SUCCESS) {
@@ -1650,12 +1707,10 @@ static void op_invalid(World* world) {
     VkBufferCreateInfo buffer_info = testing_buffer(256, VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
     SxvkAllocation allocation = (SxvkAllocation)(uintptr_t)77;
     VkBuffer buffer = VK_NULL_HANDLE;
-    const VkAllocationCallbacks* none = NULL;
     SxvkPoolCreateInfo pool_info;
     SxvkPool pool = VK_NULL_HANDLE;
     SxvkAllocationCreateInfo info;
     VkResult result;
-    (void)none;
     memset(&info, 0, sizeof info);
     memset(&pool_info, 0, sizeof pool_info);
     switch (which) {
@@ -1717,8 +1772,10 @@ static void op_alias(World* world) {
         return;
     }
     sim_allow_aliasing(world->sim, true);
+    plant(world);
     result = sxvkCreateAliasingBuffer(world->allocator, item->allocation, &item->request.buffer,
                                       &alias);
+    reap(world);
     CHECK((result == VK_SUCCESS) == (alias != VK_NULL_HANDLE), "VkResult %d", (int)result);
     CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
     sxvkDestroyBuffer(world->allocator, alias, VK_NULL_HANDLE);
@@ -1748,17 +1805,23 @@ static void op_overwrite(World* world) {
 
 static void op_texts(World* world) {
     char* text = NULL;
+    VkBool32 detailed = chance(world, 50);
     Request request;
-    VkResult result = sxvkBuildStatsString(world->allocator, &text, chance(world, 50));
+    VkResult result;
+    plant(world);
+    result = sxvkBuildStatsString(world->allocator, &text, detailed);
+    reap(world);
     CHECK((result == VK_SUCCESS) == (text != NULL), "VkResult %d", (int)result);
     CHECK(result == VK_SUCCESS || (result == VK_ERROR_OUT_OF_HOST_MEMORY && is_faulty(world)),
           "sxvkBuildStatsString: VkResult %d", (int)result);
     sxvkFreeStatsString(world->allocator, text);
     random_request(world, &request);
     text = NULL;
+    plant(world);
     result = sxvkExplainMemoryType(world->allocator, UINT32_MAX, &request.info,
                                    request.make <= MAKE_BUFFER_BY_HAND ? &request.buffer : NULL,
                                    NULL, &text);
+    reap(world);
     CHECK((result == VK_SUCCESS) == (text != NULL), "VkResult %d", (int)result);
     CHECK(result == VK_SUCCESS || is_faulty(world), "sxvkExplainMemoryType: VkResult %d",
           (int)result);
@@ -1808,40 +1871,434 @@ static const Operation operations[] = {
 
 /* ------------------------------------------------------------------ a run */
 
-/*  Plant a failure for this step, sometimes. */
-static void plant_fault(World* world) {
-    static const VkResult results[] = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY,
-                                       VK_ERROR_TOO_MANY_OBJECTS};
-    uint32_t times = chance(world, 70) ? 1 : chance(world, 50) ? 3 : UINT32_MAX;
-    switch (below(world, 16)) {
-    case 0:
-        (void)sim_fail(world->sim, SIM_CALL_ANY_FAILABLE, 1 + below(world, 5), times,
-                       results[below(world, 3)]);
-        break;
-    case 1:
-        (void)sim_fail(world->sim, SIM_CALL_ALLOCATE_MEMORY, 1, times, results[below(world, 3)]);
-        break;
-    case 2: host_fail(&world->host, 1 + below(world, 4), times); break;
-    default: break;
-    }
-}
-
 static void run_step(World* world, uint32_t op) {
     uint32_t pick = op & 255;
-    uint32_t i, h;
+    uint32_t i;
     world->random = op;
-    messages_clear(&world->messages);
-    for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {
-        sim_heap_limit(world->sim, h, world->heapDriverLimit[h]);
-    }
     world->faultsBefore = sim_faults_fired(world->sim) + world->host.failed;
     for (i = 0; pick >= operations[i].weight; i++) {
         pick -= operations[i].weight;
     }
-    if (operations[i].run == op_allocate || operations[i].run == op_again) {
-        /* plants its own, once it knows what the device says of the request */
-    }
     operations[i].run(world);
-    sim_clear_faults(world->sim);
-    host_fail(&world->host, 1, 0);
 }
+
+/*  Flags, versions and debugging aids, by the seed. */
+static void choose_setup(World* world, uint64_t seed) {
+    static const uint32_t versions[] = {VK_API_VERSION_1_0, VK_API_VERSION_1_1, VK_API_VERSION_1_2,
+                                        VK_API_VERSION_1_3};
+    static const VkDeviceSize sizes[] = {16384, 65536, MIB, 4 * MIB};
+    static const SxvkAllocatorCreateFlags optional[] = {
+        SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT,
+        SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT,
+        SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT,
+        SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT,
+        SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT,
+        SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT,
+        SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT,
+        SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT,
+    };
+    SxvkAllocatorCreateInfo* info = &world->info;
+    uint32_t h, i;
+    world->random = seed;
+    info->vulkanApiVersion = versions[below(world, 4)];
+    for (i = 0; i < sizeof optional / sizeof optional[0]; i++) {
+        info->flags |= chance(world, 40) ? optional[i] : 0;
+    }
+    if (info->vulkanApiVersion >= VK_API_VERSION_1_2 && chance(world, 50)) {
+        info->flags |= SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT;
+    }
+    world->sizeMax = sizes[below(world, 4)];
+    world->oddNeeds = chance(world, 40);
+    if (chance(world, 30)) {
+        info->preferredLargeHeapBlockSize = MIB << below(world, 7);
+    }
+    world->debug.margin = chance(world, 35) ? 4 * (1 + below(world, 16)) : 0;
+    world->debug.minAlignment = chance(world, 15) ? (VkDeviceSize)1 << below(world, 12) : 0;
+    world->debug.minBufferImageGranularity = chance(world, 10) ? (VkDeviceSize)1 << below(world, 15)
+                                                               : 0;
+    world->debug.flags = chance(world, 4) ? SXVK_DEBUG_ALWAYS_DEDICATED_BIT : 0;
+    info->pDebugInfo = &world->debug;
+    info->pHeapSizeLimit = world->heapSizeLimit;
+    for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {
+        VkDeviceSize size = world->profile->memory.memoryHeaps[h].size;
+        world->heapSizeLimit[h] = chance(world, 15) ? size / 2 + 12345 : size;
+        world->heapDriverLimit[h] = VK_WHOLE_SIZE;
+    }
+    world->callbacks = chance(world, 80) ? &world->host.callbacks : NULL;
+    world->granularity = max_size(max_size(world->profile->bufferImageGranularity, 1),
+                                  world->debug.minBufferImageGranularity);
+    world->atom = max_size(world->profile->nonCoherentAtomSize, 1);
+}
+
+static void load_functions(World* world) {
+    PFN_vkGetDeviceProcAddr get = sim_get_device_proc_addr();
+    VkDevice device = sim_device(world->sim);
+    SxvkVulkanFunctions* fn = &world->functions;
+    fn->vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    fn->vkGetDeviceProcAddr = get;
+    fn->vkCreateBuffer = (PFN_vkCreateBuffer)get(device, "vkCreateBuffer");
+    fn->vkDestroyBuffer = (PFN_vkDestroyBuffer)get(device, "vkDestroyBuffer");
+    fn->vkCreateImage = (PFN_vkCreateImage)get(device, "vkCreateImage");
+    fn->vkDestroyImage = (PFN_vkDestroyImage)get(device, "vkDestroyImage");
+    fn->vkGetBufferMemoryRequirements =
+        (PFN_vkGetBufferMemoryRequirements)get(device, "vkGetBufferMemoryRequirements");
+    fn->vkGetImageMemoryRequirements =
+        (PFN_vkGetImageMemoryRequirements)get(device, "vkGetImageMemoryRequirements");
+}
+
+static void open_world(World* world, const Plan* plan) {
+    SxvkAllocatorCreateInfo* info = &world->info;
+    host_init(&world->host);
+    choose_setup(world, plan->seed);
+    world->options = sim_default_options();
+    world->options.apiVersion = info->vulkanApiVersion;
+    world->options.backing = true;
+    world->sim = sim_create(world->profile, &world->options);
+    CHECK(world->sim != NULL, "no simulated device");
+    sim_quiet(world->sim, !world->verbose);
+    if (world->oddNeeds) {
+        sim_set_requirements(world->sim, odd_needs, NULL);
+    }
+    load_functions(world);
+    info->instance = sim_instance(world->sim);
+    info->physicalDevice = sim_physical_device(world->sim);
+    info->device = sim_device(world->sim);
+    info->pVulkanFunctions = &world->functions;
+    info->pAllocationCallbacks = world->callbacks;
+    info->pfnMessage = messages_callback;
+    info->pMessageUserData = &world->messages;
+    say(world, "setup: flags %#x, Vulkan 1.%u, margin %" PRIu64 ", minAlignment %" PRIu64
+        ", granularity %" PRIu64 "\n", info->flags, VK_API_VERSION_MINOR(info->vulkanApiVersion),
+        world->debug.margin, world->debug.minAlignment, world->granularity);
+    CHECK(sxvkCreateAllocator(info, &world->allocator) == VK_SUCCESS, "no allocator: %s",
+          world->messages.text);
+}
+
+/*  Everything goes, in one of two ways: freed by us, or left to the allocator to report. */
+static void close_world(World* world, uint64_t seed) {
+    uint32_t leaks, mapped = 0, poolLeaks;
+    uint64_t leaked;
+    bool leak;
+    world->random = ~seed;
+    leak = chance(world, 30);
+    if (!leak) {
+        op_drain(world);
+        while (world->poolCount != 0) {
+            destroy_pool(world, below(world, world->poolCount), false);
+        }
+        (void)sxvkTrim(world->allocator);
+        CHECK(sim_live_memory_count(world->sim) == 0, "%" PRIu64 " memories are left",
+              sim_live_memory_count(world->sim));
+        check_budgets(world);
+    }
+    leaks = world->itemCount;
+    poolLeaks = world->poolCount;
+    while (world->itemCount != 0) {
+        Item* item = &world->items[0];
+        verify_item(world, item);
+        drop_resource(world, item);
+        mapped += item->maps != 0;
+        remove_item(world, item);
+    }
+    messages_clear(&world->messages);
+    sxvkDestroyAllocator(world->allocator);
+    CHECK(world->messages.counts[SXVK_MESSAGE_LEAKED_ALLOCATION] == leaks &&
+              world->messages.counts[SXVK_MESSAGE_LEAKED_POOL] == poolLeaks &&
+              world->messages.total == leaks + poolLeaks + mapped,
+          "%u messages for %u allocations, %u mapped, and %u pools; the last one: %s",
+          world->messages.total, leaks, mapped, poolLeaks, world->messages.text);
+    CHECK(world->host.liveCount == 0 && world->host.mistakes == 0,
+          "%" PRIu64 " blocks of host memory are left", world->host.liveCount);
+    CHECK(sim_errors(world->sim) == 0, "the device: %s", sim_last_error(world->sim));
+    leaked = sim_destroy(world->sim);
+    CHECK(leaked == 0, "%" PRIu64 " objects of the device are left", leaked);
+}
+
+/*  One time through the operations. What a failure leaves behind is lost. */
+static void run_once(const Plan* plan, Report* report, bool verbose, bool replay) {
+    World* world = (World*)calloc(1, sizeof *world);
+    if (world == NULL) {
+        abort();
+    }
+    world->profile = plan->profile;
+    world->report = report;
+    world->verbose = verbose;
+    world->replay = replay;
+    report->step = 0;
+    report->layout = 0;
+    if (setjmp(world->escape) != 0) {
+        return;
+    }
+    open_world(world, plan);
+    for (; report->step < plan->count; report->step++) {
+        run_step(world, plan->ops[report->step]);
+        check_world(world, report->step);
+    }
+    if (!replay) {
+        check_deeply(world);
+    }
+    close_world(world, plan->seed);
+    free(world);
+}
+
+/*  Twice: the second time the layout must be the same. */
+static void run_plan(const Plan* plan, Report* report, bool verbose) {
+    uint64_t layout;
+    run_once(plan, report, verbose, false);
+    layout = report->layout;
+    if (!report->failed) {
+        run_once(plan, report, false, true);
+    }
+    if (!report->failed && report->layout != layout) {
+        report->failed = true;
+        (void)snprintf(report->text, sizeof report->text, "the same operations, another layout");
+    }
+}
+
+#ifdef SXVK_LIBFUZZER
+
+static uint64_t read_bytes(const uint8_t* data, size_t count) {
+    uint64_t x = 0;
+    while (count-- != 0) {
+        x = x << 8 | data[count];
+    }
+    return x;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    static SimProfile profiles[DEFAULT_PROFILE_COUNT];
+    static uint32_t ops[4096];
+    Report report;
+    Plan plan;
+    size_t i;
+    if (profiles[0].name[0] == 0) {
+        for (i = 0; i < DEFAULT_PROFILE_COUNT; i++) {
+            profiles[i] = testing_profile(TESTING_PROFILES, defaultProfiles[i]);
+        }
+    }
+    if (size < 12) {
+        return 0;
+    }
+    memset(&report, 0, sizeof report);
+    plan.seed = read_bytes(data, 8);
+    plan.profile = &profiles[plan.seed % DEFAULT_PROFILE_COUNT];
+    plan.ops = ops;
+    for (plan.count = 0; plan.count < 4096 && 12 + plan.count * 4 <= size; plan.count++) {
+        ops[plan.count] = (uint32_t)read_bytes(data + 8 + plan.count * 4, 4);
+    }
+    run_plan(&plan, &report, false);
+    if (report.failed) {
+        fprintf(stderr, "%s, seed %" PRIu64 ", step %u: %s\n", plan.profile->name, plan.seed,
+                report.step, report.text);
+        abort();
+    }
+    return 0;
+}
+
+#else
+
+/* ------------------------------------------------------------------ processes, and shrinking */
+
+static double now(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/*  Memory that children share with us. */
+static Report* shared_report(void) {
+    void* memory = mmap(NULL, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                        0);
+    return memory == MAP_FAILED ? NULL : (Report*)memory;
+}
+
+/*  In a child, so that a crash is a failure like others. */
+static bool fails(const Plan* plan, Report* report, bool quiet, bool verbose) {
+    int status = 0;
+    pid_t child;
+    memset(report, 0, sizeof *report);
+    (void)fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        if (quiet && freopen("/dev/null", "w", stderr) == NULL) {
+            _exit(2);
+        }
+        run_plan(plan, report, verbose);
+        if (report->failed || quiet) {
+            _exit(report->failed);
+        }
+        exit(0); /* with the checks of a leak sanitizer */
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        perror("fork");
+        exit(2);
+    }
+    if (!report->failed && status != 0) {
+        report->failed = true;
+        (void)snprintf(report->text, sizeof report->text, "a crash: wait status %#x", (unsigned)status);
+    }
+    return report->failed;
+}
+
+/*  Leave operations out while it still fails: halves, quarters, ... single ones. */
+static void shrink(Plan* plan, Report* report) {
+    uint32_t* all = (uint32_t*)malloc(plan->count * sizeof *all);
+    double end = now() + 60;
+    Report last = *report;
+    uint32_t chunk;
+    if (all == NULL) {
+        return;
+    }
+    for (chunk = plan->count / 2; chunk != 0; chunk /= 2) {
+        uint32_t from = 0;
+        while (from < plan->count && now() < end) {
+            uint32_t count = plan->count;
+            uint32_t size = from + chunk <= count ? chunk : count - from;
+            memcpy(all, plan->ops, count * sizeof *all);
+            memmove(plan->ops + from, plan->ops + from + size,
+                    (count - from - size) * sizeof *all);
+            plan->count = count - size;
+            if (plan->count != 0 && fails(plan, report, true, false)) {
+                last = *report;
+                continue;
+            }
+            memcpy(plan->ops, all, count * sizeof *all);
+            plan->count = count;
+            from += size;
+        }
+    }
+    *report = last;
+    free(all);
+}
+
+static void explain(Plan* plan, Report* report) {
+    uint32_t i;
+    printf("FAILED: %s, seed %" PRIu64 ", step %u of %u: %s\n", plan->profile->name, plan->seed,
+           report->step, plan->count, report->text);
+    if (report->step < plan->count) {
+        plan->count = report->step + 1;
+    }
+    shrink(plan, report);
+    printf("shrunk to %u operations, the last one: %s\n    --profile %s --seed %" PRIu64 " --ops ",
+           plan->count, report->text, plan->profile->name, plan->seed);
+    for (i = 0; i < plan->count; i++) {
+        printf("%s%x", i == 0 ? "" : ",", plan->ops[i]);
+    }
+    printf("\n");
+    (void)fails(plan, report, false, true);
+}
+
+/* ------------------------------------------------------------------ command line */
+
+typedef struct Arguments {
+    const char* profile;
+    const char* ops;
+    uint64_t seed;
+    bool hasSeed;
+    uint32_t steps;
+    double seconds;
+} Arguments;
+
+static void usage(void) {
+    fprintf(stderr, "fuzz_allocator [--seed S] [--steps N] [--seconds T] [--profile NAME] "
+                    "[--ops HEX,HEX...]\n");
+    exit(2);
+}
+
+static Arguments read_arguments(int argc, char** argv) {
+    Arguments arguments = {NULL, NULL, 1, false, 1000, 0};
+    int i;
+    for (i = 1; i < argc; i += 2) {
+        if (i + 1 == argc) {
+            usage();
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            arguments.seed = strtoull(argv[i + 1], NULL, 0);
+            arguments.hasSeed = true;
+        } else if (strcmp(argv[i], "--steps") == 0) {
+            arguments.steps = (uint32_t)strtoul(argv[i + 1], NULL, 0);
+        } else if (strcmp(argv[i], "--seconds") == 0) {
+            arguments.seconds = strtod(argv[i + 1], NULL);
+        } else if (strcmp(argv[i], "--profile") == 0) {
+            arguments.profile = argv[i + 1];
+        } else if (strcmp(argv[i], "--ops") == 0) {
+            arguments.ops = argv[i + 1];
+        } else {
+            usage();
+        }
+    }
+    return arguments;
+}
+
+static uint32_t parse_ops(const char* text, uint32_t* ops, uint32_t max) {
+    uint32_t count = 0;
+    while (*text != 0 && count < max) {
+        char* end = NULL;
+        ops[count++] = (uint32_t)strtoul(text, &end, 16);
+        if (end == text) {
+            usage();
+        }
+        text = *end == ',' ? end + 1 : end;
+    }
+    return count;
+}
+
+/*  One seed on one device; 1 where it failed. */
+static int run_seed(const SimProfile* profile, const Arguments* arguments, uint64_t seed,
+                    Report* report) {
+    uint32_t capacity = arguments->ops != NULL ? 65536 : arguments->steps;
+    uint64_t random = seed * 1000003;
+    Plan plan = {profile, seed, NULL, 0};
+    int failed;
+    plan.ops = (uint32_t*)malloc(((size_t)capacity + 1) * sizeof *plan.ops);
+    if (plan.ops == NULL) {
+        return 1;
+    }
+    if (arguments->ops != NULL) {
+        plan.count = parse_ops(arguments->ops, plan.ops, capacity);
+    }
+    for (; arguments->ops == NULL && plan.count < capacity; plan.count++) {
+        plan.ops[plan.count] = (uint32_t)testing_random(&random);
+    }
+    failed = fails(&plan, report, false, arguments->ops != NULL);
+    if (failed && arguments->ops == NULL) {
+        explain(&plan, report);
+    } else if (failed) {
+        printf("FAILED at step %u: %s\n", report->step, report->text);
+    }
+    free(plan.ops);
+    return failed;
+}
+
+int main(int argc, char** argv) {
+    Arguments arguments = read_arguments(argc, argv);
+    uint64_t seed = arguments.seed, last = arguments.seed + (arguments.hasSeed ? 1 : 3), runs = 0;
+    double start = now();
+    Report* report = shared_report();
+    size_t p;
+    if (report == NULL) {
+        return 2;
+    }
+    for (; arguments.seconds > 0 ? now() - start < arguments.seconds : seed < last; seed++) {
+        for (p = 0; p < DEFAULT_PROFILE_COUNT; p++) {
+            const char* name = arguments.profile != NULL ? arguments.profile : defaultProfiles[p];
+            SimProfile profile = testing_profile(TESTING_PROFILES, name);
+            if (run_seed(&profile, &arguments, seed, report)) {
+                return 1;
+            }
+            runs++;
+            if (arguments.profile != NULL) {
+                break;
+            }
+        }
+        if (arguments.ops != NULL) {
+            break;
+        }
+    }
+    printf("seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " runs of %u steps, %.1f s: passed\n",
+           arguments.seed, seed - 1, runs, arguments.steps, now() - start);
+    return 0;
+}
+
+#endif

@@ -22,10 +22,8 @@
 
 #include "gpu.h"
 
-/*  Every internal check, after every change, unless a test is too long for it. */
-#ifndef SX_VKALLOC_DEBUG
+/*  Every internal check, after every change. */
 #define SX_VKALLOC_DEBUG 3
-#endif
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
 

@@ -133,7 +133,7 @@ static void test_foreign(void** state) {
     (void)state;
     world a, b;
     world_init(&a, SALT);
-    world_init(&b, SALT + 0x10000);
+    world_init(&b, SALT + 0x22);
     for (int i = 0; i < LIVE; i++) {
         uint32_t index = take_live(&a);
         assert_int_equal(take_live(&b), index);
@@ -201,7 +201,7 @@ static void test_bit_patterns(void** state) {
     }
     for (int i = 0; i < PATTERNS; i++) {
         SxvkAllocation wild = (SxvkAllocation)(uintptr_t)testing_random(&seed);
-        assert_null(sxvki_handle_record(&w.records, wild));
+        assert_int_equal(sxvki_handle_record(&w.records, wild) != NULL, is_handle(&w, wild));
         /* A generation near the real ones, at a real index. */
         uintptr_t generation = SALT + testing_below(&seed, 8);
         uintptr_t index = testing_below(&seed, LIVE);
