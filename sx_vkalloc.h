@@ -1022,6 +1022,13 @@ SXVKI_INLINE uint64_t sxvki_mix(uint64_t x) {
     A lock that is `off` (externally synchronised) does nothing.
 */
 
+/*  i386 aligns 64-bit members to 4 bytes only, too little for an atomic access. */
+#if defined(__GNUC__)
+typedef uint64_t sxvki_shared64 __attribute__((aligned(8)));
+#else
+typedef uint64_t sxvki_shared64;
+#endif
+
 #if !SX_VKALLOC_NO_THREADS && defined(__GNUC__)
 SXVKI_INLINE uint32_t sxvki_load32(const uint32_t* p) {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
@@ -1031,7 +1038,7 @@ SXVKI_INLINE uint32_t sxvki_load32_relaxed(const uint32_t* p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-SXVKI_INLINE uint64_t sxvki_load64_relaxed(const uint64_t* p) {
+SXVKI_INLINE uint64_t sxvki_load64_relaxed(const sxvki_shared64* p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
@@ -1047,7 +1054,7 @@ SXVKI_INLINE void sxvki_store32_relaxed(uint32_t* p, uint32_t v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
-SXVKI_INLINE void sxvki_store64_relaxed(uint64_t* p, uint64_t v) {
+SXVKI_INLINE void sxvki_store64_relaxed(sxvki_shared64* p, uint64_t v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
@@ -1060,7 +1067,7 @@ SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
 }
 
 /*  The new value. */
-SXVKI_INLINE uint64_t sxvki_add64(uint64_t* p, uint64_t v) {
+SXVKI_INLINE uint64_t sxvki_add64(sxvki_shared64* p, uint64_t v) {
     return __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL);
 }
 
@@ -1069,7 +1076,7 @@ SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
     return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-SXVKI_INLINE int sxvki_cas64(uint64_t* p, uint64_t* expected, uint64_t v) {
+SXVKI_INLINE int sxvki_cas64(sxvki_shared64* p, uint64_t* expected, uint64_t v) {
     return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
@@ -1097,7 +1104,7 @@ SXVKI_INLINE uint32_t sxvki_load32(const uint32_t* p) {
     return v;
 }
 
-SXVKI_INLINE uint64_t sxvki_load64_relaxed(const uint64_t* p) {
+SXVKI_INLINE uint64_t sxvki_load64_relaxed(const sxvki_shared64* p) {
     return *(const volatile uint64_t*)p;
 }
 
@@ -1116,7 +1123,7 @@ SXVKI_INLINE void sxvki_store32(uint32_t* p, uint32_t v) {
     *(volatile uint32_t*)p = v;
 }
 
-SXVKI_INLINE void sxvki_store64_relaxed(uint64_t* p, uint64_t v) {
+SXVKI_INLINE void sxvki_store64_relaxed(sxvki_shared64* p, uint64_t v) {
     *(volatile uint64_t*)p = v;
 }
 
@@ -1148,7 +1155,7 @@ SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
     SXVKI_SWAP_IF(uint32_t, p, expected, v);
 }
 
-SXVKI_INLINE int sxvki_cas64(uint64_t* p, uint64_t* expected, uint64_t v) {
+SXVKI_INLINE int sxvki_cas64(sxvki_shared64* p, uint64_t* expected, uint64_t v) {
     SXVKI_SWAP_IF(uint64_t, p, expected, v);
 }
 
@@ -1162,7 +1169,7 @@ SXVKI_INLINE int sxvki_cas_ptr(void** p, void** expected, void* v) {
 #endif
 }
 
-SXVKI_INLINE uint64_t sxvki_add64(uint64_t* p, uint64_t v) {
+SXVKI_INLINE uint64_t sxvki_add64(sxvki_shared64* p, uint64_t v) {
     uint64_t old = *p;
     while (!sxvki_cas64(p, &old, old + v)) {
     }
@@ -3011,17 +3018,17 @@ static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage message, co
 */
 
 typedef struct sxvki_heap_budget {
-    uint64_t limit;        /* never hold more: the heap, or the user's limit */
-    uint64_t block_bytes;  /* atomic */
-    uint64_t block_count;  /* atomic */
-    uint64_t driver_usage; /* atomic, as are the next two: the last answer of the driver */
-    uint64_t driver_budget;
-    uint64_t bytes_then; /* block_bytes when it was asked */
+    uint64_t limit;              /* never hold more: the heap, or the user's limit */
+    sxvki_shared64 block_bytes;  /* atomic */
+    sxvki_shared64 block_count;  /* atomic */
+    sxvki_shared64 driver_usage; /* atomic, as are the next two: the last answer of the driver */
+    sxvki_shared64 driver_budget;
+    sxvki_shared64 bytes_then; /* block_bytes when it was asked */
 } sxvki_heap_budget;
 
 typedef struct sxvki_budget {
     sxvki_heap_budget heaps[VK_MAX_MEMORY_HEAPS];
-    uint64_t memory_count; /* atomic: VkDeviceMemory objects */
+    sxvki_shared64 memory_count; /* atomic: VkDeviceMemory objects */
     uint64_t max_count;
     uint32_t heap_count;
     int has_driver; /* VK_EXT_memory_budget */
@@ -3109,7 +3116,7 @@ static int sxvki_budget_is_stale(const sxvki_budget* budget, uint32_t h, uint64_
 }
 
 /*  Raise a counter unless that takes it above the limit. */
-static int sxvki_raise_below(uint64_t* counter, uint64_t amount, uint64_t limit) {
+static int sxvki_raise_below(sxvki_shared64* counter, uint64_t amount, uint64_t limit) {
     uint64_t seen = sxvki_load64_relaxed(counter);
     do {
         if (seen > limit || amount > limit - seen) {
