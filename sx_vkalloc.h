@@ -2421,8 +2421,9 @@ static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
 #define SXVKI_COST_VISIBLE      0x400u
 #define SXVKI_COST_LAZY         0x400u
 #define SXVKI_COST_CACHED       0x100u
-#define SXVKI_COST_NOT_COHERENT 0x40u
+#define SXVKI_COST_NOT_COHERENT 0x80u
 #define SXVKI_COST_HOST_SEES    0x10u
+#define SXVKI_COST_EXTRA        0x10u /* a flag that nobody asked for, where only masks count */
 #define SXVKI_COST_OUT          UINT32_MAX
 
 typedef struct sxvki_memory_model {
@@ -2529,6 +2530,9 @@ static void sxvki_wish_init(sxvki_wish* wish, const sxvki_memory_model* model, u
     wish->preferred = info->preferredFlags;
     wish->avoided = info->avoidedFlags;
     wish->special = (info->requiredFlags | info->preferredFlags) & SXVKI_SPECIAL_FLAGS;
+    if (wish->special & SXVKI_AMD_FLAGS) {
+        wish->special |= SXVKI_AMD_FLAGS; /* real types have both or none */
+    }
     if (purpose->is_protected) {
         wish->required |= VK_MEMORY_PROPERTY_PROTECTED_BIT;
         wish->special |= VK_MEMORY_PROPERTY_PROTECTED_BIT;
@@ -2539,10 +2543,14 @@ static void sxvki_wish_init(sxvki_wish* wish, const sxvki_memory_model* model, u
     case SXVK_MEMORY_USAGE_AUTO_PREFER_HOST:
         if (info->flags & host_access) {
             sxvki_wish_of_host_access(wish, model, info, purpose->device_access);
-        } else if (info->usage == SXVK_MEMORY_USAGE_AUTO_PREFER_HOST) {
-            wish->against |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
         } else {
-            wish->intent |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            if (info->usage == SXVK_MEMORY_USAGE_AUTO_PREFER_HOST ||
+                (!purpose->device_access &&
+                 (info->requiredFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0)) {
+                wish->against |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            } else {
+                wish->intent |= VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            }
             wish->device_only = 1;
         }
         if (purpose->transient) {
@@ -2591,9 +2599,14 @@ static uint32_t sxvki_memory_type_cost(const sxvki_memory_model* model, const sx
         cost += SXVKI_COST_BAR;
     }
     if (wish->no_intent) {
-        /* Nothing but masks to go by: the plainest type that meets them. */
-        cost += sxvki_count_bits(flags & ~(wish->required | wish->preferred));
-        return cost;
+        /* Nothing but masks to go by: the plainest type that meets them, and where the host is to
+           see it, its own memory before the device's. */
+        VkMemoryPropertyFlags asked = wish->required | wish->preferred;
+        cost += SXVKI_COST_EXTRA * sxvki_count_bits(flags & ~asked);
+        if ((asked & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
+            (flags & ~asked & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0) {
+            cost += SXVKI_COST_EXTRA;
+        }
     }
     return cost + model->heap_rank[heap] % 16;
 }
@@ -2713,13 +2726,24 @@ static void sxvki_explain_type(sxvki_text* text, const sxvki_memory_model* model
         sxvki_text_add(text, ", cost ");
         sxvki_text_add_u64(text, cost);
         if (cost >= SXVKI_COST_BAR) {
-            sxvki_text_add(text, "; a small window of device memory, kept for the host's writes");
+            sxvki_text_add(text, "; a small window of device memory");
         }
         sxvki_explain_clause(text, "lacks preferred ", wish->preferred & ~flags);
         sxvki_explain_clause(text, "has avoided ", wish->avoided & flags);
         sxvki_explain_clause(text, "the usage would like ", wish->intent & ~flags & known);
         sxvki_explain_clause(text, "the usage would rather not have ",
                              wish->against & flags & known);
+        if ((flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
+            if ((flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) == 0) {
+                sxvki_text_add(text, "; needs flushes");
+            }
+            if (wish->device_only && (wish->intent & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+                sxvki_text_add(text, "; the host sees it without need");
+            }
+        }
+        if (wish->no_intent) {
+            sxvki_explain_clause(text, "has unasked ", flags & ~(wish->required | wish->preferred));
+        }
         if (cost == model->heap_rank[heap] % 16) {
             sxvki_text_add(text, "; all that was wished for");
         }
@@ -4195,8 +4219,7 @@ struct SxvkAllocator_T {
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
     sxvki_lock pools_lock;                    /* guards the list of custom pools */
     SxvkPool first_pool;
-    uint64_t
-        classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind, 0 while unused; 0 is never used */
+    sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
 };
 
 SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, uint64_t usage) {
@@ -4208,12 +4231,12 @@ SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, u
     }
     for (probe = 0; probe < 16; probe++) {
         uint32_t id = (slot + probe) % SXVKI_CLASS_COUNT;
-        uint64_t seen = sxvki_load64_relaxed(&allocator->classes[id]);
+        sxvki_shared64* entry = allocator->classes + id;
+        uint64_t seen = sxvki_load64_relaxed(entry);
         if (id == 0) {
-            continue;
+            continue; /* 0 says that the class is not known */
         }
-        if (seen == key ||
-            (seen == 0 && (sxvki_cas64(&allocator->classes[id], &seen, key) || seen == key))) {
+        if (seen == key || (seen == 0 && (sxvki_cas64(entry, &seen, key) || seen == key))) {
             return id;
         }
     }
@@ -6307,6 +6330,8 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppText);
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
+    SXVKI_REJECT_IF(pBufferCreateInfo != NULL && pImageCreateInfo != NULL, BAD_STRUCT,
+                    "pBufferCreateInfo and pImageCreateInfo");
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     if (pBufferCreateInfo != NULL) {
         SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
