@@ -2238,7 +2238,12 @@ static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_
             }
         }
     }
-    return sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_LAST_PROBES, size, alignment, start);
+    index = sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_LAST_PROBES, size, alignment, start);
+    if (index == SXVKI_NONE && alignment > 1) {
+        /* About to refuse: a higher head may be aligned well, above all that of an empty block. */
+        index = sxvki_bins_lowest(bins, size, alignment, start);
+    }
+    return index;
 }
 
 /*  Hand out a range; SXVKI_NONE where no free range is found. bins_prepare was called. O(1). */
@@ -2377,8 +2382,14 @@ static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
             index = r->link_b;
         }
     }
-    for (bin = 0; bin < SXVKI_BIN_WORDS; bin++) {
-        if ((int)((bins->top >> bin) & 1) != (bins->map[bin] != 0)) {
+    for (; bin < SXVKI_BIN_WORDS * 64; bin++) {
+        if ((bins->map[bin / 64] >> (bin % 64)) & 1) {
+            return 0;
+        }
+    }
+    for (bin = 0; bin < 64; bin++) {
+        int bit = (int)((bins->top >> bin) & 1);
+        if (bit != (bin < SXVKI_BIN_WORDS && bins->map[bin] != 0)) {
             return 0;
         }
     }
