@@ -4989,28 +4989,39 @@ static void sxvki_purpose_of_image(sxvki_purpose* purpose, const VkImageCreateIn
     purpose->is_protected = (info->flags & VK_IMAGE_CREATE_PROTECTED_BIT) != 0;
 }
 
-/*  Ask with the struct that names the resource, and say whether dedicated memory is wanted. */
+/*  The answer of vkGet..MemoryRequirements2, with what it says of dedicated memory. */
+typedef struct sxvki_answer {
+    VkMemoryRequirements2 requirements2;
+    VkMemoryDedicatedRequirements dedicated;
+} sxvki_answer;
+
+static void sxvki_answer_init(sxvki_answer* answer) {
+    memset(answer, 0, sizeof *answer);
+    answer->dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+    answer->requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+    answer->requirements2.pNext = &answer->dedicated;
+}
+
+static void sxvki_answer_get(const sxvki_answer* answer, sxvki_requirements* requirements) {
+    requirements->memory = answer->requirements2.memoryRequirements;
+    requirements->needs_dedicated = answer->dedicated.requiresDedicatedAllocation != 0;
+    requirements->prefers_dedicated = answer->dedicated.prefersDedicatedAllocation != 0;
+}
+
 static void sxvki_requirements_of_buffer(const sxvki_device* device, VkBuffer buffer,
                                          sxvki_requirements* requirements) {
     const sxvki_vk* vk = &device->vk;
     memset(requirements, 0, sizeof *requirements);
     requirements->buffer = buffer;
     if (vk->requirements2) {
-        VkMemoryDedicatedRequirements dedicated;
-        VkMemoryRequirements2 requirements2;
         VkBufferMemoryRequirementsInfo2 info;
-        memset(&dedicated, 0, sizeof dedicated);
-        memset(&requirements2, 0, sizeof requirements2);
+        sxvki_answer answer;
         memset(&info, 0, sizeof info);
-        dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
-        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-        requirements2.pNext = &dedicated;
         info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
         info.buffer = buffer;
-        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements2);
-        requirements->memory = requirements2.memoryRequirements;
-        requirements->needs_dedicated = dedicated.requiresDedicatedAllocation != 0;
-        requirements->prefers_dedicated = dedicated.prefersDedicatedAllocation != 0;
+        sxvki_answer_init(&answer);
+        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &answer.requirements2);
+        sxvki_answer_get(&answer, requirements);
     } else {
         vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements->memory);
     }
@@ -5022,21 +5033,14 @@ static void sxvki_requirements_of_image(const sxvki_device* device, VkImage imag
     memset(requirements, 0, sizeof *requirements);
     requirements->image = image;
     if (vk->requirements2) {
-        VkMemoryDedicatedRequirements dedicated;
-        VkMemoryRequirements2 requirements2;
         VkImageMemoryRequirementsInfo2 info;
-        memset(&dedicated, 0, sizeof dedicated);
-        memset(&requirements2, 0, sizeof requirements2);
+        sxvki_answer answer;
         memset(&info, 0, sizeof info);
-        dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
-        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-        requirements2.pNext = &dedicated;
         info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
         info.image = image;
-        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &requirements2);
-        requirements->memory = requirements2.memoryRequirements;
-        requirements->needs_dedicated = dedicated.requiresDedicatedAllocation != 0;
-        requirements->prefers_dedicated = dedicated.prefersDedicatedAllocation != 0;
+        sxvki_answer_init(&answer);
+        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &answer.requirements2);
+        sxvki_answer_get(&answer, requirements);
     } else {
         vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements->memory);
     }
