@@ -4692,12 +4692,10 @@ static sxvki_lock* sxvki_allocation_lock(SxvkAllocator allocator, uint32_t index
         sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index))));
 }
 
-static VkResult sxvki_set_user_data(SxvkAllocator allocator, const char* function, uint32_t index,
-                                    void* user_data) {
+static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, void* user_data) {
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
     sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
     if (cold == NULL) {
-        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_lock_take(lock);
@@ -4706,15 +4704,13 @@ static VkResult sxvki_set_user_data(SxvkAllocator allocator, const char* functio
     return VK_SUCCESS;
 }
 
-static VkResult sxvki_set_name(SxvkAllocator allocator, const char* function, uint32_t index,
-                               const char* name) {
+static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const char* name) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
     sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
     char* copy;
     char* old;
     if (cold == NULL || !sxvki_host_copy_string(host, name, &copy)) {
-        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_lock_take(lock);
@@ -4726,7 +4722,7 @@ static VkResult sxvki_set_name(SxvkAllocator allocator, const char* function, ui
 }
 
 /*  What follows once there is memory: mapping, margin, name and user data. */
-static VkResult sxvki_finish(SxvkAllocator allocator, const char* function, uint32_t index,
+static VkResult sxvki_finish(SxvkAllocator allocator, uint32_t index,
                              const SxvkAllocationCreateInfo* info) {
     sxvki_device* device = &allocator->device;
     sxvki_record* r = sxvki_record_at(&device->records, index);
@@ -4750,10 +4746,10 @@ static VkResult sxvki_finish(SxvkAllocator allocator, const char* function, uint
         sxvki_state_set(r, SXVKI_STATE_MARGIN);
     }
     if (info->pUserData != NULL) {
-        result = sxvki_set_user_data(allocator, function, index, info->pUserData);
+        result = sxvki_set_user_data(allocator, index, info->pUserData);
     }
     if (info->pName != NULL && result == VK_SUCCESS) {
-        result = sxvki_set_name(allocator, function, index, info->pName);
+        result = sxvki_set_name(allocator, index, info->pName);
     }
     return result;
 }
@@ -4815,7 +4811,7 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     }
     if (result == VK_SUCCESS) {
         *allocation = sxvki_handle_make(sxvki_record_at(&device->records, index), index);
-        result = sxvki_finish(allocator, function, index, info);
+        result = sxvki_finish(allocator, index, info);
         if (result != VK_SUCCESS) {
             sxvki_free(allocator, *allocation, function);
             *allocation = VK_NULL_HANDLE;
@@ -6369,6 +6365,14 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
 
 /* --- memory --- */
 
+/*  Pass a result on, and report what failed. */
+static VkResult sxvki_reported(SxvkAllocator allocator, const char* function, VkResult result) {
+    if (result != VK_SUCCESS) {
+        sxvki_report_failure(&allocator->device, result, function);
+    }
+    return result;
+}
+
 /*  The optional info of a new allocation, which is looked up by pointer: an argument beside the
     call that makes it may be read before that call. */
 static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
@@ -6597,7 +6601,7 @@ SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator,
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    return sxvki_set_user_data(allocator, function, index, pUserData);
+    return sxvki_reported(allocator, function, sxvki_set_user_data(allocator, index, pUserData));
 }
 
 SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -6606,7 +6610,7 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    return sxvki_set_name(allocator, function, index, pName);
+    return sxvki_reported(allocator, function, sxvki_set_name(allocator, index, pName));
 }
 
 SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
@@ -7038,18 +7042,13 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
 SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
                                        const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
-    VkResult result;
     if (pPool != NULL) {
         *pPool = VK_NULL_HANDLE;
     }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
-    result = sxvki_create_pool(allocator, pCreateInfo, pPool);
-    if (result != VK_SUCCESS) {
-        sxvki_report_failure(&allocator->device, result, function);
-    }
-    return result;
+    return sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool));
 }
 
 SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
@@ -7078,8 +7077,7 @@ SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, 
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     if (!sxvki_host_copy_string(&allocator->device.host, pName, &copy)) {
-        sxvki_report_failure(&allocator->device, VK_ERROR_OUT_OF_HOST_MEMORY, function);
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
+        return sxvki_reported(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
     }
     sxvki_lock_take(&allocator->pools_lock); /* a dump may be reading it */
     old = pool->name;
