@@ -2349,7 +2349,7 @@ static int sxvki_bins_block_is_valid(const sxvki_bins* bins, uint32_t first, uin
         end += sxvki_record_size(r);
         prev = index;
         index = r->next;
-        if (index != SXVKI_NONE && index >= bins->records->hot.capacity) {
+        if (index != SXVKI_NONE && index >= sxvki_load32(&bins->records->hot.capacity)) {
             return 0;
         }
     }
@@ -2369,7 +2369,7 @@ static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
         }
         for (; index != SXVKI_NONE; count++) {
             const sxvki_record* r;
-            if (index >= bins->records->hot.capacity || count > free_count) {
+            if (index >= sxvki_load32(&bins->records->hot.capacity) || count > free_count) {
                 return 0;
             }
             r = sxvki_record_at(bins->records, index);
@@ -3222,7 +3222,7 @@ struct sxvki_domain;
 typedef struct sxvki_block {
     VkDeviceMemory memory; /* null while the slot is unused */
     VkDeviceSize size;     /* bytes */
-    void* mapped;          /* the first byte; valid while map_word says MAPPED */
+    void* mapped;          /* atomic; the first byte, while map_word says MAPPED */
     SxvkPool pool;
     struct sxvki_domain* domain; /* null: dedicated */
     uint32_t map_word;           /* atomic */
@@ -3437,7 +3437,7 @@ static VkResult sxvki_block_map(sxvki_device* device, sxvki_block* block, void**
     for (;;) {
         if (word & SXVKI_MAP_MAPPED) {
             if (sxvki_cas32(&block->map_word, &word, word + 1)) {
-                *data = block->mapped;
+                *data = sxvki_load_ptr(&block->mapped);
                 return VK_SUCCESS;
             }
         } else if (word & SXVKI_MAP_BUSY) {
@@ -3450,7 +3450,7 @@ static VkResult sxvki_block_map(sxvki_device* device, sxvki_block* block, void**
     result = sxvki_vk_result(
         device->vk.fn.vkMapMemory(device->vk.device, block->memory, 0, VK_WHOLE_SIZE, 0, data));
     if (result == VK_SUCCESS) {
-        block->mapped = *data;
+        sxvki_store_ptr(&block->mapped, *data);
         sxvki_store32(&block->map_word, SXVKI_MAP_MAPPED | 1);
     } else {
         *data = NULL;
@@ -3468,7 +3468,7 @@ static void sxvki_block_unmap(sxvki_device* device, sxvki_block* block) {
         SXVKI_ASSERT(word > SXVKI_MAP_MAPPED);
         if (sxvki_cas32(&block->map_word, &word, last ? SXVKI_MAP_BUSY : word - 1)) {
             if (last) {
-                block->mapped = NULL;
+                sxvki_store_ptr(&block->mapped, NULL);
                 device->vk.fn.vkUnmapMemory(device->vk.device, block->memory);
                 sxvki_store32(&block->map_word, 0);
             }
@@ -3479,7 +3479,8 @@ static void sxvki_block_unmap(sxvki_device* device, sxvki_block* block) {
 
 /*  The start of a mapped block, or null. */
 SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
-    return (sxvki_load32(&block->map_word) & SXVKI_MAP_MAPPED) != 0 ? (char*)block->mapped : NULL;
+    int is_mapped = (sxvki_load32(&block->map_word) & SXVKI_MAP_MAPPED) != 0;
+    return is_mapped ? (char*)sxvki_load_ptr(&block->mapped) : NULL;
 }
 
 /* ============================================================================================== */
@@ -4172,7 +4173,8 @@ static int sxvki_pool_dedicated_is_valid(const struct SxvkPool_T* pool) {
         const sxvki_block* block = sxvki_block_at(device, id);
         const sxvki_record* r;
         if (block->pool != pool || block->domain != NULL || block->prev != prev ||
-            block->memory == VK_NULL_HANDLE || block->first >= device->records.hot.capacity ||
+            block->memory == VK_NULL_HANDLE ||
+            block->first >= sxvki_load32(&device->records.hot.capacity) ||
             count >= pool->dedicated_count) {
             return 0;
         }
@@ -4595,11 +4597,33 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then.
+/*  End the mappings of an allocation that is about to be freed. They go before the range does,
+    so that the block stays while it is unmapped. The lock keeps those out that look at margins. */
+static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
+                                const char* function) {
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_lock* lock = sxvki_block_lock(block);
+    uint32_t state = 0;
+    sxvki_lock_take(lock);
+    if (sxvki_handle_matches(allocation, r)) {
+        state = sxvki_record_state(r);
+        while (!sxvki_cas32(&r->link_b, &state, state & ~SXVKI_STATE_MAPPINGS)) {
+        }
+    }
+    sxvki_lock_drop(lock);
+    if (state & SXVKI_STATE_MAPS_MASK) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
+                                sxvki_allocation_name(&device->records, r, index),
+                                sxvki_record_bytes(r), block->type);
+    }
+    sxvki_unmap_all(device, block, state);
+}
 
-    Two threads that free the same handle: whoever comes second, under the lock, finds the
-    generation grown. The mappings end before the range goes back, so that the block stays while
-    it is unmapped; who clears the counters in `state` ends them. */
+/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. Of two
+    threads that free the same handle, the second finds, under the lock, that the generation
+    grew. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
     sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_handle_index(allocation);
@@ -4613,6 +4637,9 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
         return 0;
     }
     block = sxvki_block_at(device, sxvki_record_block(r));
+    if (block->pool == NULL) {
+        return 0; /* another thread has just freed it, and its block */
+    }
     domain = block->domain;
     state = sxvki_record_state(r);
     if ((state & SXVKI_STATE_MARGIN) && !sxvki_margin_is_intact(device, r)) {
@@ -4621,17 +4648,7 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
                                 sxvki_record_bytes(r), block->type);
     }
     if (state & SXVKI_STATE_MAPPINGS) {
-        if (state & SXVKI_STATE_MAPS_MASK) {
-            sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
-                                    sxvki_allocation_name(&device->records, r, index),
-                                    sxvki_record_bytes(r), block->type);
-        }
-        while (!sxvki_cas32(&r->link_b, &state, state & ~SXVKI_STATE_MAPPINGS)) {
-        }
-        sxvki_unmap_all(device, block, state);
-    }
-    if (block->pool == NULL) {
-        return 0; /* another thread has just freed it, and its block */
+        sxvki_free_mappings(device, allocation, function);
     }
     lock = sxvki_block_lock(block);
     sxvki_lock_take(lock);

@@ -50,11 +50,11 @@ int main(void) {
     const VkDeviceSize size = 1000000;
     Buffer staging = create_buffer(allocator, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
                                    SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT);
-    Buffer storage = create_buffer(allocator, size,
-                                   VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
-                                       | VK_BUFFER_USAGE_TRANSFER_DST_BIT
-                                       | VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
-                                   0);
+    Buffer storage =
+        create_buffer(allocator, size,
+                      VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                          VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+                      0);
     Buffer readback = create_buffer(allocator, size, VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                     SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
 
@@ -66,8 +66,8 @@ int main(void) {
     }
 
     /* Maps, copies, flushes where the memory needs it, and unmaps. */
-    EXAMPLE_CHECK(sxvkCopyMemoryToAllocation(allocator, sent, staging.allocation, 0, size)
-                  == VK_SUCCESS);
+    EXAMPLE_CHECK(sxvkCopyMemoryToAllocation(allocator, sent, staging.allocation, 0, size) ==
+                  VK_SUCCESS);
 
     VkBufferCopy region = {0};
     region.size = size;
@@ -77,8 +77,8 @@ int main(void) {
     vkCmdCopyBuffer(commands, storage.buffer, readback.buffer, 1, &region);
     example_submit_and_wait(&example, commands);
 
-    EXAMPLE_CHECK(sxvkCopyAllocationToMemory(allocator, readback.allocation, 0, received, size)
-                  == VK_SUCCESS);
+    EXAMPLE_CHECK(sxvkCopyAllocationToMemory(allocator, readback.allocation, 0, received, size) ==
+                  VK_SUCCESS);
     EXAMPLE_CHECK(memcmp(sent, received, (size_t)size) == 0);
     printf("%llu bytes went to the GPU and came back unchanged\n", (unsigned long long)size);
 

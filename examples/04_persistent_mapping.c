@@ -43,8 +43,8 @@ int main(void) {
     bufferInfo.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
     SxvkAllocationCreateInfo allocationInfo = {0};
     allocationInfo.usage = SXVK_MEMORY_USAGE_AUTO;
-    allocationInfo.flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT
-                           | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+    allocationInfo.flags =
+        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
     VkBuffer uniformBuffer;
     SxvkAllocation uniforms;
     SxvkAllocationInfo uniformsInfo;
@@ -71,8 +71,8 @@ int main(void) {
         values.frame = frame;
         memcpy((char*)uniformsInfo.pMappedData + offset, &values, sizeof values);
         /* Does nothing on coherent memory, so there is no need to look which kind it is. */
-        EXAMPLE_CHECK(sxvkFlushAllocation(allocator, uniforms, offset, sizeof values)
-                      == VK_SUCCESS);
+        EXAMPLE_CHECK(sxvkFlushAllocation(allocator, uniforms, offset, sizeof values) ==
+                      VK_SUCCESS);
 
         VkBufferCopy region = {0};
         region.srcOffset = offset;

@@ -26,7 +26,7 @@ using Allocator = std::unique_ptr<SxvkAllocator_T, AllocatorDeleter>;
 
 /*  A buffer and its memory, with one owner at a time. The allocator must outlive it. */
 class Buffer {
-public:
+  public:
     Buffer() = default;
 
     Buffer(SxvkAllocator allocator, VkDeviceSize size, VkBufferUsageFlags usage,
@@ -69,7 +69,7 @@ public:
         return allocation_;
     }
 
-private:
+  private:
     void swap(Buffer& other) noexcept {
         std::swap(allocator_, other.allocator_);
         std::swap(buffer_, other.buffer_);

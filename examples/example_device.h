@@ -80,8 +80,8 @@ static inline uint32_t example_pick_queue_family(const ExampleDevice* example) {
     uint32_t count = 32;
     vkGetPhysicalDeviceQueueFamilyProperties(example->physicalDevice, &count, families);
     uint32_t family = 0;
-    while (family < count
-           && !(families[family].queueFlags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT))) {
+    while (family < count &&
+           !(families[family].queueFlags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT))) {
         family++;
     }
     EXAMPLE_CHECK(family < count);
@@ -105,16 +105,16 @@ static inline void example_create_device(ExampleDevice* example) {
     info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
     info.queueCreateInfoCount = 1;
     info.pQueueCreateInfos = &queueInfo;
-    EXAMPLE_CHECK(vkCreateDevice(example->physicalDevice, &info, NULL, &example->device)
-                  == VK_SUCCESS);
+    EXAMPLE_CHECK(vkCreateDevice(example->physicalDevice, &info, NULL, &example->device) ==
+                  VK_SUCCESS);
     vkGetDeviceQueue(example->device, family, 0, &example->queue);
 
     VkCommandPoolCreateInfo poolInfo;
     memset(&poolInfo, 0, sizeof poolInfo);
     poolInfo.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     poolInfo.queueFamilyIndex = family;
-    EXAMPLE_CHECK(vkCreateCommandPool(example->device, &poolInfo, NULL, &example->commandPool)
-                  == VK_SUCCESS);
+    EXAMPLE_CHECK(vkCreateCommandPool(example->device, &poolInfo, NULL, &example->commandPool) ==
+                  VK_SUCCESS);
 }
 
 static inline void example_destroy(ExampleDevice* example) {
@@ -132,8 +132,8 @@ static inline VkCommandBuffer example_begin(const ExampleDevice* example) {
     allocateInfo.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
     allocateInfo.commandBufferCount = 1;
     VkCommandBuffer commands;
-    EXAMPLE_CHECK(vkAllocateCommandBuffers(example->device, &allocateInfo, &commands)
-                  == VK_SUCCESS);
+    EXAMPLE_CHECK(vkAllocateCommandBuffers(example->device, &allocateInfo, &commands) ==
+                  VK_SUCCESS);
 
     VkCommandBufferBeginInfo beginInfo;
     memset(&beginInfo, 0, sizeof beginInfo);
