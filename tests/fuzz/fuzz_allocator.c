@@ -283,6 +283,12 @@ static bool wants_flush(VkMemoryPropertyFlags flags) {
     return (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 && !is_coherent_visible(flags);
 }
 
+/*  VkMemoryDedicatedRequirements and ..AllocateInfo are in use. */
+static bool knows_dedicated(const World* world) {
+    return world->info.vulkanApiVersion >= VK_API_VERSION_1_1 ||
+           (world->info.flags & SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0;
+}
+
 static VkDeviceSize margin_of(const World* world, const Item* item) {
     return is_coherent_visible(item->properties) && !item->dedicated ? world->debug.margin : 0;
 }
@@ -424,9 +430,7 @@ static void check_new(World* world, Item* item) {
     CHECK((request->needs.memoryTypeBits >> item->info.memoryType & 1) != 0,
           "type %u is not in %#x", item->info.memoryType, request->needs.memoryTypeBits);
     if (item->dedicated) {
-        bool named = (world->info.vulkanApiVersion >= VK_API_VERSION_1_1 ||
-                      (world->info.flags &
-                       SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT) != 0) &&
+        bool named = knows_dedicated(world) &&
                      (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0;
         CHECK(item->info.offset == 0 && memory.size == item->info.size, "not alone in its memory");
         CHECK(!named || (memory.dedicatedBuffer == item->buffer &&
@@ -777,15 +781,15 @@ static void odd_needs(void* pUser, const VkBufferCreateInfo* pBuffer, const VkIm
                       SimRequirements* pNeeds) {
     uint64_t random = pBuffer != NULL ? pBuffer->size * 3 + pBuffer->usage
                                       : pImage->extent.width * 77 + pImage->extent.height;
-    (void)pUser;
+    bool tellsDedicated = knows_dedicated((const World*)pUser);
     switch (testing_below(&random, 4)) {
     case 0:
         pNeeds->memory.size += testing_below(&random, 100);
         pNeeds->memory.alignment = (VkDeviceSize)1 << testing_below(&random, 5);
         break;
     case 1: pNeeds->memory.alignment <<= testing_below(&random, 9); break;
-    case 2: pNeeds->prefersDedicated = testing_below(&random, 8) == 0; break;
-    default: pNeeds->requiresDedicated = testing_below(&random, 16) == 0; break;
+    case 2: pNeeds->prefersDedicated = tellsDedicated && testing_below(&random, 8) == 0; break;
+    default: pNeeds->requiresDedicated = tellsDedicated && testing_below(&random, 16) == 0; break;
     }
 }
 
@@ -969,21 +973,19 @@ static VkResult make_by_hand(World* world, const Request* request, Item* item,
     VkResult result;
     if (request->make == MAKE_BUFFER_BY_HAND) {
         result = fn->vkCreateBuffer(device, &request->buffer, world->callbacks, &item->buffer);
-        if (result != VK_SUCCESS) {
-            return result;
+        if (result == VK_SUCCESS) {
+            result = sxvkAllocateMemoryForBuffer(world->allocator, item->buffer, &request->info,
+                                                 &item->allocation, info);
         }
-        result = sxvkAllocateMemoryForBuffer(world->allocator, item->buffer, &request->info,
-                                             &item->allocation, info);
         if (result == VK_SUCCESS) {
             result = sxvkBindBufferMemory(world->allocator, item->allocation, item->buffer);
         }
     } else {
         result = fn->vkCreateImage(device, &request->image, world->callbacks, &item->image);
-        if (result != VK_SUCCESS) {
-            return result;
+        if (result == VK_SUCCESS) {
+            result = sxvkAllocateMemoryForImage(world->allocator, item->image, &request->info,
+                                                &item->allocation, info);
         }
-        result = sxvkAllocateMemoryForImage(world->allocator, item->image, &request->info,
-                                            &item->allocation, info);
         if (result == VK_SUCCESS) {
             result = sxvkBindImageMemory(world->allocator, item->allocation, item->image);
         }
@@ -1196,7 +1198,7 @@ static void op_pages(World* world) {
     request.make = MAKE_MEMORY;
     request.alignment = 1;
     random_needs(world, &request);
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < PAGE_MAX; i++) {
         infos[i] = request.info;
         needs[i] = request.needs;
     }
@@ -1489,6 +1491,7 @@ static void op_heap_limit(World* world) {
     VkDeviceSize live = sim_live_memory_bytes(world->sim, heap);
     world->heapDriverLimit[heap] = chance(world, 50) ? VK_WHOLE_SIZE : live + below(world, 20) * MIB;
     say(world, "heap %u gives %" PRIu64 " bytes\n", heap, world->heapDriverLimit[heap]);
+    reap(world);
 }
 
 static void op_create_pool(World* world) {
@@ -1675,6 +1678,10 @@ static void op_foreign(World* world) {
     SxvkAllocator other = VK_NULL_HANDLE;
     SxvkAllocation allocation = VK_NULL_HANDLE;
     memset(&info, 0, sizeof info);
+    /* The two do not know of each other, and must not exhaust the device together. */
+    if (sim_live_memory_count(world->sim) >= world->profile->maxMemoryAllocationCount / 2) {
+        return;
+    }
     plant(world);
     (void)sxvkCreateAllocator(&world->info, &other);
     reap(world);
@@ -1765,10 +1772,11 @@ static void op_invalid(World* world) {
 static void op_alias(World* world) {
     Item* item = random_item(world);
     VkBuffer alias = VK_NULL_HANDLE;
+    SimMemoryInfo memory;
     VkResult result;
     if (item == NULL || item->buffer == VK_NULL_HANDLE ||
-        (item->dedicated && (item->request.info.flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) ||
-        item->request.buffer.size > item->info.size) {
+        !sim_memory_info(world->sim, item->info.deviceMemory, &memory) ||
+        memory.dedicatedBuffer != VK_NULL_HANDLE) {
         return;
     }
     sim_allow_aliasing(world->sim, true);
@@ -1785,6 +1793,7 @@ static void op_alias(World* world) {
 /*  Write behind the end of an allocation: found while it is so, and forgotten when mended. */
 static void op_overwrite(World* world) {
     Item* item = random_item(world);
+    VkDeviceSize at;
     VkResult result;
     uint8_t* data;
     if (item == NULL || margin_of(world, item) == 0) {
@@ -1792,11 +1801,14 @@ static void op_overwrite(World* world) {
     }
     say(world, "write behind the end of %" PRIu64 " bytes at %" PRIu64 "\n", item->info.size,
         item->info.offset);
-    data = map_item(world, item) + item->info.size + below(world, (uint32_t)world->debug.margin);
+    at = item->info.size + below(world, (uint32_t)world->debug.margin);
+    data = map_item(world, item) + at;
     *data = (uint8_t)~*data;
+    sxvkUnmapMemory(world->allocator, item->allocation);
     result = sxvkCheckCorruption(world->allocator, 1u << item->info.memoryType);
     CHECK(result == VK_ERROR_UNKNOWN, "VkResult %d for a broken margin", (int)result);
     expect_message(world, SXVK_MESSAGE_CORRUPTED_MARGIN);
+    data = map_item(world, item) + at;
     *data = (uint8_t)~*data;
     sxvkUnmapMemory(world->allocator, item->allocation);
     result = sxvkCheckCorruption(world->allocator, 1u << item->info.memoryType);
@@ -1829,7 +1841,7 @@ static void op_texts(World* world) {
 }
 
 static void op_free_many(World* world) {
-    uint32_t i, percent = below(world, 101);
+    uint32_t i, percent = chance(world, 25) ? 95 : below(world, 40);
     say(world, "free %u percent\n", percent);
     for (i = world->itemCount; i-- != 0;) {
         if (chance(world, percent)) {
@@ -1839,7 +1851,7 @@ static void op_free_many(World* world) {
 }
 
 /*  Nothing is live, so a trim leaves what the pools were told to keep. */
-static void op_drain(World* world) {
+static void drain(World* world) {
     uint64_t kept = 0;
     uint32_t i;
     say(world, "drain\n");
@@ -1852,6 +1864,12 @@ static void op_drain(World* world) {
     }
     CHECK(sim_live_memory_count(world->sim) == kept, "%" PRIu64 " memories are left, not %" PRIu64,
           sim_live_memory_count(world->sim), kept);
+}
+
+static void op_drain(World* world) {
+    if (chance(world, 30)) {
+        drain(world);
+    }
 }
 
 typedef struct Operation {
@@ -1957,7 +1975,7 @@ static void open_world(World* world, const Plan* plan) {
     CHECK(world->sim != NULL, "no simulated device");
     sim_quiet(world->sim, !world->verbose);
     if (world->oddNeeds) {
-        sim_set_requirements(world->sim, odd_needs, NULL);
+        sim_set_requirements(world->sim, odd_needs, world);
     }
     load_functions(world);
     info->instance = sim_instance(world->sim);
@@ -1982,7 +2000,7 @@ static void close_world(World* world, uint64_t seed) {
     world->random = ~seed;
     leak = chance(world, 30);
     if (!leak) {
-        op_drain(world);
+        drain(world);
         while (world->poolCount != 0) {
             destroy_pool(world, below(world, world->poolCount), false);
         }

@@ -27,8 +27,8 @@
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
 
-#define KIB ((VkDeviceSize)1024)
-#define MIB (1024 * KIB)
+#define KIB          ((VkDeviceSize)1024)
+#define MIB          (1024 * KIB)
 
 #define CARRIER_SIZE ((size_t)(8 * MIB))
 
@@ -329,8 +329,7 @@ static inline void gpu_check_image(Fixture* fixture, VkImage image, const VkImag
                                    uint64_t seed) {
     ImageRegions regions = image_regions(info);
     uint32_t last = info->mipLevels - 1;
-    memset(fixture->carrierData, 0xcc,
-           (size_t)regions.at[last].bufferOffset + regions.size[last]);
+    memset(fixture->carrierData, 0xcc, (size_t)regions.at[last].bufferOffset + regions.size[last]);
     VkCommandBuffer commands;
     assert_ok(gpu_begin(&fixture->gpu, &commands));
     vkCmdCopyImageToBuffer(commands, image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, fixture->carrier,

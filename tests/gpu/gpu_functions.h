@@ -26,12 +26,11 @@ static inline void create_and_use(Fixture* fixture, const SxvkAllocatorCreateInf
     VkImage image;
     SxvkAllocation bufferMemory, imageMemory;
     uint32_t type;
+    assert_ok(sxvkFindMemoryTypeIndexForBufferInfo(allocator, &bufferInfo, &allocationInfo, &type));
     assert_ok(
-        sxvkFindMemoryTypeIndexForBufferInfo(allocator, &bufferInfo, &allocationInfo, &type));
-    assert_ok(sxvkCreateBuffer(allocator, &bufferInfo, &allocationInfo, &buffer, &bufferMemory,
-                               NULL));
-    assert_ok(sxvkCreateImage(allocator, &imageInfo, &imageAllocationInfo, &image, &imageMemory,
-                              NULL));
+        sxvkCreateBuffer(allocator, &bufferInfo, &allocationInfo, &buffer, &bufferMemory, NULL));
+    assert_ok(
+        sxvkCreateImage(allocator, &imageInfo, &imageAllocationInfo, &image, &imageMemory, NULL));
     gpu_write_buffer(fixture, buffer, 5000, 1);
     gpu_write_image(fixture, image, &imageInfo, 2);
     gpu_check_image(fixture, image, &imageInfo, 2);
@@ -58,9 +57,9 @@ static inline void check_proc_addr(Fixture* fixture) {
 
 static uint32_t allocateCalls, freeCalls;
 
-static inline VKAPI_ATTR VkResult VKAPI_CALL counting_allocate(
-    VkDevice device, const VkMemoryAllocateInfo* info, const VkAllocationCallbacks* callbacks,
-    VkDeviceMemory* memory) {
+static inline VKAPI_ATTR VkResult VKAPI_CALL
+counting_allocate(VkDevice device, const VkMemoryAllocateInfo* info,
+                  const VkAllocationCallbacks* callbacks, VkDeviceMemory* memory) {
     allocateCalls++;
     return vkAllocateMemory(device, info, callbacks, memory);
 }

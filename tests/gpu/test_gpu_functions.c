@@ -93,9 +93,12 @@ static void test_missing_function(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        gpu_test(test_prototypes),     gpu_test(test_proc_addr),
-        gpu_test(test_full_table),     gpu_test(test_part_of_a_table),
-        gpu_test(test_later_version),  gpu_test(test_missing_function),
+        gpu_test(test_prototypes),
+        gpu_test(test_proc_addr),
+        gpu_test(test_full_table),
+        gpu_test(test_part_of_a_table),
+        gpu_test(test_later_version),
+        gpu_test(test_missing_function),
         cmocka_unit_test(test_every_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

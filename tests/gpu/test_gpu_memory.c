@@ -402,9 +402,9 @@ static void test_pages(void** state) {
     /* The last one cannot be had: then there is none at all. */
     createInfos[COUNT - 1].flags = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
     needs[COUNT - 1].size = (VkDeviceSize)1 << 30;
-    assert_int_equal(sxvkAllocateMemoryPages(fixture->allocator, needs, createInfos, COUNT, pages,
-                                             infos),
-                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(
+        sxvkAllocateMemoryPages(fixture->allocator, needs, createInfos, COUNT, pages, infos),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_null(pages[i]);
         assert_true(infos[i].deviceMemory == VK_NULL_HANDLE);
@@ -435,8 +435,7 @@ static void make_world(Fixture* fixture, World* world) {
         char name[32];
         (void)snprintf(name, sizeof name, "plain \\ %u", i);
         allocationInfo.pName = name;
-        world->plain[i] =
-            make_filled(fixture, 200 + (size_t)i * i * 400, i, &allocationInfo);
+        world->plain[i] = make_filled(fixture, 200 + (size_t)i * i * 400, i, &allocationInfo);
     }
     SxvkAllocationCreateInfo pooled = auto_info(0);
     pooled.pool = world->pool;
@@ -752,18 +751,16 @@ static void test_dump(void** state) {
         SxvkStatistics sum;
         memset(&sum, 0, sizeof sum);
         (void)snprintf(key, sizeof key, "Type %u", t);
-        const cJSON* pool =
-            cJSON_GetObjectItemCaseSensitive(member(root, "DefaultPools"), key);
+        const cJSON* pool = cJSON_GetObjectItemCaseSensitive(member(root, "DefaultPools"), key);
         if (pool != NULL) {
             add_pool(pool, &sum, &names);
         }
-        cJSON_ArrayForEach(
-            pool, cJSON_GetObjectItemCaseSensitive(member(root, "CustomPools"), key)) {
+        cJSON_ArrayForEach(pool,
+                           cJSON_GetObjectItemCaseSensitive(member(root, "CustomPools"), key)) {
             add_pool(pool, &sum, &names);
             customPools++;
             /* VMA puts the pool's number before its name. */
-            assert_non_null(
-                strstr(member(pool, "Name")->valuestring, "particles \"quoted\"\n"));
+            assert_non_null(strstr(member(pool, "Name")->valuestring, "particles \"quoted\"\n"));
         }
         assert_memory_equal(&sum, &statistics.memoryType[t].statistics, sizeof sum);
     }

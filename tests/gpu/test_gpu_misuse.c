@@ -84,8 +84,8 @@ static void test_leaks_of_a_pool_are_named(void** state) {
     allocationInfo.pName = "left in the pool";
     VkBuffer buffer;
     SxvkAllocation allocation;
-    assert_ok(sxvkCreateBuffer(fixture->allocator, &info, &allocationInfo, &buffer, &allocation,
-                               NULL));
+    assert_ok(
+        sxvkCreateBuffer(fixture->allocator, &info, &allocationInfo, &buffer, &allocation, NULL));
     vkDestroyBuffer(fixture->gpu.device, buffer, NULL);
     sxvkDestroyPool(fixture->allocator, pool);
     assert_non_null(strstr(fixture->lastText, "left in the pool"));
@@ -148,17 +148,17 @@ static void test_maps_that_cannot_be(void** state) {
         auto_info(SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
     VkBuffer buffer;
     SxvkAllocation allocation;
-    assert_ok(sxvkCreateBuffer(fixture->allocator, &info, &allocationInfo, &buffer, &allocation,
-                               NULL));
+    assert_ok(
+        sxvkCreateBuffer(fixture->allocator, &info, &allocationInfo, &buffer, &allocation, NULL));
     sxvkUnmapMemory(fixture->allocator, allocation);
     expect_messages(fixture, SXVK_MESSAGE_NOT_MAPPED, 1);
 
     char bytes[2] = {0, 0};
     SxvkAllocationInfo allocated;
     sxvkGetAllocationInfo(fixture->allocator, allocation, &allocated);
-    assert_int_equal(sxvkCopyMemoryToAllocation(fixture->allocator, bytes, allocation,
-                                                allocated.size - 1, 2),
-                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_int_equal(
+        sxvkCopyMemoryToAllocation(fixture->allocator, bytes, allocation, allocated.size - 1, 2),
+        VK_ERROR_VALIDATION_FAILED_EXT);
     expect_messages(fixture, SXVK_MESSAGE_BAD_RANGE, 1);
     void* data;
     assert_ok(sxvkMapMemory(fixture->allocator, allocation, &data));
@@ -241,9 +241,8 @@ static void test_too_much(void** state) {
     const SxvkAllocationCreateInfo info = {.flags = 0};
     SxvkAllocation allocation;
     SxvkAllocationInfo allocated;
-    assert_int_equal(
-        sxvkAllocateMemory(fixture->allocator, &needs, &info, &allocation, &allocated),
-        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvkAllocateMemory(fixture->allocator, &needs, &info, &allocation, &allocated),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_null(allocation);
     assert_true(allocated.deviceMemory == VK_NULL_HANDLE);
     expect_messages(fixture, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
@@ -251,12 +250,9 @@ static void test_too_much(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        gpu_test(test_leaks_are_named),
-        gpu_test(test_leaks_of_a_pool_are_named),
-        gpu_test(test_stale_and_foreign_handles),
-        gpu_test(test_maps_that_cannot_be),
-        gpu_test(test_arguments_are_checked),
-        gpu_test(test_too_much),
+        gpu_test(test_leaks_are_named),           gpu_test(test_leaks_of_a_pool_are_named),
+        gpu_test(test_stale_and_foreign_handles), gpu_test(test_maps_that_cannot_be),
+        gpu_test(test_arguments_are_checked),     gpu_test(test_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,9 +95,8 @@ static void test_every_usage_and_host_access(void** state) {
 
 static void test_sizes(void** state) {
     Fixture* fixture = (Fixture*)*state;
-    static const VkDeviceSize sizes[] = {1,     2,         15,          17,        255,
-                                         4097,  65535,     65536,       1 << 20,   (1 << 20) + 1,
-                                         3 << 20, 8 * 1024 * 1024};
+    static const VkDeviceSize sizes[] = {
+        1, 2, 15, 17, 255, 4097, 65535, 65536, 1 << 20, (1 << 20) + 1, 3 << 20, 8 * 1024 * 1024};
     for (uint64_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         SxvkAllocationCreateInfo info = auto_info(0);
         use_buffer(fixture, &info, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, sizes[i], 1000 + i);
@@ -179,8 +178,8 @@ static void use_image(Fixture* fixture, const VkImageCreateInfo* info,
     VkImage image;
     SxvkAllocation allocation;
     SxvkAllocationInfo allocated;
-    assert_ok(sxvkCreateImage(fixture->allocator, info, allocationInfo, &image, &allocation,
-                              &allocated));
+    assert_ok(
+        sxvkCreateImage(fixture->allocator, info, allocationInfo, &image, &allocation, &allocated));
     VkMemoryRequirements needs;
     vkGetImageMemoryRequirements(fixture->gpu.device, image, &needs);
     assert_int_equal(allocated.size, needs.size);
@@ -194,8 +193,8 @@ static void use_image(Fixture* fixture, const VkImageCreateInfo* info,
 static void test_images(void** state) {
     Fixture* fixture = (Fixture*)*state;
     static const VkFormat formats[] = {
-        VK_FORMAT_R8_UNORM,           VK_FORMAT_R5G6B5_UNORM_PACK16,  VK_FORMAT_R8G8B8A8_UNORM,
-        VK_FORMAT_R32G32B32A32_UINT,  VK_FORMAT_BC1_RGBA_UNORM_BLOCK, VK_FORMAT_D16_UNORM,
+        VK_FORMAT_R8_UNORM,          VK_FORMAT_R5G6B5_UNORM_PACK16,  VK_FORMAT_R8G8B8A8_UNORM,
+        VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_BC1_RGBA_UNORM_BLOCK, VK_FORMAT_D16_UNORM,
     };
     static const VkExtent3D extents[] = {{1, 1, 1}, {64, 64, 1}, {257, 63, 1}, {512, 256, 1}};
     uint32_t used = 0;
@@ -223,8 +222,8 @@ static void test_images(void** state) {
 static void test_linear_cube_and_volume_images(void** state) {
     Fixture* fixture = (Fixture*)*state;
     const SxvkAllocationCreateInfo device = auto_info(0);
-    const SxvkAllocationCreateInfo host = auto_info(
-        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
+    const SxvkAllocationCreateInfo host = auto_info(SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                                                    SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
     uint32_t used = 0;
 
     VkImageCreateInfo linear = image_info(VK_FORMAT_R8G8B8A8_UNORM, 200, 100, 1);
@@ -263,8 +262,8 @@ static void test_attachments(void** state) {
     SxvkAllocationCreateInfo allocationInfo = auto_info(0);
     VkImage image;
     SxvkAllocation allocation;
-    assert_ok(sxvkCreateImage(fixture->allocator, &info, &allocationInfo, &image, &allocation,
-                              NULL));
+    assert_ok(
+        sxvkCreateImage(fixture->allocator, &info, &allocationInfo, &image, &allocation, NULL));
     sxvkDestroyImage(fixture->allocator, image, allocation);
 
     bool lazy = false;
@@ -325,8 +324,7 @@ static void assert_dedicated(Fixture* fixture, SxvkAllocation allocation) {
 
 static void test_dedicated(void** state) {
     Fixture* fixture = (Fixture*)*state;
-    const VkBufferCreateInfo bufferInfo =
-        buffer_info(10000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    const VkBufferCreateInfo bufferInfo = buffer_info(10000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
     const VkImageCreateInfo imageInfo = image_info(VK_FORMAT_R8G8B8A8_UNORM, 100, 100, 3);
     /* For Vulkan 1.1 a chain that says nothing more than the allocator does: nothing exported. */
     VkExportMemoryAllocateInfo chain = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO};
@@ -343,8 +341,8 @@ static void test_dedicated(void** state) {
             }
             assert_ok(sxvkCreateBuffer(fixture->allocator, &bufferInfo, &info, &buffer,
                                        &bufferMemory, NULL));
-            assert_ok(sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image, &imageMemory,
-                                      NULL));
+            assert_ok(
+                sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image, &imageMemory, NULL));
         } else { /* by the function, without and with a chain */
             void* next = way == 3 ? &chain : NULL;
             assert_ok(sxvkCreateDedicatedBuffer(fixture->allocator, &bufferInfo, &info, next,
@@ -393,20 +391,27 @@ static void test_bind_by_hand(void** state) {
     SxvkAllocationCreateInfo info = auto_info(0);
     info.preferredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
     info.usage = SXVK_MEMORY_USAGE_UNKNOWN; /* the resource is unknown here but for its needs */
-    for (int second = 0; second < 2; second++) {
+    /* Chains that ask for nothing, so that the driver's own 2 forms are called. */
+    const VkBindBufferMemoryDeviceGroupInfo bufferChain = {
+        .sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_DEVICE_GROUP_INFO,
+    };
+    const VkBindImageMemoryDeviceGroupInfo imageChain = {
+        .sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_DEVICE_GROUP_INFO,
+    };
+    for (int way = 0; way < 3; way++) {
         VkBuffer buffer;
         VkImage image;
         SxvkAllocation bufferMemory, imageMemory;
         assert_ok(vkCreateBuffer(device, &bufferInfo, NULL, &buffer));
         assert_ok(vkCreateImage(device, &imageInfo, NULL, &image));
-        assert_ok(sxvkAllocateMemoryForBuffer(fixture->allocator, buffer, &info, &bufferMemory,
-                                              NULL));
         assert_ok(
-            sxvkAllocateMemoryForImage(fixture->allocator, image, &info, &imageMemory, NULL));
-        if (second) {
-            assert_ok(
-                sxvkBindBufferMemory2(fixture->allocator, bufferMemory, 0, buffer, NULL));
-            assert_ok(sxvkBindImageMemory2(fixture->allocator, imageMemory, 0, image, NULL));
+            sxvkAllocateMemoryForBuffer(fixture->allocator, buffer, &info, &bufferMemory, NULL));
+        assert_ok(sxvkAllocateMemoryForImage(fixture->allocator, image, &info, &imageMemory, NULL));
+        if (way > 0) {
+            assert_ok(sxvkBindBufferMemory2(fixture->allocator, bufferMemory, 0, buffer,
+                                            way == 2 ? &bufferChain : NULL));
+            assert_ok(sxvkBindImageMemory2(fixture->allocator, imageMemory, 0, image,
+                                           way == 2 ? &imageChain : NULL));
         } else {
             assert_ok(sxvkBindBufferMemory(fixture->allocator, bufferMemory, buffer));
             assert_ok(sxvkBindImageMemory(fixture->allocator, imageMemory, image));
@@ -430,10 +435,9 @@ static void test_dont_bind(void** state) {
     VkBuffer buffer;
     VkImage image;
     SxvkAllocation bufferMemory, imageMemory;
-    assert_ok(sxvkCreateBuffer(fixture->allocator, &bufferInfo, &info, &buffer, &bufferMemory,
-                               NULL));
     assert_ok(
-        sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image, &imageMemory, NULL));
+        sxvkCreateBuffer(fixture->allocator, &bufferInfo, &info, &buffer, &bufferMemory, NULL));
+    assert_ok(sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image, &imageMemory, NULL));
     /* The layer would object to a second binding. */
     assert_ok(sxvkBindBufferMemory(fixture->allocator, bufferMemory, buffer));
     assert_ok(sxvkBindImageMemory(fixture->allocator, imageMemory, image));
@@ -448,8 +452,7 @@ static void test_aliasing(void** state) {
     Fixture* fixture = (Fixture*)*state;
     VkDevice device = fixture->gpu.device;
     const VkImageCreateInfo imageInfo = image_info(VK_FORMAT_R8G8B8A8_UNORM, 64, 64, 1);
-    const VkBufferCreateInfo bufferInfo =
-        buffer_info(100000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    const VkBufferCreateInfo bufferInfo = buffer_info(100000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
 
     /* Memory that both kinds accept. */
     VkBuffer probeBuffer;
@@ -461,10 +464,9 @@ static void test_aliasing(void** state) {
     vkGetImageMemoryRequirements(device, probeImage, &imageNeeds);
     vkDestroyBuffer(device, probeBuffer, NULL);
     vkDestroyImage(device, probeImage, NULL);
-    VkDeviceSize alignment = bufferNeeds.alignment > imageNeeds.alignment ? bufferNeeds.alignment
-                                                                          : imageNeeds.alignment;
-    VkDeviceSize largest =
-        bufferNeeds.size > imageNeeds.size ? bufferNeeds.size : imageNeeds.size;
+    VkDeviceSize alignment =
+        bufferNeeds.alignment > imageNeeds.alignment ? bufferNeeds.alignment : imageNeeds.alignment;
+    VkDeviceSize largest = bufferNeeds.size > imageNeeds.size ? bufferNeeds.size : imageNeeds.size;
     const VkMemoryRequirements needs = {
         .size = 2 * largest + alignment,
         .alignment = alignment,
@@ -483,8 +485,8 @@ static void test_aliasing(void** state) {
     VkImage image, image2;
     assert_ok(sxvkCreateAliasingBuffer(fixture->allocator, allocation, &bufferInfo, &buffer));
     assert_ok(sxvkCreateAliasingBuffer(fixture->allocator, allocation, &bufferInfo, &aliasBuffer));
-    assert_ok(sxvkCreateAliasingBuffer2(fixture->allocator, allocation, behind, &bufferInfo,
-                                        &buffer2));
+    assert_ok(
+        sxvkCreateAliasingBuffer2(fixture->allocator, allocation, behind, &bufferInfo, &buffer2));
     gpu_write_buffer(fixture, buffer, 100000, 5);
     gpu_write_buffer(fixture, buffer2, 100000, 6);
     gpu_check_buffer(fixture, aliasBuffer, 100000, 5);
@@ -565,18 +567,16 @@ static void test_find_memory_type(void** state) {
         SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT};
     for (size_t a = 0; a < 3; a++) {
         const SxvkAllocationCreateInfo info = auto_info(accesses[a]);
-        const VkBufferCreateInfo bufferInfo =
-            buffer_info(4096, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
+        const VkBufferCreateInfo bufferInfo = buffer_info(4096, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
         const VkImageCreateInfo imageInfo = image_info(VK_FORMAT_R8G8B8A8_UNORM, 64, 64, 1);
         uint32_t found, foundWithout;
         VkBuffer buffer;
         VkImage image;
         SxvkAllocation allocation;
         SxvkAllocationInfo allocated;
-        assert_ok(sxvkFindMemoryTypeIndexForBufferInfo(fixture->allocator, &bufferInfo, &info,
-                                                       &found));
         assert_ok(
-            sxvkFindMemoryTypeIndexForBufferInfo(without, &bufferInfo, &info, &foundWithout));
+            sxvkFindMemoryTypeIndexForBufferInfo(fixture->allocator, &bufferInfo, &info, &found));
+        assert_ok(sxvkFindMemoryTypeIndexForBufferInfo(without, &bufferInfo, &info, &foundWithout));
         assert_ok(sxvkCreateBuffer(fixture->allocator, &bufferInfo, &info, &buffer, &allocation,
                                    &allocated));
         assert_int_equal(found, allocated.memoryType);
@@ -584,14 +584,14 @@ static void test_find_memory_type(void** state) {
         sxvkDestroyBuffer(fixture->allocator, buffer, allocation);
 
         /* An optimal image need not have a host-visible type: then all three say so. */
-        VkResult result = sxvkFindMemoryTypeIndexForImageInfo(fixture->allocator, &imageInfo,
-                                                              &info, &found);
+        VkResult result =
+            sxvkFindMemoryTypeIndexForImageInfo(fixture->allocator, &imageInfo, &info, &found);
         assert_int_equal(
             sxvkFindMemoryTypeIndexForImageInfo(without, &imageInfo, &info, &foundWithout), result);
         assert_int_equal(foundWithout, found);
-        assert_int_equal(sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image,
-                                         &allocation, &allocated),
-                         result);
+        assert_int_equal(
+            sxvkCreateImage(fixture->allocator, &imageInfo, &info, &image, &allocation, &allocated),
+            result);
         if (result == VK_SUCCESS) {
             assert_int_equal(found, allocated.memoryType);
             sxvkDestroyImage(fixture->allocator, image, allocation);
@@ -606,12 +606,11 @@ static void test_find_memory_type(void** state) {
 
 static void test_explain(void** state) {
     Fixture* fixture = (Fixture*)*state;
-    const SxvkAllocationCreateInfo info =
-        auto_info(SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
+    const SxvkAllocationCreateInfo info = auto_info(SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT);
     const VkBufferCreateInfo bufferInfo = buffer_info(4096, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
     char* text;
-    assert_ok(sxvkExplainMemoryType(fixture->allocator, UINT32_MAX, &info, &bufferInfo, NULL,
-                                    &text));
+    assert_ok(
+        sxvkExplainMemoryType(fixture->allocator, UINT32_MAX, &info, &bufferInfo, NULL, &text));
     assert_non_null(text);
     uint32_t lines = 0;
     for (const char* c = text; *c != '\0'; c++) {

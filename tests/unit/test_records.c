@@ -1,7 +1,7 @@
 /*
-    test_records.c - >>records: fields of 38 bits, handles that only match what they were made for, the
-    chain of free records, and the cold side table. What the records' invariants promise to the bins is
-    checked, and the checkers too, in test_bins.c.
+    test_records.c - >>records: fields of 38 bits, handles that only match what they were made for,
+    the chain of free records, and the cold side table. The checkers that watch over the records'
+    invariants are those of the bins, and broken records are in test_bins.c.
 
     Run by CTest (unit.records), or by hand without arguments. Worth running under ThreadSanitizer.
 */
@@ -18,10 +18,10 @@
 #include "sx_vkalloc.h"
 #include "testing.h"
 
-#define SALT 0x12345678u
-#define LIVE 192
-#define PATTERNS 200000
-#define THREADS 4
+#define SALT          0x12345678u
+#define LIVE          192
+#define PATTERNS      200000
+#define THREADS       4
 #define THREAD_ROUNDS 2000
 
 typedef struct world {
@@ -148,8 +148,8 @@ static void test_foreign(void** state) {
     world_shutdown(&b);
 }
 
-/*  Index 0 is a record like any other, and its handle is not null. An allocator that was just made has
-    no record at all. */
+/*  Index 0 is a record like any other, and its handle is not null. An allocator that was just made
+    has no record at all. */
 static void test_null(void** state) {
     (void)state;
     world w;
@@ -211,12 +211,13 @@ static void test_bit_patterns(void** state) {
         matches += found != NULL;
     }
     assert_in_range(matches, PATTERNS / 32, PATTERNS / 8);
-    /* Each handle with one bit turned; what then is the handle of another record is right to match. */
+    /* Each handle with one bit turned; if that is another record's handle, it is right to match. */
     for (uint32_t index = 0; index < LIVE; index++) {
         uintptr_t handle = (uintptr_t)handle_of(&w, index);
         for (uint32_t bit = 0; bit < sizeof(handle) * 8; bit++) {
             SxvkAllocation turned = (SxvkAllocation)(handle ^ (uintptr_t)1 << bit);
-            assert_int_equal(sxvki_handle_record(&w.records, turned) != NULL, is_handle(&w, turned));
+            assert_int_equal(sxvki_handle_record(&w.records, turned) != NULL,
+                             is_handle(&w, turned));
         }
     }
     world_shutdown(&w);
@@ -338,7 +339,8 @@ static void test_growth_ends(void** state) {
     world w;
     uint32_t chain = SXVKI_NONE;
     world_init(&w, SALT);
-    w.records.hot.capacity = SXVKI_RECORDS_MAX - 64; /* as if it had grown; no record is looked at */
+    /* As if it had grown; no record is looked at. */
+    w.records.hot.capacity = SXVKI_RECORDS_MAX - 64;
     assert_int_equal(sxvki_records_take(&w.records, 1, &chain), 0);
     assert_int_equal(chain, SXVKI_NONE);
     assert_int_equal(w.counted.calls, 0);

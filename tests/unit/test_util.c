@@ -132,7 +132,7 @@ static void test_alignment(void** state) {
 }
 
 static void check_saturation(uint64_t x) {
-    static const uint64_t edges[] = {0, 1, UINT32_MAX, (uint64_t)1 << 63, UINT64_MAX - 1, UINT64_MAX};
+    static const uint64_t edges[] = {0, 1, UINT32_MAX, INT64_MAX, UINT64_MAX - 1, UINT64_MAX};
     for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
         uint64_t y = edges[i];
         assert_true(sxvki_saturating_add(x, y) == (x > UINT64_MAX - y ? UINT64_MAX : x + y));

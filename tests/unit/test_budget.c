@@ -1,0 +1,432 @@
+/*  test_budget.c - counters per heap, what the driver says about them, and how little it is believed.
+
+    Run by CTest (unit.budget).
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <string.h>
+
+#define SX_VKALLOC_DEBUG 2
+#define SX_VKALLOC_IMPLEMENTATION
+#include "testing.h"
+
+#define KIB ((VkDeviceSize)1 << 10)
+#define MIB ((VkDeviceSize)1 << 20)
+#define GIB ((VkDeviceSize)1 << 30)
+
+/* Memory types of sim_profile_discrete. */
+enum { LOCAL, HOST, CACHED, BAR };
+
+static Rig* budget_rig(void) {
+    RigOptions options = rig_options();
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    return rig_create(&options);
+}
+
+static SxvkBudget get(Rig* rig, uint32_t heap) {
+    SxvkBudget budget;
+    sxvkGetHeapBudget(rig->allocator, heap, &budget);
+    return budget;
+}
+
+static uint64_t queries(Rig* rig) {
+    return sim_calls(rig->sim, SIM_CALL_GET_PHYSICAL_DEVICE_MEMORY_PROPERTIES2);
+}
+
+static VkResult allocate_within(Rig* rig, VkDeviceSize size, SxvkAllocation* allocation) {
+    VkMemoryRequirements requirements = testing_requirements(size, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT};
+    return sxvkAllocateMemory(rig->allocator, &requirements, &create, allocation, NULL);
+}
+
+/* ------------------------------------------------------------------ what is reported */
+
+static void test_without_the_extension(void** state) {
+    Rig* rig = rig_create(NULL);
+    SxvkAllocation allocation;
+    SxvkBudget budget = get(rig, 0);
+    (void)state;
+    assert_int_equal(budget.usage, 0);
+    assert_int_equal(budget.budget, 8 * GIB - 8 * GIB / 5);
+    allocation = rig_allocate(rig, LOCAL, 5 * MIB);
+    budget = get(rig, 0);
+    assert_int_equal(budget.usage, sim_live_memory_bytes(rig->sim, 0));
+    assert_int_equal(budget.statistics.allocationBytes, 5 * MIB);
+    assert_int_equal(budget.statistics.blockBytes, budget.usage);
+    assert_int_equal(get(rig, 1).usage, 0);
+    assert_int_equal(queries(rig), 0);
+    sxvkFreeMemory(rig->allocator, allocation);
+    rig_destroy(rig);
+}
+
+static void test_with_the_extension(void** state) {
+    Rig* rig = budget_rig();
+    SxvkAllocation allocation;
+    VkDeviceSize before;
+    (void)state;
+    sim_set_budget(rig->sim, 0, 6 * GIB, 100 * MIB);
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    assert_int_equal(get(rig, 0).budget, 6 * GIB);
+    assert_int_equal(get(rig, 0).usage, 100 * MIB);
+
+    /* Between two queries our own bytes are added to what the driver said. */
+    allocation = rig_allocate(rig, LOCAL, 3 * MIB);
+    before = queries(rig);
+    assert_int_equal(get(rig, 0).usage, 100 * MIB + sim_live_memory_bytes(rig->sim, 0));
+    assert_int_equal(queries(rig), before);
+    sxvkSetCurrentFrameIndex(rig->allocator, 2);
+    assert_int_equal(queries(rig), before + 1);
+    assert_int_equal(get(rig, 0).usage, 100 * MIB + sim_live_memory_bytes(rig->sim, 0));
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkTrim(rig->allocator);
+    assert_int_equal(get(rig, 0).usage, 100 * MIB);
+    rig_destroy(rig);
+}
+
+/* ------------------------------------------------------------------ nonsense */
+
+/*  VMA#157: a budget of 16 EiB; node-llama-cpp#653: a budget larger than the heap; drivers that say 0. */
+static void test_nonsense_is_clamped(void** state) {
+    static const VkDeviceSize nonsense[] = {UINT64_MAX, UINT64_MAX - 4096, (VkDeviceSize)1 << 63,
+                                            9 * GIB, 0};
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
+        Rig* rig = budget_rig();
+        SxvkAllocation allocation;
+        sim_set_budget(rig->sim, 0, nonsense[i], 0);
+        sxvkSetCurrentFrameIndex(rig->allocator, 1);
+        assert_int_equal(get(rig, 0).budget, 8 * GIB);
+        assert_int_equal(allocate_within(rig, KIB, &allocation), VK_SUCCESS);
+        sxvkFreeMemory(rig->allocator, allocation);
+        rig_destroy(rig);
+    }
+}
+
+/*  A usage near 2^64, or less than what we know that we hold, must not wrap around. */
+static void test_usage_saturates(void** state) {
+    Rig* rig = budget_rig();
+    SxvkAllocation first = rig_allocate(rig, LOCAL, 100 * MIB);
+    SxvkAllocation second;
+    VkDeviceSize ours;
+    (void)state;
+    sim_set_budget(rig->sim, 0, 7 * GIB, UINT64_MAX);
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    ours = sim_live_memory_bytes(rig->sim, 0);
+    assert_int_equal(get(rig, 0).usage, ours); /* what nobody can believe counts as not known */
+
+    sim_set_budget(rig->sim, 0, 7 * GIB, 6 * GIB);
+    sxvkSetCurrentFrameIndex(rig->allocator, 2);
+    assert_int_equal(get(rig, 0).usage, ours + 6 * GIB);
+    second = rig_allocate(rig, LOCAL, 20 * MIB);
+    sxvkFreeMemory(rig->allocator, first);
+    sxvkFreeMemory(rig->allocator, second);
+    sxvkTrim(rig->allocator);
+    assert_int_equal(get(rig, 0).usage, 6 * GIB);
+    rig_destroy(rig);
+}
+
+/*  The budget shrinks below what is in use: no unsigned underflow, nothing more within the budget, and
+    plain allocations go on. */
+static void test_budget_shrinks_below_usage(void** state) {
+    Rig* rig = budget_rig();
+    SxvkAllocation big = rig_allocate(rig, LOCAL, 100 * MIB);
+    SxvkAllocation allocation;
+    (void)state;
+    sim_set_budget(rig->sim, 0, 50 * MIB, 10 * MIB);
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    assert_int_equal(get(rig, 0).budget, 50 * MIB);
+    assert_int_equal(get(rig, 0).usage, 110 * MIB);
+    assert_int_equal(allocate_within(rig, KIB, &allocation), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_null(allocation);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    allocation = rig_allocate(rig, LOCAL, KIB);
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkFreeMemory(rig->allocator, big);
+    assert_int_equal(sim_live_memory_count(rig->sim), 0); /* over budget no empty block is kept */
+    rig_check(rig);
+    rig_destroy(rig);
+}
+
+/* ------------------------------------------------------------------ queries are rare */
+
+/*  VMA#204: a query costs 4 to 5 ms on some drivers. Allocating and freeing in blocks asks nothing, nor
+    does asking for statistics. */
+static void test_no_query_on_the_hot_path(void** state) {
+    Rig* rig = budget_rig();
+    SxvkAllocation allocations[200];
+    uint64_t before, blocks;
+    uint32_t round, i;
+    (void)state;
+    for (i = 0; i < 200; i++) {
+        allocations[i] = rig_allocate(rig, LOCAL, 4 * KIB);
+    }
+    before = queries(rig);
+    for (round = 0; round < 20; round++) {
+        for (i = 0; i < 200; i++) {
+            sxvkFreeMemory(rig->allocator, allocations[i]);
+            allocations[i] = rig_allocate(rig, LOCAL, 4 * KIB);
+            get(rig, i % 3);
+        }
+    }
+    assert_int_equal(queries(rig), before);
+    sxvkFreeMemoryPages(rig->allocator, 200, allocations);
+
+    /* New blocks ask only once a good part of the heap has moved. */
+    sim_reset_calls(rig->sim);
+    for (i = 0; i < 200; i++) {
+        allocations[i] = rig_allocate(rig, LOCAL, 900 * KIB);
+    }
+    blocks = sim_calls(rig->sim, SIM_CALL_ALLOCATE_MEMORY);
+    assert_true(blocks >= 8);
+    assert_true(queries(rig) * 4 <= blocks);
+
+    /* A tick asks once. */
+    sim_reset_calls(rig->sim);
+    sxvkSetCurrentFrameIndex(rig->allocator, 7);
+    assert_int_equal(queries(rig), 1);
+    sxvkFreeMemoryPages(rig->allocator, 200, allocations);
+    rig_destroy(rig);
+}
+
+/*  Near the limit it asks again, so that it does not fail by an old answer. */
+static void test_asks_again_near_the_limit(void** state) {
+    Rig* rig = budget_rig();
+    SxvkAllocation allocation;
+    (void)state;
+    sim_set_budget(rig->sim, 0, 10 * MIB, 10 * MIB);
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    assert_int_equal(allocate_within(rig, KIB, &allocation), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    sim_set_budget(rig->sim, 0, 6 * GIB, 0); /* another program has ended; there was no tick yet */
+    assert_int_equal(allocate_within(rig, KIB, &allocation), VK_SUCCESS);
+    sxvkFreeMemory(rig->allocator, allocation);
+    rig_destroy(rig);
+}
+
+/* ------------------------------------------------------------------ limits */
+
+/*  VMA#300: maxMemoryAllocationCount is UINT32_MAX, and 32-bit arithmetic on it overflowed. */
+static void test_no_count_limit(void** state) {
+    SimProfile profile = sim_profile_discrete();
+    RigOptions options = rig_options();
+    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    VkMemoryRequirements requirements = testing_requirements(KIB, 16, 1u << LOCAL);
+    SxvkAllocation allocations[50];
+    Rig* rig;
+    size_t i;
+    (void)state;
+    profile.maxMemoryAllocationCount = UINT32_MAX;
+    options.profile = &profile;
+    rig = rig_create(&options);
+    for (i = 0; i < 50; i++) {
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocations[i], NULL),
+            VK_SUCCESS);
+    }
+    rig_check(rig);
+    sxvkFreeMemoryPages(rig->allocator, 50, allocations);
+    rig_destroy(rig);
+}
+
+/*  pHeapSizeLimit: as if the heap were that small, for the whole life, whatever is asked. */
+static void test_heap_size_limit(void** state) {
+    VkDeviceSize limits[3] = {40 * MIB, VK_WHOLE_SIZE, 0};
+    RigOptions options = rig_options();
+    const VkPhysicalDeviceMemoryProperties* memory;
+    SxvkAllocation live[60];
+    uint64_t seed = 31;
+    uint32_t refused = 0;
+    uint32_t i;
+    Rig* rig;
+    (void)state;
+    options.info.pHeapSizeLimit = limits;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    rig = rig_create(&options);
+    memset(live, 0, sizeof live);
+    sxvkGetMemoryProperties(rig->allocator, &memory);
+    assert_int_equal(memory->memoryHeaps[0].size, 40 * MIB);
+    assert_int_equal(memory->memoryHeaps[1].size, 16 * GIB);
+    assert_int_equal(memory->memoryHeaps[2].size, 0);
+    assert_true(get(rig, 0).budget <= 40 * MIB);
+    for (i = 0; i < 1500; i++) {
+        uint32_t slot = testing_below(&seed, 60);
+        VkMemoryRequirements requirements =
+            testing_requirements(testing_log_uniform(&seed, KIB, 20 * MIB), 16, 1u << LOCAL);
+        SxvkAllocationCreateInfo create = {
+            .flags = testing_below(&seed, 5) == 0
+                         ? (VkFlags)SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT
+                         : 0};
+        sxvkFreeMemory(rig->allocator, live[slot]);
+        refused += sxvkAllocateMemory(rig->allocator, &requirements, &create, &live[slot], NULL) !=
+                   VK_SUCCESS;
+        assert_true(sim_live_memory_bytes(rig->sim, 0) <= 40 * MIB);
+    }
+    assert_true(refused != 0);
+    assert_true(sim_peak_memory_bytes(rig->sim, 0) > 30 * MIB);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, refused);
+    {
+        VkMemoryRequirements requirements = testing_requirements(1, 1, 1u << BAR);
+        SxvkAllocationCreateInfo create = {0};
+        SxvkAllocation none;
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &none, NULL),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    }
+    sxvkFreeMemoryPages(rig->allocator, 60, live);
+    rig_destroy(rig);
+}
+
+/* ------------------------------------------------------------------ the counters themselves */
+
+static sxvki_budget make_budget(uint32_t max_count, uint64_t heap_size) {
+    VkPhysicalDeviceMemoryProperties properties;
+    sxvki_budget budget;
+    memset(&properties, 0, sizeof properties);
+    properties.memoryHeapCount = 2;
+    properties.memoryHeaps[0].size = heap_size;
+    properties.memoryHeaps[1].size = UINT64_MAX;
+    sxvki_budget_init(&budget, &properties, max_count, 0);
+    return budget;
+}
+
+static void test_reserve_and_release(void** state) {
+    sxvki_budget budget = make_budget(100, 1000);
+    (void)state;
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 600, SXVKI_RESERVE_QUARTER), VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 401, SXVKI_RESERVE_QUARTER),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(budget.memory_count, 1); /* the refused one is not booked */
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, UINT64_MAX, SXVKI_RESERVE_QUARTER),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 400, SXVKI_RESERVE_QUARTER), VK_SUCCESS);
+    assert_int_equal(budget.heaps[0].block_bytes, 1000);
+    assert_true(sxvki_budget_is_valid(&budget));
+    sxvki_budget_release(&budget, 0, 400);
+    sxvki_budget_release(&budget, 0, 600);
+    assert_int_equal(budget.heaps[0].block_bytes, 0);
+    assert_int_equal(budget.heaps[0].block_count, 0);
+    assert_int_equal(budget.memory_count, 0);
+
+    /* A heap of 2^64 - 1 bytes. */
+    assert_int_equal(sxvki_budget_reserve(&budget, 1, UINT64_MAX, SXVKI_RESERVE_NONE), VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 1, 1, SXVKI_RESERVE_NONE),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    sxvki_budget_release(&budget, 1, UINT64_MAX);
+    assert_true(sxvki_budget_is_valid(&budget));
+}
+
+/*  Blocks may take three quarters of the count, the last resort seven eighths, a demand all of it. */
+static void test_reserve_levels(void** state) {
+    static const uint32_t counts[] = {16, 100, 4096};
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        sxvki_budget budget = make_budget(counts[i], UINT64_MAX);
+        uint32_t quarter = 0, eighth = 0, all = 0;
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_QUARTER) == VK_SUCCESS) {
+            quarter++;
+        }
+        assert_int_equal(quarter, counts[i] - counts[i] / 4);
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_EIGHTH) == VK_SUCCESS) {
+            eighth++;
+        }
+        assert_int_equal(quarter + eighth, counts[i] - counts[i] / 8);
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE) == VK_SUCCESS) {
+            all++;
+        }
+        assert_int_equal(quarter + eighth + all, counts[i]);
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE),
+                         VK_ERROR_TOO_MANY_OBJECTS);
+        assert_true(sxvki_budget_is_valid(&budget));
+    }
+}
+
+static void test_room(void** state) {
+    sxvki_budget budget = make_budget(100, 1000);
+    uint64_t usage, limit;
+    (void)state;
+    sxvki_budget_get(&budget, 0, &usage, &limit);
+    assert_int_equal(usage, 0);
+    assert_int_equal(limit, 800);
+    assert_true(sxvki_budget_has_room(&budget, 0, 800));
+    assert_false(sxvki_budget_has_room(&budget, 0, 801));
+    assert_false(sxvki_budget_has_room(&budget, 0, UINT64_MAX));
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 900, SXVKI_RESERVE_NONE), VK_SUCCESS);
+    assert_false(sxvki_budget_has_room(&budget, 0, 0));
+
+    /* By the driver: usage that it counted before we freed, and after we allocated. */
+    budget.has_driver = 1;
+    budget.heaps[0].driver_budget = 1000;
+    budget.heaps[0].driver_usage = 500;
+    budget.heaps[0].bytes_then = 950; /* more than we hold now */
+    sxvki_budget_get(&budget, 0, &usage, &limit);
+    assert_int_equal(usage, 450);
+    budget.heaps[0].driver_usage = 10; /* less than what we gave back since */
+    sxvki_budget_get(&budget, 0, &usage, &limit);
+    assert_int_equal(usage, 0);
+    budget.heaps[0].driver_usage = UINT64_MAX;
+    budget.heaps[0].bytes_then = 0;
+    sxvki_budget_get(&budget, 0, &usage, &limit);
+    assert_int_equal(usage, UINT64_MAX);
+    assert_false(sxvki_budget_has_room(&budget, 0, 1));
+}
+
+static sxvki_budget shared;
+
+static void* reserve_much(void* pUnused) {
+    uint32_t i;
+    (void)pUnused;
+    for (i = 0; i < 20000; i++) {
+        if (sxvki_budget_reserve(&shared, 0, 7, SXVKI_RESERVE_NONE) == VK_SUCCESS) {
+            sxvki_budget_release(&shared, 0, 7);
+        }
+        if (!sxvki_budget_is_valid(&shared)) {
+            return &shared;
+        }
+    }
+    return NULL;
+}
+
+/*  Room for two, four threads: never more than the limits, and at the end nothing is booked. */
+static void test_threads(void** state) {
+    pthread_t threads[4];
+    size_t i;
+    (void)state;
+    shared = make_budget(2, 15);
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, reserve_much, NULL), 0);
+    }
+    for (i = 0; i < 4; i++) {
+        void* broken;
+        pthread_join(threads[i], &broken);
+        assert_null(broken);
+    }
+    assert_int_equal(shared.memory_count, 0);
+    assert_int_equal(shared.heaps[0].block_bytes, 0);
+    assert_int_equal(shared.heaps[0].block_count, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_the_extension),
+        cmocka_unit_test(test_with_the_extension),
+        cmocka_unit_test(test_nonsense_is_clamped),
+        cmocka_unit_test(test_usage_saturates),
+        cmocka_unit_test(test_budget_shrinks_below_usage),
+        cmocka_unit_test(test_no_query_on_the_hot_path),
+        cmocka_unit_test(test_asks_again_near_the_limit),
+        cmocka_unit_test(test_no_count_limit),
+        cmocka_unit_test(test_heap_size_limit),
+        cmocka_unit_test(test_reserve_and_release),
+        cmocka_unit_test(test_reserve_levels),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
