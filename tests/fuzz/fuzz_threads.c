@@ -39,13 +39,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKER_COUNT  4
-#define ITEM_MAX      60 /* per worker */
-#define EXCHANGE_MAX  16
-#define COMMON_COUNT  6
-#define COMMON_LANE   512 /* bytes of a common allocation that belong to one worker */
-#define POOL_COUNT    3
-#define EDGE          64 /* bytes at each end of an allocation that are written and compared */
+#define WORKER_COUNT 4
+#define ITEM_MAX     60 /* per worker */
+#define EXCHANGE_MAX 16
+#define COMMON_COUNT 6
+#define COMMON_LANE  512 /* bytes of a common allocation that belong to one worker */
+#define POOL_COUNT   3
+#define EDGE         64 /* bytes at each end of an allocation that are written and compared */
 
 typedef enum Mode {
     MODE_SHARED,
@@ -95,8 +95,8 @@ typedef struct World {
     Common common[COMMON_COUNT];
     pthread_mutex_t exchangeLock;
     Item exchange[EXCHANGE_MAX];
-    uint32_t hookCalls; /* atomic */
-    int stop;           /* atomic */
+    uint32_t hookCalls;  /* atomic */
+    int stop;            /* atomic */
     uint64_t operations; /* atomic */
 } World;
 
@@ -124,11 +124,11 @@ static void fail(int line, const char* format, ...) {
     _exit(1);
 }
 
-#define CHECK(condition, ...)            \
-    do {                                 \
-        if (!(condition)) {              \
-            fail(__LINE__, __VA_ARGS__); \
-        }                                \
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fail(__LINE__, __VA_ARGS__);                                                           \
+        }                                                                                          \
     } while (0)
 
 static double now(void) {
@@ -251,10 +251,12 @@ static void do_allocate(Worker* worker) {
                                   &item->allocation, &made);
     } else {
         needs = testing_requirements(size, 16, UINT32_MAX);
-        result = sxvkAllocateMemory(worker->arena->allocator, &needs, &info, &item->allocation, &made);
+        result =
+            sxvkAllocateMemory(worker->arena->allocator, &needs, &info, &item->allocation, &made);
     }
-    CHECK(result == VK_SUCCESS || worker->world->mode == MODE_FAULTS, "%" PRIu64 " bytes%s: VkResult %d",
-          size, info.pool != VK_NULL_HANDLE ? " of a pool" : "", (int)result);
+    CHECK(result == VK_SUCCESS || worker->world->mode == MODE_FAULTS,
+          "%" PRIu64 " bytes%s: VkResult %d", size, info.pool != VK_NULL_HANDLE ? " of a pool" : "",
+          (int)result);
     if (result == VK_SUCCESS) {
         item->size = made.size;
         if (is_visible(worker->arena, item->allocation) && chance(&worker->random, 60)) {
@@ -349,8 +351,8 @@ static void do_common(Worker* worker) {
               info.pMappedData, data);
         memset((uint8_t*)data + lane, (int)worker->number, COMMON_LANE);
         memset(out, (int)testing_below(&worker->random, 256), sizeof out);
-        result = sxvkCopyMemoryToAllocation(allocator, out, common->allocation, lane + 100,
-                                            sizeof out);
+        result =
+            sxvkCopyMemoryToAllocation(allocator, out, common->allocation, lane + 100, sizeof out);
         if (result == VK_SUCCESS) {
             result = sxvkCopyAllocationToMemory(allocator, common->allocation, lane + 100, back,
                                                 sizeof back);
@@ -376,7 +378,8 @@ static void do_pool(Worker* worker) {
     memset(&create, 0, sizeof create);
     info.requiredFlags = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
     enter(worker->arena);
-    CHECK(sxvkFindMemoryTypeIndex(allocator, UINT32_MAX, &info, &create.memoryTypeIndex) == VK_SUCCESS,
+    CHECK(sxvkFindMemoryTypeIndex(allocator, UINT32_MAX, &info, &create.memoryTypeIndex) ==
+              VK_SUCCESS,
           "no type");
     create.blockSize = 1u << 20;
     create.minBlockCount = testing_below(&worker->random, 2);
@@ -518,8 +521,8 @@ static void* watch(void* argument) {
         watch_once(world, arena, round);
         leave(arena);
         if (world->mode == MODE_FAULTS) {
-            (void)sim_fail(world->sim, chance(&random, 50) ? SIM_CALL_ALLOCATE_MEMORY
-                                                           : SIM_CALL_ANY_FAILABLE,
+            (void)sim_fail(world->sim,
+                           chance(&random, 50) ? SIM_CALL_ALLOCATE_MEMORY : SIM_CALL_ANY_FAILABLE,
                            1 + testing_below(&random, 10), 1 + testing_below(&random, 3),
                            VK_ERROR_OUT_OF_DEVICE_MEMORY);
         }
@@ -593,8 +596,8 @@ static void make_common(World* world) {
 }
 
 static void open_world(World* world) {
-    static const char* const profiles[] = {"nvidia_rtx2060super_no_rebar_r516", "synthetic_atom_4096",
-                                           "lavapipe", "swiftshader"};
+    static const char* const profiles[] = {"nvidia_rtx2060super_no_rebar_r516",
+                                           "synthetic_atom_4096", "lavapipe", "swiftshader"};
     uint64_t random = world->seed * 977;
     SimProfile profile = testing_profile(TESTING_PROFILES, profiles[testing_below(&random, 4)]);
     SimOptions options = sim_default_options();
@@ -625,7 +628,8 @@ static void close_arena(World* world, Arena* arena) {
     uint32_t i;
     CHECK(sxvkCheckIntegrity(arena->allocator) == VK_SUCCESS, "%s", arena->messages.text);
     sxvkCalculateStatistics(arena->allocator, &total);
-    CHECK(total.total.statistics.allocationCount == 0 && total.total.statistics.allocationBytes == 0,
+    CHECK(total.total.statistics.allocationCount == 0 &&
+              total.total.statistics.allocationBytes == 0,
           "%u allocations are left", total.total.statistics.allocationCount);
     for (i = 0; i < POOL_COUNT; i++) {
         sxvkDestroyPool(arena->allocator, arena->pools[i]);
@@ -730,7 +734,7 @@ int main(int argc, char** argv) {
             }
         }
     }
-    printf("%" PRIu64 " rounds up to seed %" PRIu64 ", %" PRIu64 " operations, %.1f s: passed\n", rounds,
-           seed - 1, operations, now() - start);
+    printf("%" PRIu64 " rounds up to seed %" PRIu64 ", %" PRIu64 " operations, %.1f s: passed\n",
+           rounds, seed - 1, operations, now() - start);
     return 0;
 }

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT_UP(counter, n) ((void)__atomic_add_fetch(&(counter), (n), __ATOMIC_RELAXED))
+#define COUNT_UP(counter, n)   ((void)__atomic_add_fetch(&(counter), (n), __ATOMIC_RELAXED))
 #define COUNT_DOWN(counter, n) ((void)__atomic_sub_fetch(&(counter), (n), __ATOMIC_RELAXED))
 
 /* ------------------------------------------------------------------ messages */
 
-void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity,
-                                 SxvkMessage message, const char* pText) {
+void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity, SxvkMessage message,
+                                 const char* pText) {
     Messages* messages = (Messages*)pMessages;
     static int lock;
     while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE)) {
@@ -32,10 +32,9 @@ void messages_clear(Messages* messages) {
 }
 
 const char* message_name(SxvkMessage message) {
-    static const char* const names[] = {
-        "NONE",
+    static const char* const names[] = {"NONE",
 #define X(id, severity, text) #id,
-        SXVK_MESSAGES(X)
+                                        SXVK_MESSAGES(X)
 #undef X
     };
     return names[message];
@@ -51,9 +50,9 @@ typedef struct HostHeader {
     size_t size;
 } HostHeader;
 
-#define HOST_LIVE UINT64_C(0x6c6976652d686f73)
-#define HOST_DEAD UINT64_C(0x646561642d686f73)
-#define GUARD 16
+#define HOST_LIVE  UINT64_C(0x6c6976652d686f73)
+#define HOST_DEAD  UINT64_C(0x646561642d686f73)
+#define GUARD      16
 #define GUARD_BYTE 0xA7
 
 static void host_mistake(Host* host, const char* what, size_t size) {
@@ -83,7 +82,8 @@ static void* VKAPI_PTR host_allocate(void* pUserData, size_t size, size_t alignm
     header.magic = HOST_LIVE;
     header.host = host;
     header.size = size;
-    address = ((uintptr_t)header.base + sizeof header + alignment - 1) & ~(uintptr_t)(alignment - 1);
+    address =
+        ((uintptr_t)header.base + sizeof header + alignment - 1) & ~(uintptr_t)(alignment - 1);
     memcpy((char*)address - sizeof header, &header, sizeof header);
     memset((char*)address, GUARD_BYTE, size + GUARD);
     COUNT_UP(host->liveCount, 1);
@@ -222,7 +222,8 @@ void rig_expect_at(TestingFail fail, const char* file, int line, Rig* rig, SxvkM
     const Messages* m = &rig->messages;
     uint32_t found = m->counts[message];
     if (found != count || m->total != count) {
-        fprintf(stderr, "%s came %u times, expected %u; all messages: %u, the last one: %s, \"%s\"\n",
+        fprintf(stderr,
+                "%s came %u times, expected %u; all messages: %u, the last one: %s, \"%s\"\n",
                 message_name(message), found, count, m->total, message_name(m->last), m->text);
         fail(file, line);
     }
@@ -275,7 +276,8 @@ void rig_check_at(TestingFail fail, const char* file, int line, Rig* rig) {
     }
     if (sum.blockCount != count || sum.blockBytes != bytes) {
         fprintf(stderr,
-                "statistics say %u blocks, %" PRIu64 " bytes; the device has %" PRIu64 ", %" PRIu64 "\n",
+                "statistics say %u blocks, %" PRIu64 " bytes; the device has %" PRIu64 ", %" PRIu64
+                "\n",
                 sum.blockCount, sum.blockBytes, count, bytes);
         fail(file, line);
     }
@@ -297,7 +299,8 @@ void rig_destroy_at(TestingFail fail, const char* file, int line, Rig* rig) {
     errors = sim_errors(rig->sim);
     leaks = sim_destroy(rig->sim);
     if (errors != 0 || leaks != 0) {
-        fprintf(stderr, "the device saw %" PRIu64 " mistakes and %" PRIu64 " leaks\n", errors, leaks);
+        fprintf(stderr, "the device saw %" PRIu64 " mistakes and %" PRIu64 " leaks\n", errors,
+                leaks);
         wrong = 1;
     }
     if (rig->host.liveCount != 0 || rig->host.mistakes != 0) {

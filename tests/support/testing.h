@@ -38,8 +38,8 @@ typedef struct Messages {
 } Messages;
 
 /*  A PFN_sxvkMessageCallback; pMessages is a Messages*. */
-void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity,
-                                 SxvkMessage message, const char* pText);
+void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity, SxvkMessage message,
+                                 const char* pText);
 void messages_clear(Messages* messages);
 const char* message_name(SxvkMessage message); /* "BAD_SIZE" */
 
@@ -102,16 +102,17 @@ RigOptions rig_options(void);
     host, mistakes that the simulated device saw, messages that no rig_expect asked for. */
 #define rig_destroy(rig) rig_destroy_at(TESTING_HERE, (rig))
 
-/*  The same without the allocator, for tests that expect something of its end; rig->allocator is null
-    afterwards. */
+/*  The same without the allocator, for tests that expect something of its end; rig->allocator is
+    null afterwards. */
 #define rig_destroy_allocator(rig) rig_destroy_allocator_at(TESTING_HERE, (rig))
 
 /*  This message came so often and no other one came; then forget them. */
 #define rig_expect(rig, message, count) rig_expect_at(TESTING_HERE, (rig), (message), (count))
-#define rig_expect_silence(rig) rig_expect_at(TESTING_HERE, (rig), SXVK_MESSAGE_NONE, 0)
+#define rig_expect_silence(rig)         rig_expect_at(TESTING_HERE, (rig), SXVK_MESSAGE_NONE, 0)
 
 /*  size bytes of this memory type, without flags; must succeed. */
-#define rig_allocate(rig, memoryType, size) rig_allocate_at(TESTING_HERE, (rig), (memoryType), (size))
+#define rig_allocate(rig, memoryType, size)                                                        \
+    rig_allocate_at(TESTING_HERE, (rig), (memoryType), (size))
 
 /*  Integrity holds, and the sum of all pools is what the device says is live. */
 #define rig_check(rig) rig_check_at(TESTING_HERE, (rig))
@@ -124,7 +125,8 @@ SxvkStatistics rig_statistics(Rig* rig);
 
 /* ------------------------------------------------------------------ small things */
 
-/*  One profile of a file of profiles, which the folder of test data has; aborts if it is not there. */
+/*  One profile of a file of profiles, which the folder of test data has; aborts if it is not there.
+    */
 #ifdef SXVK_TEST_DATA_DIR
 #define TESTING_PROFILES SXVK_TEST_DATA_DIR "/gpu_profiles.json"
 #endif

@@ -167,8 +167,8 @@ static uint32_t run_mappers(Rig* rig, uint32_t rounds) {
     uint32_t failures = 0;
     uint32_t i;
     for (i = 0; i < THREADS; i++) {
-        mappers[i] = (Mapper){
-            .rig = rig, .allocation = rig_allocate(rig, HOST, KIB), .rounds = rounds};
+        mappers[i] =
+            (Mapper){.rig = rig, .allocation = rig_allocate(rig, HOST, KIB), .rounds = rounds};
     }
     for (i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_create(&mappers[i].thread, NULL, map_and_unmap, &mappers[i]), 0);
@@ -181,8 +181,8 @@ static uint32_t run_mappers(Rig* rig, uint32_t rounds) {
     return failures;
 }
 
-/*  VMA#331, VMA#525: all at once, and the driver is called once; vkMapMemory on mapped memory would be a
-    mistake that the device reports. */
+/*  VMA#331, VMA#525: all at once, and the driver is called once; vkMapMemory on mapped memory would
+    be a mistake that the device reports. */
 static void test_threads_map_one_block(void** state) {
     Rig* rig = flags_rig(0);
     (void)state;
@@ -239,12 +239,24 @@ static void test_plain_chain(void** state) {
     rig_destroy(rig);
 }
 
+static PFN_vkAllocateMemory real_allocate_memory;
+
+/*  Vulkan forbids two structs of one type in a chain, and drivers differ in which they take. */
+static VkResult VKAPI_PTR allocate_memory(VkDevice device, const VkMemoryAllocateInfo* pInfo,
+                                          const VkAllocationCallbacks* pAllocator,
+                                          VkDeviceMemory* pMemory) {
+    const VkBaseInStructure* s;
+    for (s = (const VkBaseInStructure*)pInfo->pNext; s != NULL; s = s->pNext) {
+        assert_null(sxvki_chain_find(s->pNext, s->sType));
+    }
+    return real_allocate_memory(device, pInfo, pAllocator, pMemory);
+}
+
 static void test_full_chain(void** state) {
-    Rig* rig = flags_rig(SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT |
-                         SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT);
-    VkExportMemoryAllocateInfo exported = {
-        .sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    Rig* rig = rig_create_bare(NULL);
+    VkExportMemoryAllocateInfo exported = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+                                           .handleTypes =
+                                               VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
     VkMemoryAllocateFlagsInfo mask = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
                                       .flags = VK_MEMORY_ALLOCATE_DEVICE_MASK_BIT,
                                       .deviceMask = 1};
@@ -253,6 +265,12 @@ static void test_full_chain(void** state) {
     SxvkAllocation allocation;
     SimMemoryInfo memory;
     (void)state;
+    real_allocate_memory =
+        (PFN_vkAllocateMemory)sim_get_device_proc_addr()(sim_device(rig->sim), "vkAllocateMemory");
+    rig->functions.vkAllocateMemory = allocate_memory;
+    rig->info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT |
+                      SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT;
+    assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
     allocation = dedicated(rig, &exported, 0.9f);
     memory = memory_of(rig, allocation);
     assert_int_equal(memory.flags, VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT);
@@ -287,7 +305,8 @@ static void test_full_chain(void** state) {
 static void test_max_memory_allocation_size(void** state) {
     SimProfile profile = testing_profile(TESTING_PROFILES, "nvidia_h200_linux_r580");
     const uint32_t device_type = 1;
-    VkMemoryRequirements requirements = testing_requirements(4292870144u + 1, 16, 1u << device_type);
+    VkMemoryRequirements requirements =
+        testing_requirements(4292870144u + 1, 16, 1u << device_type);
     SxvkAllocationCreateInfo create = {0};
     RigOptions options = rig_options();
     SxvkAllocation allocation;
@@ -363,6 +382,33 @@ static void test_slots(void** state) {
     rig_destroy(rig);
 }
 
+/*  A block that could not be made leaves no slot behind, nor a booking. */
+static void test_slots_of_failed_blocks(void** state) {
+    VkMemoryRequirements requirements = testing_requirements(KIB, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    Rig* rig = flags_rig(0);
+    sxvki_device* device = &rig->allocator->device;
+    SxvkAllocation allocation;
+    uint32_t capacity;
+    int i;
+    (void)state;
+    sxvkFreeMemory(rig->allocator, dedicated(rig, NULL, 0));
+    capacity = device->blocks.capacity;
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocation, NULL),
+            VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    }
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 100);
+    assert_int_equal(device->blocks.capacity, capacity);
+    assert_int_equal(device->budget.memory_count, 0);
+    assert_int_equal(device->budget.heaps[0].block_bytes, 0);
+    assert_int_equal(device->budget.heaps[0].block_count, 0);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stays_mapped),
@@ -376,6 +422,7 @@ int main(void) {
         cmocka_unit_test(test_max_memory_allocation_size),
         cmocka_unit_test(test_large_blocks),
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_slots_of_failed_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/*  test_budget.c - counters per heap, what the driver says about them, and how little it is believed.
+/*  test_budget.c - counters per heap, what the driver says about them, and how little it is
+    believed.
 
     Run by CTest (unit.budget).
 */
@@ -90,7 +91,8 @@ static void test_with_the_extension(void** state) {
 
 /* ------------------------------------------------------------------ nonsense */
 
-/*  VMA#157: a budget of 16 EiB; node-llama-cpp#653: a budget larger than the heap; drivers that say 0. */
+/*  VMA#157: a budget of 16 EiB; node-llama-cpp#653: a budget larger than the heap; drivers that say
+    0. */
 static void test_nonsense_is_clamped(void** state) {
     static const VkDeviceSize nonsense[] = {UINT64_MAX, UINT64_MAX - 4096, (VkDeviceSize)1 << 63,
                                             9 * GIB, 0};
@@ -131,8 +133,8 @@ static void test_usage_saturates(void** state) {
     rig_destroy(rig);
 }
 
-/*  The budget shrinks below what is in use: no unsigned underflow, nothing more within the budget, and
-    plain allocations go on. */
+/*  The budget shrinks below what is in use: no unsigned underflow, nothing more within the budget,
+    and plain allocations go on. */
 static void test_budget_shrinks_below_usage(void** state) {
     Rig* rig = budget_rig();
     SxvkAllocation big = rig_allocate(rig, LOCAL, 100 * MIB);
@@ -155,8 +157,8 @@ static void test_budget_shrinks_below_usage(void** state) {
 
 /* ------------------------------------------------------------------ queries are rare */
 
-/*  VMA#204: a query costs 4 to 5 ms on some drivers. Allocating and freeing in blocks asks nothing, nor
-    does asking for statistics. */
+/*  VMA#204: a query costs 4 to 5 ms on some drivers. Allocating and freeing in blocks asks nothing,
+    nor does asking for statistics. */
 static void test_no_query_on_the_hot_path(void** state) {
     Rig* rig = budget_rig();
     SxvkAllocation allocations[200];
@@ -321,7 +323,8 @@ static void test_reserve_and_release(void** state) {
     assert_true(sxvki_budget_is_valid(&budget));
 }
 
-/*  Blocks may take three quarters of the count, the last resort seven eighths, a demand all of it. */
+/*  Blocks may take three quarters of the count, the last resort seven eighths, a demand all of it.
+    */
 static void test_reserve_levels(void** state) {
     static const uint32_t counts[] = {16, 100, 4096};
     size_t i;

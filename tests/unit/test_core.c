@@ -19,9 +19,9 @@
 #define SX_VKALLOC_IMPLEMENTATION
 #include "testing.h"
 
-#define KIB ((VkDeviceSize)1 << 10)
-#define MIB ((VkDeviceSize)1 << 20)
-#define GIB ((VkDeviceSize)1 << 30)
+#define KIB       ((VkDeviceSize)1 << 10)
+#define MIB       ((VkDeviceSize)1 << 20)
+#define GIB       ((VkDeviceSize)1 << 30)
 #define ALL_TYPES UINT32_MAX
 
 /* Memory types of sim_profile_discrete. */
@@ -51,8 +51,9 @@ static void list_free(Rig* rig, List* list) {
     memset(list, 0, sizeof *list);
 }
 
-static VkResult allocate(Rig* rig, VkDeviceSize size, uint32_t types, SxvkAllocationCreateFlags flags,
-                         SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+static VkResult allocate(Rig* rig, VkDeviceSize size, uint32_t types,
+                         SxvkAllocationCreateFlags flags, SxvkAllocation* allocation,
+                         SxvkAllocationInfo* info) {
     VkMemoryRequirements requirements = testing_requirements(size, 1, types);
     SxvkAllocationCreateInfo create = {.flags = flags,
                                        .preferredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT};
@@ -121,8 +122,8 @@ static void assert_heaps_kept(Rig* rig) {
 
 /* ------------------------------------------------------------------ full heaps */
 
-/*  VMA#545, VMA#278: a small heap is full of tiny resources while another heap has room. VMA goes on
-    in the full one with thousands of dedicated allocations. */
+/*  VMA#545, VMA#278: a small heap is full of tiny resources while another heap has room. VMA goes
+    on in the full one with thousands of dedicated allocations. */
 static void test_full_heap_gives_way_to_the_next(void** state) {
     SimProfile profile = two_heaps(256 * MIB, 8 * GIB);
     RigOptions options = rig_options();
@@ -215,8 +216,8 @@ static void test_heap_is_never_exceeded(void** state) {
     sxvkFreeMemory(rig->allocator, allocation);
 
     for (i = 0; i < 2000; i++) {
-        if (allocate(rig, testing_log_uniform(&seed, 256, 4 * MIB), 1u << bar, 0, &allocation, NULL) ==
-            VK_SUCCESS) {
+        if (allocate(rig, testing_log_uniform(&seed, 256, 4 * MIB), 1u << bar, 0, &allocation,
+                     NULL) == VK_SUCCESS) {
             list_add(&list, allocation);
         } else {
             uint32_t victim = testing_below(&seed, (uint32_t)list.count);
@@ -269,8 +270,8 @@ static void test_large_allocations_fail(void** state) {
     rig_destroy(rig);
 }
 
-/*  Not even a small block: dedicated memory as a last resort, but a part of the allocation count stays
-    for those that have no other way. */
+/*  Not even a small block: dedicated memory as a last resort, but a part of the allocation count
+    stays for those that have no other way. */
 static void test_last_resort_leaves_a_reserve(void** state) {
     SimProfile profile = sim_profile_discrete();
     RigOptions options = rig_options();
@@ -358,12 +359,14 @@ static void test_count_limit_is_exact(void** state) {
     rig_destroy(rig);
 }
 
-/*  What vkAllocateMemory is not supposed to return comes back as an error, once, and leaves nothing. */
+/*  What vkAllocateMemory is not supposed to return comes back as an error, once, and leaves
+    nothing. */
 static void test_results_that_no_specification_lists(void** state) {
     static const VkResult results[] = {
-        VK_ERROR_DEVICE_LOST,   VK_ERROR_INITIALIZATION_FAILED, VK_ERROR_FRAGMENTED_POOL,
-        VK_ERROR_UNKNOWN,       VK_ERROR_OUT_OF_POOL_MEMORY,    VK_ERROR_INVALID_EXTERNAL_HANDLE,
-        VK_ERROR_FRAGMENTATION, (VkResult)-123456,
+        VK_ERROR_DEVICE_LOST,        VK_ERROR_INITIALIZATION_FAILED,
+        VK_ERROR_FRAGMENTED_POOL,    VK_ERROR_UNKNOWN,
+        VK_ERROR_OUT_OF_POOL_MEMORY, VK_ERROR_INVALID_EXTERNAL_HANDLE,
+        VK_ERROR_FRAGMENTATION,      (VkResult)-123456,
     };
     static const VkResult positive[] = {VK_NOT_READY, VK_TIMEOUT, VK_INCOMPLETE};
     Rig* rig = rig_create(NULL);
@@ -559,18 +562,18 @@ static void test_never_allocate(void** state) {
     SxvkAllocation first, second;
     (void)state;
     sim_reset_calls(rig->sim);
-    assert_int_equal(allocate(rig, KIB, 1u << LOCAL, SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT,
-                              &first, NULL),
-                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(
+        allocate(rig, KIB, 1u << LOCAL, SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT, &first, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_null(first);
     rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
     assert_int_equal(rig_calls(rig), 0);
 
     first = rig_allocate(rig, LOCAL, KIB);
     sim_reset_calls(rig->sim);
-    assert_int_equal(allocate(rig, KIB, 1u << LOCAL, SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT,
-                              &second, NULL),
-                     VK_SUCCESS);
+    assert_int_equal(
+        allocate(rig, KIB, 1u << LOCAL, SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT, &second, NULL),
+        VK_SUCCESS);
     assert_int_equal(rig_calls(rig), 0);
     sxvkFreeMemory(rig->allocator, first);
     sxvkFreeMemory(rig->allocator, second);
@@ -627,7 +630,8 @@ typedef struct Reentry {
 } Reentry;
 
 /*  Takes every lock that there is: of records and blocks (allocation and dedicated allocation), of
-    all domains and pools (statistics, integrity). A lock kept across the driver call ends here for ever. */
+    all domains and pools (statistics, integrity). A lock kept across the driver call ends here for
+    ever. */
 static void use_allocator(void* pUser, SimCall call) {
     Reentry* reentry = (Reentry*)pUser;
     Rig* rig = reentry->rig;
@@ -642,9 +646,9 @@ static void use_allocator(void* pUser, SimCall call) {
     reentry->count[call]++;
     for (type = LOCAL; type <= BAR; type++) {
         small = rig_allocate(rig, type, 3000);
-        assert_int_equal(allocate(rig, KIB, 1u << type, SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT,
-                                  &own, NULL),
-                         VK_SUCCESS);
+        assert_int_equal(
+            allocate(rig, KIB, 1u << type, SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT, &own, NULL),
+            VK_SUCCESS);
         sxvkFreeMemory(rig->allocator, own);
         sxvkFreeMemory(rig->allocator, small);
     }
@@ -674,7 +678,8 @@ static void test_no_lock_is_held_across_a_driver_call(void** state) {
     Rig* rig;
     (void)state;
     /* Not coherent, so that there is something to flush. */
-    profile.memory.memoryTypes[CACHED].propertyFlags &= ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    profile.memory.memoryTypes[CACHED].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     options.profile = &profile;
     options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT |
                          SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT |
@@ -747,8 +752,8 @@ static void reenter(MemoryEvents* events) {
     events->depth--;
 }
 
-static void VKAPI_PTR on_allocate(SxvkAllocator allocator, uint32_t memoryType, VkDeviceMemory memory,
-                                  VkDeviceSize size, void* pUserData) {
+static void VKAPI_PTR on_allocate(SxvkAllocator allocator, uint32_t memoryType,
+                                  VkDeviceMemory memory, VkDeviceSize size, void* pUserData) {
     MemoryEvents* events = (MemoryEvents*)pUserData;
     SimMemoryInfo info;
     assert_ptr_equal(allocator, events->rig->allocator);

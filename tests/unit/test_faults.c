@@ -1,10 +1,12 @@
-/*  test_faults.c - the fault sweep: every host allocation and every driver call fails once, and for ever.
+/*  test_faults.c - the fault sweep: every host allocation and every driver call fails once, and for
+    ever.
 
-    Each public operation that can fail runs on a fresh device with the n-th request for host memory, or
-    the n-th driver call of one kind, failing; n grows until no fault is hit any more. After a failure
-    the outputs are null, the result is negative, what is allocated is what was allocated, the
-    integrity check passes, the same call succeeds once the fault is gone, and nothing leaks. A call
-    may succeed in spite of a fault where there is another way (a smaller block, another memory type).
+    Each public operation that can fail runs on a fresh device with the n-th request for host
+    memory, or the n-th driver call of one kind, failing; n grows until no fault is hit any more.
+    After a failure the outputs are null, the result is negative, what is allocated is what was
+    allocated, the integrity check passes, the same call succeeds once the fault is gone, and
+    nothing leaks. A call may succeed in spite of a fault where there is another way (a smaller
+    block, another memory type).
 
     Run by CTest (unit.faults).
 */
@@ -81,7 +83,8 @@ static SxvkAllocationCreateInfo automatic(SxvkAllocationCreateFlags flags, uint3
 }
 
 static VkBufferCreateInfo buffer_info(VkDeviceSize size) {
-    return testing_buffer(size, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
+    return testing_buffer(size,
+                          VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
 }
 
 static void free_allocation(Context* c) {
@@ -96,19 +99,19 @@ static VkResult run_allocate(Context* c) {
 
 static VkResult run_allocate_with_everything(Context* c) {
     VkMemoryRequirements requirements = testing_requirements(1000, 16, UINT32_MAX);
-    SxvkAllocationCreateInfo create = {
-        .flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT,
-        .usage = SXVK_MEMORY_USAGE_AUTO,
-        .pName = "a name",
-        .pUserData = &requirements};
+    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                                                SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT,
+                                       .usage = SXVK_MEMORY_USAGE_AUTO,
+                                       .pName = "a name",
+                                       .pUserData = &requirements};
     return sxvkAllocateMemory(c->allocator, &requirements, &create, &c->allocation, &c->info);
 }
 
 static VkResult run_allocate_dedicated(Context* c) {
     VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << HOST);
-    VkExportMemoryAllocateInfo chain = {
-        .sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkExportMemoryAllocateInfo chain = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+                                        .handleTypes =
+                                            VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
     SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT, .pName = "own"};
     return sxvkAllocateDedicatedMemory(c->allocator, &requirements, &create, &chain, &c->allocation,
                                        &c->info);
@@ -120,12 +123,14 @@ static VkResult run_allocate_pages(Context* c) {
     size_t i;
     memset(creates, 0, sizeof creates);
     for (i = 0; i < PAGES; i++) {
-        requirements[i] = testing_requirements(i % 50 == 49 ? 40 * MIB : 500 + i, 16, 1u << (i % 3));
+        requirements[i] =
+            testing_requirements(i % 50 == 49 ? 40 * MIB : 500 + i, 16, 1u << (i % 3));
         if (i % 70 == 69) {
             creates[i].pName = "page";
         }
     }
-    return sxvkAllocateMemoryPages(c->allocator, requirements, creates, PAGES, c->pages, c->pageInfos);
+    return sxvkAllocateMemoryPages(c->allocator, requirements, creates, PAGES, c->pages,
+                                   c->pageInfos);
 }
 
 static void free_pages(Context* c) {
@@ -135,8 +140,8 @@ static void free_pages(Context* c) {
 static void make_buffer(Context* c) {
     SxvkAllocationCreateInfo create = automatic(SXVK_ALLOCATION_CREATE_DONT_BIND_BIT, 0);
     VkBufferCreateInfo info = buffer_info(1000);
-    assert_int_equal(
-        sxvkCreateBuffer(c->allocator, &info, &create, &c->haveBuffer, &c->have, NULL), VK_SUCCESS);
+    assert_int_equal(sxvkCreateBuffer(c->allocator, &info, &create, &c->haveBuffer, &c->have, NULL),
+                     VK_SUCCESS);
 }
 
 static void make_image(Context* c) {
@@ -148,12 +153,14 @@ static void make_image(Context* c) {
 
 static VkResult run_allocate_for_buffer(Context* c) {
     SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
-    return sxvkAllocateMemoryForBuffer(c->allocator, c->haveBuffer, &create, &c->allocation, &c->info);
+    return sxvkAllocateMemoryForBuffer(c->allocator, c->haveBuffer, &create, &c->allocation,
+                                       &c->info);
 }
 
 static VkResult run_allocate_for_image(Context* c) {
     SxvkAllocationCreateInfo create = {.pName = "image"};
-    return sxvkAllocateMemoryForImage(c->allocator, c->haveImage, &create, &c->allocation, &c->info);
+    return sxvkAllocateMemoryForImage(c->allocator, c->haveImage, &create, &c->allocation,
+                                      &c->info);
 }
 
 static VkResult run_bind_buffer(Context* c) {
@@ -173,12 +180,13 @@ static VkResult run_create_buffer(Context* c) {
 }
 
 static VkResult run_create_mapped_buffer(Context* c) {
-    SxvkAllocationCreateInfo create = automatic(
-        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT, 1u << CACHED);
+    SxvkAllocationCreateInfo create =
+        automatic(SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT,
+                  1u << CACHED);
     VkBufferCreateInfo info = buffer_info(1000);
     create.pName = "mapped";
-    return sxvkCreateBufferWithAlignment(c->allocator, &info, &create, 4096, &c->buffer, &c->allocation,
-                                         &c->info);
+    return sxvkCreateBufferWithAlignment(c->allocator, &info, &create, 4096, &c->buffer,
+                                         &c->allocation, &c->info);
 }
 
 static VkResult run_create_dedicated_buffer(Context* c) {
@@ -342,7 +350,7 @@ static void make_full_block(Context* c) {
 
 static VkResult run_allocate_on_host(Context* c) {
     VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << HOST);
-    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT};
+    SxvkAllocationCreateInfo create = {0};
     return sxvkAllocateMemory(c->allocator, &requirements, &create, &c->allocation, &c->info);
 }
 
@@ -350,34 +358,37 @@ static const Operation operations[] = {
     {"sxvkAllocateMemory", OUT_ALLOCATION, NULL, run_allocate, free_allocation, 0, false},
     {"sxvkAllocateMemory, mapped and named", OUT_ALLOCATION, NULL, run_allocate_with_everything,
      free_allocation, 0, false},
-    {"sxvkAllocateMemory, with a margin", OUT_ALLOCATION, NULL, run_allocate_on_host, free_allocation, 16,
-     false},
-    {"sxvkAllocateDedicatedMemory", OUT_ALLOCATION, NULL, run_allocate_dedicated, free_allocation, 0,
-     false},
-    {"sxvkAllocateMemoryPages", OUT_PAGES, NULL, run_allocate_pages, free_pages, 0, false},
-    {"sxvkAllocateMemoryForBuffer", OUT_ALLOCATION, make_buffer, run_allocate_for_buffer, free_allocation,
+    {"sxvkAllocateMemory, with a margin", OUT_ALLOCATION, NULL, run_allocate_on_host,
+     free_allocation, 16, false},
+    {"sxvkAllocateDedicatedMemory", OUT_ALLOCATION, NULL, run_allocate_dedicated, free_allocation,
      0, false},
-    {"sxvkAllocateMemoryForImage", OUT_ALLOCATION, make_image, run_allocate_for_image, free_allocation, 0,
-     false},
+    {"sxvkAllocateMemoryPages", OUT_PAGES, NULL, run_allocate_pages, free_pages, 0, false},
+    {"sxvkAllocateMemoryForBuffer", OUT_ALLOCATION, make_buffer, run_allocate_for_buffer,
+     free_allocation, 0, false},
+    {"sxvkAllocateMemoryForImage", OUT_ALLOCATION, make_image, run_allocate_for_image,
+     free_allocation, 0, false},
     {"sxvkBindBufferMemory", 0, make_buffer, run_bind_buffer, NULL, 0, false},
     {"sxvkBindImageMemory2", 0, make_image, run_bind_image, NULL, 0, false},
-    {"sxvkCreateBuffer", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_buffer, destroy_buffer, 0, false},
-    {"sxvkCreateBuffer, Vulkan 1.0", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_buffer, destroy_buffer,
-     0, true},
-    {"sxvkCreateBufferWithAlignment, mapped", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_mapped_buffer,
-     destroy_buffer, 0, false},
+    {"sxvkCreateBuffer", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_buffer, destroy_buffer, 0,
+     false},
+    {"sxvkCreateBuffer, Vulkan 1.0", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_buffer,
+     destroy_buffer, 0, true},
+    {"sxvkCreateBufferWithAlignment, mapped", OUT_BUFFER | OUT_ALLOCATION, NULL,
+     run_create_mapped_buffer, destroy_buffer, 0, false},
     {"sxvkCreateDedicatedBuffer", OUT_BUFFER | OUT_ALLOCATION, NULL, run_create_dedicated_buffer,
      destroy_buffer, 0, false},
-    {"sxvkCreateImage", OUT_IMAGE | OUT_ALLOCATION, NULL, run_create_image, destroy_image, 0, false},
+    {"sxvkCreateImage", OUT_IMAGE | OUT_ALLOCATION, NULL, run_create_image, destroy_image, 0,
+     false},
     {"sxvkCreateDedicatedImage", OUT_IMAGE | OUT_ALLOCATION, NULL, run_create_dedicated_image,
      destroy_image, 0, false},
-    {"sxvkCreateAliasingBuffer2", OUT_BUFFER, make_memory, run_alias_buffer, destroy_alias, 0, false},
+    {"sxvkCreateAliasingBuffer2", OUT_BUFFER, make_memory, run_alias_buffer, destroy_alias, 0,
+     false},
     {"sxvkCreateAliasingImage", OUT_IMAGE, make_memory, run_alias_image, destroy_alias, 0, false},
     {"sxvkCreatePool", OUT_POOL, NULL, run_create_pool, destroy_pool, 0, false},
     {"sxvkAllocateMemory, first of a pool", OUT_ALLOCATION, make_pool, run_allocate_in_pool,
      free_allocation, 0, false},
-    {"sxvkAllocateMemory, second block of a pool", OUT_ALLOCATION, make_full_block, run_allocate_in_pool,
-     free_allocation, 0, false},
+    {"sxvkAllocateMemory, second block of a pool", OUT_ALLOCATION, make_full_block,
+     run_allocate_in_pool, free_allocation, 0, false},
     {"sxvkSetPoolName", 0, make_pool, run_set_pool_name, NULL, 0, false},
     {"sxvkSetAllocationName", 0, make_memory, run_set_name, NULL, 0, false},
     {"sxvkSetAllocationUserData", 0, make_memory, run_set_user_data, NULL, 0, false},
@@ -435,7 +446,8 @@ static void assert_outputs_null(const Context* c, uint32_t outputs) {
 static Rig* fault_rig(const Operation* operation, SxvkDebugInfo* debug) {
     SimProfile profile = sim_profile_discrete();
     RigOptions options = rig_options();
-    profile.memory.memoryTypes[CACHED].propertyFlags &= ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    profile.memory.memoryTypes[CACHED].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     options.profile = &profile;
     options.sim.backing = true;
     if (operation->old) {
@@ -461,7 +473,8 @@ static uint64_t faults_hit(Rig* rig) {
 }
 
 /*  Returns whether the fault was hit; `failed` counts the operations that failed by it. */
-static bool run_once(const Operation* operation, const Fault* fault, uint32_t nth, uint32_t* failed) {
+static bool run_once(const Operation* operation, const Fault* fault, uint32_t nth,
+                     uint32_t* failed) {
     SxvkDebugInfo debug;
     Context context;
     SxvkStatistics before, after;
@@ -507,7 +520,8 @@ static bool run_once(const Operation* operation, const Fault* fault, uint32_t nt
     }
     sxvkDestroyBuffer(context.allocator, context.haveBuffer, VK_NULL_HANDLE);
     sxvkDestroyImage(context.allocator, context.haveImage, VK_NULL_HANDLE);
-    messages_clear(&context.rig->messages); /* faults are reported; which ones is for unit.validate */
+    messages_clear(
+        &context.rig->messages); /* faults are reported; which ones is for unit.validate */
     if (operation->setup == make_mapped) {
         sxvkUnmapMemory(context.allocator, context.have);
     }
@@ -519,7 +533,8 @@ static bool run_once(const Operation* operation, const Fault* fault, uint32_t nt
 }
 
 /*  All n for one kind of fault. */
-static void sweep(const Operation* operation, const Fault* fault, uint32_t* hits, uint32_t* failed) {
+static void sweep(const Operation* operation, const Fault* fault, uint32_t* hits,
+                  uint32_t* failed) {
     uint32_t nth = 1;
     while (run_once(operation, fault, nth, failed)) {
         (*hits)++;
@@ -606,7 +621,8 @@ static void test_freeing_never_fails(void** state) {
     (void)state;
     assert_int_equal(sxvkCreatePool(rig->allocator, &info, &pool), VK_SUCCESS);
     for (i = 0; i < 400; i++) {
-        allocations[i] = rig_allocate(rig, (uint32_t)(i % 4), i % 100 == 0 ? 30 * MIB : 100 + 1000 * i);
+        allocations[i] =
+            rig_allocate(rig, (uint32_t)(i % 4), i % 100 == 0 ? 30 * MIB : 100 + 1000 * i);
     }
     host_fail(&rig->host, 1, UINT32_MAX);
     assert_true(sim_fail(rig->sim, SIM_CALL_ANY_FAILABLE, 1, UINT32_MAX, VK_ERROR_UNKNOWN));
@@ -623,7 +639,8 @@ static void test_freeing_never_fails(void** state) {
     rig_destroy(rig);
 }
 
-/*  A long run in which host memory fails at random: whatever succeeded is there, whatever failed is not. */
+/*  A long run in which host memory fails at random: whatever succeeded is there, whatever failed is
+    not. */
 static void test_random_host_failures(void** state) {
     uint64_t seed = 99;
     Rig* rig = rig_create(NULL);
@@ -642,7 +659,8 @@ static void test_random_host_failures(void** state) {
         if (testing_below(&seed, 3) == 0) {
             host_fail(&rig->host, 1 + testing_below(&seed, 3), 1 + testing_below(&seed, 3));
         }
-        if (sxvkAllocateMemory(rig->allocator, &requirements, &create, &live[slot], NULL) == VK_SUCCESS) {
+        if (sxvkAllocateMemory(rig->allocator, &requirements, &create, &live[slot], NULL) ==
+            VK_SUCCESS) {
             alive++;
         } else {
             assert_null(live[slot]);

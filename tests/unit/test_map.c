@@ -1,7 +1,7 @@
 /*  test_map.c - mapping, flushing and copying.
 
-    The device checks what reaches the driver (double maps, ranges that are no whole atoms, ranges of
-    memory that is not mapped); these tests look at what the user gets. Run by CTest (unit.map).
+    The device checks what reaches the driver (double maps, ranges that are no whole atoms, ranges
+    of memory that is not mapped); these tests look at what the user gets. Run by CTest (unit.map).
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,8 @@ enum { LOCAL, HOST, CACHED, BAR };
 
 static SimProfile atom_profile(VkDeviceSize atom) {
     SimProfile profile = sim_profile_discrete();
-    profile.memory.memoryTypes[CACHED].propertyFlags &= ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    profile.memory.memoryTypes[CACHED].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     profile.nonCoherentAtomSize = atom;
     return profile;
 }
@@ -140,7 +141,8 @@ static void test_too_many_maps(void** state) {
         sxvkUnmapMemory(rig->allocator, allocation);
     }
     rig_expect_silence(rig);
-    sxvkUnmapMemory(rig->allocator, allocation); /* the map of MAPPED_BIT is not the user's to end */
+    sxvkUnmapMemory(rig->allocator,
+                    allocation); /* the map of MAPPED_BIT is not the user's to end */
     rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
     data = info.pMappedData;
     sxvkGetAllocationInfo(rig->allocator, allocation, &info);
@@ -253,8 +255,9 @@ static void flush_random_ranges(VkDeviceSize atom) {
             assert_int_equal(sxvkFlushAllocation(rig->allocator, allocations[which], offset, size),
                              VK_SUCCESS);
         } else {
-            assert_int_equal(sxvkInvalidateAllocation(rig->allocator, allocations[which], offset, size),
-                             VK_SUCCESS);
+            assert_int_equal(
+                sxvkInvalidateAllocation(rig->allocator, allocations[which], offset, size),
+                VK_SUCCESS);
         }
         assert_true(sim_memory_info(rig->sim, info->allocationInfo.deviceMemory, &memory));
         range = step % 2 == 0 ? memory.lastFlush : memory.lastInvalidate;
@@ -326,7 +329,8 @@ static void test_batches(void** state) {
     for (i = 0; i < 100; i++) {
         sizes[i] = 0;
     }
-    assert_int_equal(sxvkFlushAllocations(rig->allocator, 100, allocations, NULL, sizes), VK_SUCCESS);
+    assert_int_equal(sxvkFlushAllocations(rig->allocator, 100, allocations, NULL, sizes),
+                     VK_SUCCESS);
     assert_int_equal(flushes(rig), 7);
     for (i = 0; i < 100; i++) {
         sxvkUnmapMemory(rig->allocator, allocations[i]);
@@ -357,10 +361,27 @@ static void test_flush_failure(void** state) {
     rig_destroy(rig);
 }
 
+/*  A driver that answers with something that is neither success nor an error. */
+static void test_positive_results(void** state) {
+    Rig* rig = map_rig(64, 0);
+    SxvkAllocation allocation = rig_allocate(rig, CACHED, 100);
+    void* data = &data;
+    (void)state;
+    assert_true(sim_fail(rig->sim, SIM_CALL_MAP_MEMORY, 1, 1, VK_INCOMPLETE));
+    assert_true(sxvkMapMemory(rig->allocator, allocation, &data) < 0);
+    assert_null(data);
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
+    assert_true(sim_fail(rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES, 1, 1, VK_NOT_READY));
+    assert_true(sxvkFlushAllocation(rig->allocator, allocation, 0, VK_WHOLE_SIZE) < 0);
+    sxvkUnmapMemory(rig->allocator, allocation);
+    sxvkFreeMemory(rig->allocator, allocation);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ copies */
 
-/*  Both ways through every host-visible type, at odd offsets; every byte is compared, and neighbours
-    keep theirs. */
+/*  Both ways through every host-visible type, at odd offsets; every byte is compared, and
+    neighbours keep theirs. */
 static void copy_both_ways(Rig* rig, uint32_t type) {
     static unsigned char sent[9000], back[9000];
     SxvkAllocation allocations[10];
@@ -438,8 +459,10 @@ static void test_copies_are_flushed(void** state) {
 
     /* Nothing to copy: nothing is done. */
     sim_reset_calls(rig->sim);
-    assert_int_equal(sxvkCopyMemoryToAllocation(rig->allocator, NULL, allocation, 1000, 0), VK_SUCCESS);
-    assert_int_equal(sxvkCopyAllocationToMemory(rig->allocator, allocation, 0, NULL, 0), VK_SUCCESS);
+    assert_int_equal(sxvkCopyMemoryToAllocation(rig->allocator, NULL, allocation, 1000, 0),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkCopyAllocationToMemory(rig->allocator, allocation, 0, NULL, 0),
+                     VK_SUCCESS);
     assert_int_equal(rig_calls(rig), 0);
 
     /* Where the invalidation fails, the user's memory is not touched. */
@@ -466,6 +489,7 @@ int main(void) {
         cmocka_unit_test(test_coherent_memory_needs_no_flush),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_flush_failure),
+        cmocka_unit_test(test_positive_results),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_copies_are_flushed),
     };

@@ -1,7 +1,7 @@
 /*  test_pool.c - custom pools, growth, retention and bufferImageGranularity.
 
-    Sizes of blocks that the pool chooses itself are policy and not asserted; what the user fixes is.
-    Run by CTest (unit.pool).
+    Sizes of blocks that the pool chooses itself are policy and not asserted; what the user fixes
+    is. Run by CTest (unit.pool).
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define SX_VKALLOC_DEBUG 2
 #define SX_VKALLOC_IMPLEMENTATION
@@ -29,8 +30,7 @@ static VkResult allocate(Rig* rig, SxvkPool pool, VkDeviceSize size, VkDeviceSiz
                          SxvkAllocation* allocation, SxvkAllocationInfo2* info) {
     VkMemoryRequirements requirements = testing_requirements(size, alignment, UINT32_MAX);
     SxvkAllocationCreateInfo create = {.pool = pool};
-    VkResult result =
-        sxvkAllocateMemory(rig->allocator, &requirements, &create, allocation, NULL);
+    VkResult result = sxvkAllocateMemory(rig->allocator, &requirements, &create, allocation, NULL);
     if (result == VK_SUCCESS && info != NULL) {
         sxvkGetAllocationInfo2(rig->allocator, *allocation, info);
     }
@@ -57,7 +57,8 @@ static SxvkStatistics pool_statistics(Rig* rig, SxvkPool pool) {
 }
 
 static uint64_t memory_calls(Rig* rig) {
-    return sim_calls(rig->sim, SIM_CALL_ALLOCATE_MEMORY) + sim_calls(rig->sim, SIM_CALL_FREE_MEMORY);
+    return sim_calls(rig->sim, SIM_CALL_ALLOCATE_MEMORY) +
+           sim_calls(rig->sim, SIM_CALL_FREE_MEMORY);
 }
 
 /* ------------------------------------------------------------------ custom pools */
@@ -174,6 +175,84 @@ static void test_min_block_count(void** state) {
     rig_destroy(rig);
 }
 
+/*  With a count but no block size: all blocks have the size that the pool chose. */
+static void test_counts_without_a_block_size(void** state) {
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .minBlockCount = 1, .maxBlockCount = 2};
+    Rig* rig = rig_create(NULL);
+    SxvkPool pool = create_pool(rig, &info);
+    VkDeviceSize size = pool_statistics(rig, pool).blockBytes;
+    SxvkAllocation first, second, third;
+    (void)state;
+    assert_true(size != 0);
+    first = take(rig, pool, size);
+    second = take(rig, pool, size);
+    assert_int_equal(pool_statistics(rig, pool).blockBytes, 2 * size);
+    assert_int_equal(allocate(rig, pool, 1, 1, &third, NULL), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    sxvkFreeMemory(rig->allocator, first);
+    sxvkFreeMemory(rig->allocator, second);
+    sxvkDestroyPool(rig->allocator, pool);
+    rig_destroy(rig);
+}
+
+#define THREADS 4
+
+typedef struct Taker {
+    pthread_t thread;
+    Rig* rig;
+    SxvkPool pool;
+    SxvkAllocation allocation;
+    VkResult result;
+} Taker;
+
+static void* take_one(void* pTaker) {
+    Taker* taker = (Taker*)pTaker;
+    taker->result = allocate(taker->rig, taker->pool, KIB, 16, &taker->allocation, NULL);
+    return NULL;
+}
+
+/*  Long enough that the other threads come while the driver allocates. */
+static void allocate_slowly(void* pUnused, SimCall call) {
+    struct timespec pause = {0, 3000000};
+    (void)pUnused;
+    if (call == SIM_CALL_ALLOCATE_MEMORY) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+/*  One block is all that the pool may have, and it has room for all: who comes while it is being made
+    waits for it. When it cannot be made, everybody is told. */
+static void test_threads_and_the_only_block(void** state) {
+    Rig* rig = rig_create(NULL);
+    uint32_t round, i;
+    (void)state;
+    sim_set_call_hook(rig->sim, allocate_slowly, NULL);
+    for (round = 0; round < 6; round++) {
+        SxvkPoolCreateInfo info = {
+            .memoryTypeIndex = LOCAL, .blockSize = MIB, .maxBlockCount = 1};
+        SxvkPool pool = create_pool(rig, &info);
+        bool fails = round % 3 == 2;
+        Taker takers[THREADS];
+        if (fails) {
+            assert_true(sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX,
+                                 VK_ERROR_OUT_OF_DEVICE_MEMORY));
+        }
+        for (i = 0; i < THREADS; i++) {
+            takers[i] = (Taker){.rig = rig, .pool = pool};
+            assert_int_equal(pthread_create(&takers[i].thread, NULL, take_one, &takers[i]), 0);
+        }
+        for (i = 0; i < THREADS; i++) {
+            pthread_join(takers[i].thread, NULL);
+            assert_int_equal(takers[i].result, fails ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_SUCCESS);
+            sxvkFreeMemory(rig->allocator, takers[i].allocation);
+        }
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, fails ? THREADS : 0);
+        sim_clear_faults(rig->sim);
+        sxvkDestroyPool(rig->allocator, pool);
+    }
+    rig_destroy(rig);
+}
+
 static void test_min_allocation_alignment(void** state) {
     SxvkPoolCreateInfo info = {
         .memoryTypeIndex = LOCAL, .blockSize = MIB, .minAllocationAlignment = 8 * KIB};
@@ -195,11 +274,13 @@ static void test_min_allocation_alignment(void** state) {
 
 /*  Priority and the user's chain stand in every block of the pool. */
 static void test_priority_and_chain(void** state) {
-    VkExportMemoryAllocateInfo chain = {
-        .sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
-    SxvkPoolCreateInfo info = {
-        .memoryTypeIndex = LOCAL, .blockSize = MIB, .priority = 0.75f, .pMemoryAllocateNext = &chain};
+    VkExportMemoryAllocateInfo chain = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+                                        .handleTypes =
+                                            VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL,
+                               .blockSize = MIB,
+                               .priority = 0.75f,
+                               .pMemoryAllocateNext = &chain};
     RigOptions options = rig_options();
     SxvkAllocation allocations[3];
     SxvkAllocationInfo2 info2;
@@ -239,7 +320,8 @@ static void test_names(void** state) {
     assert_int_equal(sxvkSetPoolName(rig->allocator, pool, NULL), VK_SUCCESS);
     sxvkGetPoolName(rig->allocator, pool, &found);
     assert_null(found);
-    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, "left for the pool to free"), VK_SUCCESS);
+    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, "left for the pool to free"),
+                     VK_SUCCESS);
     sxvkDestroyPool(rig->allocator, pool);
     rig_destroy(rig);
 }
@@ -324,7 +406,8 @@ static void test_halving(void** state) {
     options.profile = &profile;
     rig = rig_create(&options);
     while (count < 2000) {
-        result = sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocations[count], NULL);
+        result =
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocations[count], NULL);
         if (result != VK_SUCCESS) {
             break;
         }
@@ -423,8 +506,8 @@ static void test_trim(void** state) {
     rig_destroy(rig);
 }
 
-/*  wgpu#3518, egui_winit_vulkano#57: memory held far beyond need. After nearly everything is freed, what
-    stays is small against what was there; and over budget nothing stays. */
+/*  wgpu#3518, egui_winit_vulkano#57: memory held far beyond need. After nearly everything is freed,
+    what stays is small against what was there; and over budget nothing stays. */
 static void test_what_stays_is_small(void** state) {
     static SxvkAllocation allocations[2000];
     RigOptions options = rig_options();
@@ -495,11 +578,11 @@ static void churn_mixed(Rig* rig, SxvkPool pool, uint32_t memory_types, uint64_t
         if (testing_below(&seed, 2) == 0) {
             VkBufferCreateInfo info = testing_buffer(testing_log_uniform(&seed, 1, 40000),
                                                      VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
-            result = sxvkCreateBuffer(rig->allocator, &info, &create, &r->buffer, &r->allocation,
-                                      NULL);
+            result =
+                sxvkCreateBuffer(rig->allocator, &info, &create, &r->buffer, &r->allocation, NULL);
         } else {
-            VkImageTiling tiling = testing_below(&seed, 2) == 0 ? VK_IMAGE_TILING_LINEAR
-                                                                : VK_IMAGE_TILING_OPTIMAL;
+            VkImageTiling tiling =
+                testing_below(&seed, 2) == 0 ? VK_IMAGE_TILING_LINEAR : VK_IMAGE_TILING_OPTIMAL;
             VkImageCreateInfo info =
                 testing_image(1 + testing_below(&seed, 70), 1 + testing_below(&seed, 70), tiling);
             if (testing_below(&seed, 4) == 0) {
@@ -610,9 +693,9 @@ static void test_granularity_by_debug_info(void** state) {
         plain = rig_allocate(rig, HOST, 1);
         sxvkGetAllocationInfo(rig->allocator, plain, &info);
         assert_int_equal(info.offset % 8192, 0); /* of unknown kind */
-        assert_int_equal(
-            sxvkCreateImage(rig->allocator, &image_info, &create, &images[i], &allocations[i], &info),
-            VK_SUCCESS);
+        assert_int_equal(sxvkCreateImage(rig->allocator, &image_info, &create, &images[i],
+                                         &allocations[i], &info),
+                         VK_SUCCESS);
         assert_int_equal(info.offset % 512, 0);
         sxvkFreeMemory(rig->allocator, plain);
     }
@@ -633,7 +716,8 @@ static void test_place(void** state) {
     SxvkPool pool;
     Rig* rig;
     (void)state;
-    profile.memory.memoryTypes[CACHED].propertyFlags &= ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    profile.memory.memoryTypes[CACHED].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     profile.nonCoherentAtomSize = 256;
     options.profile = &profile;
     rig = rig_create(&options);
@@ -702,6 +786,8 @@ int main(void) {
         cmocka_unit_test(test_request_larger_than_the_block),
         cmocka_unit_test(test_max_block_count),
         cmocka_unit_test(test_min_block_count),
+        cmocka_unit_test(test_counts_without_a_block_size),
+        cmocka_unit_test(test_threads_and_the_only_block),
         cmocka_unit_test(test_min_allocation_alignment),
         cmocka_unit_test(test_priority_and_chain),
         cmocka_unit_test(test_names),

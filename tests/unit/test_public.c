@@ -1,4 +1,5 @@
-/*  test_public.c - the public functions as a program uses them: pages, walks, handles, names, leaks.
+/*  test_public.c - the public functions as a program uses them: pages, walks, handles, names,
+    leaks.
 
     Wrong arguments are for test_validate.c, failures for test_faults.c. Run by CTest (unit.public).
 */
@@ -31,7 +32,7 @@ static SxvkAllocation allocate(Rig* rig, const SxvkAllocationCreateInfo* create,
     return allocation;
 }
 
-/* ------------------------------------------------------------------ what the allocator says of itself */
+/* ------------------------------------------------------------ what the allocator says of itself */
 
 static void test_properties(void** state) {
     static const VkMemoryPropertyFlags expected[] = {
@@ -191,7 +192,8 @@ typedef struct Walk {
     Rig* rig;
 } Walk;
 
-static VkBool32 VKAPI_PTR visit(void* pUserData, SxvkAllocator allocator, SxvkAllocation allocation) {
+static VkBool32 VKAPI_PTR visit(void* pUserData, SxvkAllocator allocator,
+                                SxvkAllocation allocation) {
     Walk* walk = (Walk*)pUserData;
     assert_ptr_equal(allocator, walk->rig->allocator);
     assert_true(sxvkIsAllocationValid(allocator, allocation));
@@ -216,8 +218,8 @@ static void test_for_each(void** state) {
     sxvkForEachAllocation(rig->allocator, visit, &walk);
     assert_int_equal(walk.count, 0);
     for (i = 0; i < 100; i++) {
-        mine[i] = i % 10 == 0 ? allocate(rig, &dedicated, KIB, NULL)
-                              : rig_allocate(rig, i % 3, 100 + i);
+        mine[i] =
+            i % 10 == 0 ? allocate(rig, &dedicated, KIB, NULL) : rig_allocate(rig, i % 3, 100 + i);
     }
     for (i = 0; i < 100; i += 7) {
         sxvkFreeMemory(rig->allocator, mine[i]);
@@ -377,11 +379,13 @@ static void VKAPI_PTR count_leak(void* pUserData, SxvkMessageSeverity severity, 
     }
     leaks->allocations += message == SXVK_MESSAGE_LEAKED_ALLOCATION;
     leaks->pools += message == SXVK_MESSAGE_LEAKED_POOL;
-    leaks->others += message != SXVK_MESSAGE_LEAKED_ALLOCATION && message != SXVK_MESSAGE_LEAKED_POOL;
+    leaks->others +=
+        message != SXVK_MESSAGE_LEAKED_ALLOCATION && message != SXVK_MESSAGE_LEAKED_POOL;
     assert_int_equal(severity, SXVK_MESSAGE_SEVERITY_ERROR);
 }
 
-/*  VMA#130, VMA#276, VMA#409: who leaked what? One message for each, by name, and all memory goes back. */
+/*  VMA#130, VMA#276, VMA#409: who leaked what? One message for each, by name, and all memory goes
+    back. */
 static void test_leaks_of_the_allocator(void** state) {
     Leaks leaks = {.names = {"shadow map", "(no name)", "777", "terrain", "pool of leaks"}};
     SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
@@ -498,7 +502,8 @@ static void test_priorities(void** state) {
 
 static void test_alignments_and_strategies(void** state) {
     static const SxvkAllocationCreateFlags strategies[] = {
-        0, SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT, SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
+        0, SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT,
+        SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
         SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT};
     Rig* rig = rig_create(NULL);
     SxvkAllocation allocations[80];
@@ -517,7 +522,8 @@ static void test_alignments_and_strategies(void** state) {
     rig_destroy(rig);
 }
 
-/*  Of a large hole at a low place and one that fits at a high place MIN_OFFSET takes the low one. */
+/*  Of a large hole at a low place and one that fits at a high place MIN_OFFSET takes the low one.
+    */
 static void test_min_offset(void** state) {
     SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB};
     SxvkAllocationCreateInfo create = {0};
@@ -570,7 +576,8 @@ static void test_externally_synchronized(void** state) {
     rig_destroy(rig);
 }
 
-/*  The three forms agree with where an allocation lands, and the explanation starts with that type. */
+/*  The three forms agree with where an allocation lands, and the explanation starts with that type.
+    */
 static void test_find_and_explain(void** state) {
     VkBufferCreateInfo buffer_info = testing_buffer(KIB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
     VkImageCreateInfo image_info = testing_image(16, 16, VK_IMAGE_TILING_OPTIMAL);
@@ -587,11 +594,11 @@ static void test_find_and_explain(void** state) {
     uint32_t type;
     char* text;
     (void)state;
-    assert_int_equal(sxvkFindMemoryTypeIndex(rig->allocator, UINT32_MAX, &plain, &type), VK_SUCCESS);
+    assert_int_equal(sxvkFindMemoryTypeIndex(rig->allocator, UINT32_MAX, &plain, &type),
+                     VK_SUCCESS);
     assert_int_equal(type, CACHED);
-    assert_int_equal(
-        sxvkFindMemoryTypeIndex(rig->allocator, ~(1u << CACHED), &plain, &type),
-        VK_ERROR_FEATURE_NOT_PRESENT);
+    assert_int_equal(sxvkFindMemoryTypeIndex(rig->allocator, ~(1u << CACHED), &plain, &type),
+                     VK_ERROR_FEATURE_NOT_PRESENT);
     assert_int_equal(type, UINT32_MAX);
     rig_expect(rig, SXVK_MESSAGE_NO_MEMORY_TYPE, 1);
 

@@ -26,7 +26,7 @@
 /* Memory types of sim_profile_discrete. */
 enum { LOCAL, HOST, CACHED, BAR, TYPES };
 
-/* ------------------------------------------------------------------ a random state, and a book of it */
+/* ------------------------------------------------------------- a random state, and a book of it */
 
 #define SLOTS 160
 
@@ -74,8 +74,8 @@ static World make_world(uint64_t seed, uint32_t steps) {
                            : 0;
         create.pName = testing_below(&seed, 5) == 0 ? nasty_name : NULL;
         create.pUserData = testing_below(&seed, 7) == 0 ? &world : NULL;
-        if (sxvkAllocateMemory(world.rig->allocator, &requirements, &create, &world.live[slot], NULL) !=
-            VK_SUCCESS) {
+        if (sxvkAllocateMemory(world.rig->allocator, &requirements, &create, &world.live[slot],
+                               NULL) != VK_SUCCESS) {
             /* With its alignment it did not fit into a block of fixed size. */
             assert_true(create.pool != VK_NULL_HANDLE);
             messages_clear(&world.rig->messages);
@@ -210,8 +210,9 @@ static void test_pool_destroyed_as_soon_as_it_is_empty(void** state) {
         options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
         rig = rig_create(&options);
         assert_int_equal(sxvkCreatePool(rig->allocator, &info, &create.pool), VK_SUCCESS);
-        assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocation, NULL),
-                         VK_SUCCESS);
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocation, NULL),
+            VK_SUCCESS);
         sim_set_budget(rig->sim, 0, 1, 0); /* over budget: no empty block is kept */
         sxvkSetCurrentFrameIndex(rig->allocator, 1);
         impatient.rig = rig;
@@ -351,7 +352,8 @@ static void check_dump(World* world) {
         SxvkDetailedStatistics stats = read_stats(object);
         SxvkStatistics types_sum = {0};
         assert_int_equal(number(object, "Size"), memory->memoryHeaps[heap].size);
-        assert_true(number(item(object, "Budget"), "BudgetBytes") <= memory->memoryHeaps[heap].size);
+        assert_true(number(item(object, "Budget"), "BudgetBytes") <=
+                    memory->memoryHeaps[heap].size);
         assert_int_equal(number(item(object, "Budget"), "UsageBytes"),
                          sim_live_memory_bytes(rig->sim, heap));
         for (type = 0; type < memory->memoryTypeCount; type++) {
@@ -359,7 +361,8 @@ static void check_dump(World* world) {
                 const cJSON* type_object = numbered(item(object, "MemoryPools"), "Type ", type);
                 SxvkDetailedStatistics type_stats = read_stats(type_object);
                 assert_same(&type_stats.statistics, &truth.memoryType[type].statistics);
-                assert_int_equal(type_stats.unusedRangeCount, truth.memoryType[type].unusedRangeCount);
+                assert_int_equal(type_stats.unusedRangeCount,
+                                 truth.memoryType[type].unusedRangeCount);
                 add(&types_sum, &type_stats.statistics);
             }
         }
@@ -451,7 +454,8 @@ static void test_dump_of_resources(void** state) {
     assert_int_equal(sxvkCreateImage(rig->allocator, &image_info, &create, &image, &b, NULL),
                      VK_SUCCESS);
     json = parse_dump(rig, VK_TRUE);
-    cJSON_ArrayForEach(block, item(numbered(item(json, "DefaultPools"), "Type ", LOCAL), "Blocks")) {
+    cJSON_ArrayForEach(block,
+                       item(numbered(item(json, "DefaultPools"), "Type ", LOCAL), "Blocks")) {
         cJSON_ArrayForEach(range, item(block, "Suballocations")) {
             const char* type = item(range, "Type")->valuestring;
             if (strcmp(type, "BUFFER") == 0) {
@@ -521,7 +525,8 @@ static void test_margins(void** state) {
         assert_int_equal(sxvkCheckCorruption(rig->allocator, 1u << HOST), VK_SUCCESS);
         data[103 + margin - 1] ^= 0x80;
         sxvkUnmapMemory(rig->allocator, allocations[3]);
-        assert_int_equal(sxvkSetAllocationName(rig->allocator, allocations[3], "overrun"), VK_SUCCESS);
+        assert_int_equal(sxvkSetAllocationName(rig->allocator, allocations[3], "overrun"),
+                         VK_SUCCESS);
         assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
         rig_expect(rig, SXVK_MESSAGE_CORRUPTED_MARGIN, 1);
         for (i = 0; i < 10; i++) {
@@ -619,14 +624,14 @@ static void assert_broken(Rig* rig, const char* what) {
 }
 
 /*  Break one thing, see it found, mend it, see peace. */
-#define BREAKS(rig, lvalue, wrong)                                               \
-    do {                                                                         \
-        unsigned char saved_[sizeof(lvalue)];                                    \
-        memcpy(saved_, &(lvalue), sizeof saved_);                                \
-        (lvalue) = (wrong);                                                      \
-        assert_broken((rig), #lvalue " = " #wrong);                              \
-        memcpy(&(lvalue), saved_, sizeof saved_);                                \
-        assert_int_equal(sxvkCheckIntegrity((rig)->allocator), VK_SUCCESS);      \
+#define BREAKS(rig, lvalue, wrong)                                                                 \
+    do {                                                                                           \
+        unsigned char saved_[sizeof(lvalue)];                                                      \
+        memcpy(saved_, &(lvalue), sizeof saved_);                                                  \
+        (lvalue) = (wrong);                                                                        \
+        assert_broken((rig), #lvalue " = " #wrong);                                                \
+        memcpy(&(lvalue), saved_, sizeof saved_);                                                  \
+        assert_int_equal(sxvkCheckIntegrity((rig)->allocator), VK_SUCCESS);                        \
     } while (0)
 
 static void test_broken_domains_are_found(void** state) {

@@ -1,4 +1,5 @@
-/*  test_validate.c - every message is provoked through the public API, and a rejected call changes nothing.
+/*  test_validate.c - every message is provoked through the public API, and a rejected call changes
+    nothing.
 
     test_validate_release.c compiles this file once more without assertions: the checks are the same
     in a release build. Run by CTest (unit.validate, unit.validate_release).
@@ -18,14 +19,14 @@
 #define SX_VKALLOC_IMPLEMENTATION
 #include "testing.h"
 
-#define KIB ((VkDeviceSize)1 << 10)
-#define MIB ((VkDeviceSize)1 << 20)
+#define KIB     ((VkDeviceSize)1 << 10)
+#define MIB     ((VkDeviceSize)1 << 20)
 #define INVALID VK_ERROR_VALIDATION_FAILED_EXT
 
 /* Memory types of sim_profile_discrete. */
 enum { LOCAL, HOST, CACHED, BAR };
 
-/* ------------------------------------------------------------------ what a rejection may not change */
+/* -------------------------------------------------------------- what a rejection may not change */
 
 static bool provoked[SXVK_MESSAGE_COUNT];
 
@@ -47,10 +48,9 @@ static Snapshot look(Rig* rig) {
 }
 
 static void assert_rejected(Rig* rig, const Snapshot* before, SxvkMessage message, int line) {
-    static const SxvkMessageSeverity severities[] = {
-        SXVK_MESSAGE_SEVERITY_INFO,
+    static const SxvkMessageSeverity severities[] = {SXVK_MESSAGE_SEVERITY_INFO,
 #define X(id, severity, text) SXVK_MESSAGE_SEVERITY_##severity,
-        SXVK_MESSAGES(X)
+                                                     SXVK_MESSAGES(X)
 #undef X
     };
     Snapshot after = look(rig);
@@ -63,26 +63,26 @@ static void assert_rejected(Rig* rig, const Snapshot* before, SxvkMessage messag
 }
 
 /*  The call is refused with this message and changes nothing. */
-#define REJECTS(rig, id, call)                                         \
-    do {                                                               \
-        Snapshot before_ = look(rig);                                  \
-        assert_int_equal(call, INVALID);                               \
-        assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__); \
+#define REJECTS(rig, id, call)                                                                     \
+    do {                                                                                           \
+        Snapshot before_ = look(rig);                                                              \
+        assert_int_equal(call, INVALID);                                                           \
+        assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__);                             \
     } while (0)
 
 /*  The same for a function that returns nothing, or something else. */
-#define PROTESTS(rig, id, call)                                        \
-    do {                                                               \
-        Snapshot before_ = look(rig);                                  \
-        call;                                                          \
-        assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__); \
+#define PROTESTS(rig, id, call)                                                                    \
+    do {                                                                                           \
+        Snapshot before_ = look(rig);                                                              \
+        call;                                                                                      \
+        assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__);                             \
     } while (0)
 
 /*  This message, once, of a call that may do something. */
-#define EXPECT(rig, id)                       \
-    do {                                      \
-        provoked[SXVK_MESSAGE_##id] = true;   \
-        rig_expect((rig), SXVK_MESSAGE_##id, 1); \
+#define EXPECT(rig, id)                                                                            \
+    do {                                                                                           \
+        provoked[SXVK_MESSAGE_##id] = true;                                                        \
+        rig_expect((rig), SXVK_MESSAGE_##id, 1);                                                   \
     } while (0)
 
 /*  Outputs that a failing call must null. */
@@ -182,18 +182,19 @@ static void test_allocator_info(void** state) {
 /* ------------------------------------------------------------------ SxvkAllocationCreateInfo */
 
 /*  Refused by every function that takes the struct. */
-static void refuse_allocation_info(Rig* rig, const SxvkAllocationCreateInfo* create, SxvkMessage message) {
+static void refuse_allocation_info(Rig* rig, const SxvkAllocationCreateInfo* create,
+                                   SxvkMessage message) {
     VkMemoryRequirements requirements = testing_requirements(KIB, 16, UINT32_MAX);
     VkBufferCreateInfo buffer_info = testing_buffer(KIB, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
     VkImageCreateInfo image_info = testing_image(8, 8, VK_IMAGE_TILING_OPTIMAL);
     Outputs o = garbage();
     char* text = (char*)&text;
     uint32_t type = 0;
-#define STEP(call)                                              \
-    do {                                                        \
-        Snapshot before = look(rig);                            \
-        assert_int_equal(call, INVALID);                        \
-        assert_rejected(rig, &before, message, __LINE__);       \
+#define STEP(call)                                                                                 \
+    do {                                                                                           \
+        Snapshot before = look(rig);                                                               \
+        assert_int_equal(call, INVALID);                                                           \
+        assert_rejected(rig, &before, message, __LINE__);                                          \
     } while (0)
     STEP(sxvkAllocateMemory(rig->allocator, &requirements, create, &o.allocation, &o.info));
     assert_nulled(&o.allocation, &o.info);
@@ -233,10 +234,10 @@ static void test_allocation_info(void** state) {
     uint32_t bit;
     (void)state;
     assert_int_equal(sxvkCreatePool(stranger->allocator, &pool_info, &foreign), VK_SUCCESS);
-#define REFUSED(id, ...)                                            \
-    do {                                                            \
-        create = (SxvkAllocationCreateInfo){__VA_ARGS__};           \
-        refuse_allocation_info(rig, &create, SXVK_MESSAGE_##id);    \
+#define REFUSED(id, ...)                                                                           \
+    do {                                                                                           \
+        create = (SxvkAllocationCreateInfo){__VA_ARGS__};                                          \
+        refuse_allocation_info(rig, &create, SXVK_MESSAGE_##id);                                   \
     } while (0)
     refuse_allocation_info(rig, NULL, SXVK_MESSAGE_NULL_ARGUMENT);
     for (bit = 0; bit < 32; bit++) {
@@ -319,10 +320,12 @@ static void test_allocating(void** state) {
     REJECTS(rig, NULL_ARGUMENT,
             sxvkAllocateMemoryPages(rig->allocator, &good, NULL, 3, pages, NULL));
 
-    REJECTS(rig, NULL_ARGUMENT,
-            sxvkAllocateMemoryForBuffer(rig->allocator, VK_NULL_HANDLE, &create, &o.allocation, NULL));
-    REJECTS(rig, NULL_ARGUMENT,
-            sxvkAllocateMemoryForImage(rig->allocator, VK_NULL_HANDLE, &create, &o.allocation, NULL));
+    REJECTS(
+        rig, NULL_ARGUMENT,
+        sxvkAllocateMemoryForBuffer(rig->allocator, VK_NULL_HANDLE, &create, &o.allocation, NULL));
+    REJECTS(
+        rig, NULL_ARGUMENT,
+        sxvkAllocateMemoryForImage(rig->allocator, VK_NULL_HANDLE, &create, &o.allocation, NULL));
 
     /* Not a mistake of the caller: warnings. */
     bad = good;
@@ -361,17 +364,17 @@ static void refuse_handle(Rig* rig, SxvkAllocation bad, SxvkMessage message) {
     VkImage made_image = image;
     void* data = &data;
     char bytes[4] = {0};
-#define STEP(call)                                        \
-    do {                                                  \
-        Snapshot before = look(rig);                      \
-        assert_int_equal(call, INVALID);                  \
-        assert_rejected(rig, &before, message, __LINE__); \
+#define STEP(call)                                                                                 \
+    do {                                                                                           \
+        Snapshot before = look(rig);                                                               \
+        assert_int_equal(call, INVALID);                                                           \
+        assert_rejected(rig, &before, message, __LINE__);                                          \
     } while (0)
-#define STEP_VOID(call)                                   \
-    do {                                                  \
-        Snapshot before = look(rig);                      \
-        call;                                             \
-        assert_rejected(rig, &before, message, __LINE__); \
+#define STEP_VOID(call)                                                                            \
+    do {                                                                                           \
+        Snapshot before = look(rig);                                                               \
+        call;                                                                                      \
+        assert_rejected(rig, &before, message, __LINE__);                                          \
     } while (0)
     assert_false(sxvkIsAllocationValid(rig->allocator, bad));
     rig_expect_silence(rig);
@@ -437,8 +440,8 @@ static void test_handles(void** state) {
     refuse_handle(rig, (SxvkAllocation)UINTPTR_MAX, SXVK_MESSAGE_INVALID_ALLOCATION);
     refuse_handle(rig, (SxvkAllocation)(uintptr_t)1, SXVK_MESSAGE_INVALID_ALLOCATION);
 
-    assert_int_equal(
-        sxvkAllocateMemory(rig->allocator, &requirements, &create, &dedicated, NULL), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &dedicated, NULL),
+                     VK_SUCCESS);
     sxvkFreeMemory(rig->allocator, dedicated);
     refuse_handle(rig, dedicated, SXVK_MESSAGE_INVALID_ALLOCATION);
 
@@ -486,7 +489,8 @@ static void test_ranges(void** state) {
     sxvkUnmapMemory(rig->allocator, allocation);
 
     REJECTS(rig, BAD_RANGE, sxvkCopyMemoryToAllocation(rig->allocator, bytes, allocation, 997, 4));
-    REJECTS(rig, BAD_RANGE, sxvkCopyMemoryToAllocation(rig->allocator, bytes, allocation, UINT64_MAX, 4));
+    REJECTS(rig, BAD_RANGE,
+            sxvkCopyMemoryToAllocation(rig->allocator, bytes, allocation, UINT64_MAX, 4));
     REJECTS(rig, BAD_RANGE,
             sxvkCopyAllocationToMemory(rig->allocator, allocation, 0, bytes, VK_WHOLE_SIZE));
     REJECTS(rig, NULL_ARGUMENT, sxvkCopyMemoryToAllocation(rig->allocator, NULL, allocation, 0, 4));
@@ -507,7 +511,8 @@ static void test_ranges(void** state) {
     assert_true(image == VK_NULL_HANDLE);
     REJECTS(rig, NULL_ARGUMENT,
             sxvkCreateAliasingBuffer(rig->allocator, allocation, &buffer_info, NULL));
-    REJECTS(rig, NULL_ARGUMENT, sxvkCreateAliasingBuffer(rig->allocator, allocation, NULL, &buffer));
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateAliasingBuffer(rig->allocator, allocation, NULL, &buffer));
     REJECTS(rig, NULL_ARGUMENT,
             sxvkCreateAliasingImage(rig->allocator, allocation, &image_info, NULL));
     REJECTS(rig, NULL_ARGUMENT, sxvkCreateAliasingImage(rig->allocator, allocation, NULL, &image));
@@ -521,8 +526,7 @@ static void test_ranges(void** state) {
 static void test_missing_features(void** state) {
     VkBindBufferMemoryDeviceGroupInfo chain = {
         .sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_DEVICE_GROUP_INFO};
-    VkBufferCreateInfo buffer_info =
-        testing_buffer(16, VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
+    VkBufferCreateInfo buffer_info = testing_buffer(16, VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
     SxvkAllocationCreateInfo create = {0};
     RigOptions options = rig_options();
     SxvkAllocation allocation;
@@ -536,8 +540,9 @@ static void test_missing_features(void** state) {
             sxvkBindBufferMemory2(rig->allocator, allocation, 0, (VkBuffer)(uintptr_t)1, &chain));
     REJECTS(rig, MISSING_FEATURE,
             sxvkBindImageMemory2(rig->allocator, allocation, 0, (VkImage)(uintptr_t)1, &chain));
-    REJECTS(rig, MISSING_FEATURE,
-            sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &o.buffer, &o.allocation, &o.info));
+    REJECTS(
+        rig, MISSING_FEATURE,
+        sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &o.buffer, &o.allocation, &o.info));
     assert_true(o.buffer == VK_NULL_HANDLE);
     assert_nulled(&o.allocation, &o.info);
     sxvkFreeMemory(rig->allocator, allocation);
@@ -592,7 +597,8 @@ static void test_buffer_info(void** state) {
     REJECTS(rig, NULL_ARGUMENT,
             sxvkCreateBuffer(rig->allocator, &good, &create, NULL, &o.allocation, NULL));
     assert_null(o.allocation);
-    REJECTS(rig, NULL_ARGUMENT, sxvkCreateBuffer(rig->allocator, &good, &create, &o.buffer, NULL, NULL));
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateBuffer(rig->allocator, &good, &create, &o.buffer, NULL, NULL));
     assert_true(o.buffer == VK_NULL_HANDLE);
     o = garbage();
     REJECTS(rig, NULL_ARGUMENT,
@@ -612,11 +618,11 @@ static void test_buffer_info(void** state) {
             sxvkExplainMemoryType(rig->allocator, UINT32_MAX, &create, &bad, NULL, &text));
     assert_null(text);
     REJECTS(rig, BAD_ALIGNMENT,
-            sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 12, &o.buffer, &o.allocation,
-                                          NULL));
+            sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 12, &o.buffer,
+                                          &o.allocation, NULL));
     REJECTS(rig, BAD_ALIGNMENT,
-            sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 0, &o.buffer, &o.allocation,
-                                          NULL));
+            sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 0, &o.buffer,
+                                          &o.allocation, NULL));
     REJECTS(rig, BAD_ALIGNMENT,
             sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, (VkDeviceSize)1 << 63,
                                           &o.buffer, &o.allocation, NULL));
@@ -642,16 +648,17 @@ static void test_image_info(void** state) {
     Outputs o = garbage();
     uint32_t type = 0;
     (void)state;
-#define REFUSED(id)                                                                                 \
-    do {                                                                                            \
-        o = garbage();                                                                              \
-        REJECTS(rig, id,                                                                            \
-                sxvkCreateImage(rig->allocator, &bad, &create, &o.image, &o.allocation, &o.info));  \
-        assert_true(o.image == VK_NULL_HANDLE);                                                     \
-        assert_nulled(&o.allocation, &o.info);                                                      \
-        REJECTS(rig, id, sxvkFindMemoryTypeIndexForImageInfo(rig->allocator, &bad, &create, &type)); \
-        assert_int_equal(type, UINT32_MAX);                                                         \
-        bad = good;                                                                                 \
+#define REFUSED(id)                                                                                \
+    do {                                                                                           \
+        o = garbage();                                                                             \
+        REJECTS(rig, id,                                                                           \
+                sxvkCreateImage(rig->allocator, &bad, &create, &o.image, &o.allocation, &o.info)); \
+        assert_true(o.image == VK_NULL_HANDLE);                                                    \
+        assert_nulled(&o.allocation, &o.info);                                                     \
+        REJECTS(rig, id,                                                                           \
+                sxvkFindMemoryTypeIndexForImageInfo(rig->allocator, &bad, &create, &type));        \
+        assert_int_equal(type, UINT32_MAX);                                                        \
+        bad = good;                                                                                \
     } while (0)
     bad.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     REFUSED(BAD_STRUCT);
@@ -674,8 +681,9 @@ static void test_image_info(void** state) {
             sxvkCreateImage(rig->allocator, &good, &create, NULL, &o.allocation, NULL));
     REJECTS(rig, NULL_ARGUMENT,
             sxvkCreateImage(rig->allocator, &good, &create, &o.image, NULL, NULL));
-    REJECTS(rig, NULL_ARGUMENT,
-            sxvkCreateDedicatedImage(rig->allocator, &good, NULL, NULL, &o.image, &o.allocation, NULL));
+    REJECTS(
+        rig, NULL_ARGUMENT,
+        sxvkCreateDedicatedImage(rig->allocator, &good, NULL, NULL, &o.image, &o.allocation, NULL));
     REJECTS(rig, NULL_ARGUMENT,
             sxvkFindMemoryTypeIndexForImageInfo(rig->allocator, &good, &create, NULL));
     rig_destroy(rig);
@@ -695,12 +703,12 @@ static void test_pools(void** state) {
     const char* name;
     (void)state;
     assert_int_equal(sxvkCreatePool(stranger->allocator, &good, &foreign), VK_SUCCESS);
-#define REFUSED(id, ...)                                                      \
-    do {                                                                      \
-        bad = (SxvkPoolCreateInfo){.memoryTypeIndex = HOST, __VA_ARGS__};     \
-        pool = (SxvkPool)&pool;                                               \
-        REJECTS(rig, id, sxvkCreatePool(rig->allocator, &bad, &pool));        \
-        assert_null(pool);                                                    \
+#define REFUSED(id, ...)                                                                           \
+    do {                                                                                           \
+        bad = (SxvkPoolCreateInfo){.memoryTypeIndex = HOST, __VA_ARGS__};                          \
+        pool = (SxvkPool)&pool;                                                                    \
+        REJECTS(rig, id, sxvkCreatePool(rig->allocator, &bad, &pool));                             \
+        assert_null(pool);                                                                         \
     } while (0)
     REJECTS(rig, NULL_ARGUMENT, sxvkCreatePool(rig->allocator, NULL, &pool));
     assert_null(pool);
@@ -776,15 +784,15 @@ static void test_corruption(void** state) {
     SxvkDebugInfo debug = {.margin = 16};
     RigOptions options = rig_options();
     SxvkAllocation allocation;
-    unsigned char* data;
+    void* data;
     Rig* rig;
     (void)state;
     options.info.pDebugInfo = &debug;
     options.sim.backing = true;
     rig = rig_create(&options);
     allocation = rig_allocate(rig, HOST, 100);
-    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, (void**)&data), VK_SUCCESS);
-    data[100] ^= 1;
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
+    ((unsigned char*)data)[100] ^= 1;
     sxvkUnmapMemory(rig->allocator, allocation);
     assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
     EXPECT(rig, CORRUPTED_MARGIN);
@@ -848,7 +856,8 @@ static void test_null_is_accepted(void** state) {
     assert_int_equal(sxvkFlushAllocations(rig->allocator, 3, nothing, NULL, NULL), VK_SUCCESS);
     assert_int_equal(sxvkInvalidateAllocation(rig->allocator, VK_NULL_HANDLE, 0, VK_WHOLE_SIZE),
                      VK_SUCCESS);
-    assert_int_equal(sxvkAllocateMemoryPages(rig->allocator, NULL, NULL, 0, NULL, NULL), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemoryPages(rig->allocator, NULL, NULL, 0, NULL, NULL),
+                     VK_SUCCESS);
     sxvkGetAllocatorInfo(rig->allocator, NULL);
     sxvkGetPhysicalDeviceProperties(rig->allocator, NULL);
     sxvkGetMemoryProperties(rig->allocator, NULL);
@@ -883,11 +892,13 @@ static void test_null_allocator(void** state) {
     void* data = &data;
     char* text = bytes;
     (void)state;
-    assert_int_equal(sxvkAllocateMemory(NULL, &requirements, &create, &o.allocation, &o.info), INVALID);
+    assert_int_equal(sxvkAllocateMemory(NULL, &requirements, &create, &o.allocation, &o.info),
+                     INVALID);
     assert_nulled(&o.allocation, &o.info);
     o = garbage();
     assert_int_equal(
-        sxvkAllocateDedicatedMemory(NULL, &requirements, &create, NULL, &o.allocation, &o.info), INVALID);
+        sxvkAllocateDedicatedMemory(NULL, &requirements, &create, NULL, &o.allocation, &o.info),
+        INVALID);
     assert_nulled(&o.allocation, &o.info);
     o = garbage();
     assert_int_equal(
@@ -898,11 +909,12 @@ static void test_null_allocator(void** state) {
                      INVALID);
     assert_nulled(&o.allocation, &o.info);
     o = garbage();
-    assert_int_equal(sxvkAllocateMemoryForImage(NULL, image, &create, &o.allocation, &o.info), INVALID);
+    assert_int_equal(sxvkAllocateMemoryForImage(NULL, image, &create, &o.allocation, &o.info),
+                     INVALID);
     assert_nulled(&o.allocation, &o.info);
     o = garbage();
-    assert_int_equal(sxvkCreateBuffer(NULL, &buffer_info, &create, &o.buffer, &o.allocation, &o.info),
-                     INVALID);
+    assert_int_equal(
+        sxvkCreateBuffer(NULL, &buffer_info, &create, &o.buffer, &o.allocation, &o.info), INVALID);
     assert_true(o.buffer == VK_NULL_HANDLE);
     assert_nulled(&o.allocation, &o.info);
     assert_int_equal(sxvkCreateBufferWithAlignment(NULL, &buffer_info, &create, 16, &o.buffer,
@@ -925,10 +937,12 @@ static void test_null_allocator(void** state) {
     assert_int_equal(sxvkFindMemoryTypeIndex(NULL, 1, &create, &type), INVALID);
     assert_int_equal(type, UINT32_MAX);
     type = 0;
-    assert_int_equal(sxvkFindMemoryTypeIndexForBufferInfo(NULL, &buffer_info, &create, &type), INVALID);
+    assert_int_equal(sxvkFindMemoryTypeIndexForBufferInfo(NULL, &buffer_info, &create, &type),
+                     INVALID);
     assert_int_equal(type, UINT32_MAX);
     type = 0;
-    assert_int_equal(sxvkFindMemoryTypeIndexForImageInfo(NULL, &image_info, &create, &type), INVALID);
+    assert_int_equal(sxvkFindMemoryTypeIndexForImageInfo(NULL, &image_info, &create, &type),
+                     INVALID);
     assert_int_equal(type, UINT32_MAX);
     assert_int_equal(sxvkExplainMemoryType(NULL, 1, &create, NULL, NULL, &text), INVALID);
     assert_null(text);
@@ -989,24 +1003,15 @@ static void test_every_message_was_provoked(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allocator_info),
-        cmocka_unit_test(test_allocation_info),
-        cmocka_unit_test(test_allocating),
-        cmocka_unit_test(test_handles),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_missing_features),
-        cmocka_unit_test(test_mapping),
-        cmocka_unit_test(test_buffer_info),
-        cmocka_unit_test(test_image_info),
-        cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_indices),
-        cmocka_unit_test(test_leaks),
-        cmocka_unit_test(test_corruption),
-        cmocka_unit_test(test_broken_invariant),
-        cmocka_unit_test(test_missing_function),
-        cmocka_unit_test(test_null_is_accepted),
-        cmocka_unit_test(test_null_allocator),
-        cmocka_unit_test(test_every_message_was_provoked),
+        cmocka_unit_test(test_allocator_info),   cmocka_unit_test(test_allocation_info),
+        cmocka_unit_test(test_allocating),       cmocka_unit_test(test_handles),
+        cmocka_unit_test(test_ranges),           cmocka_unit_test(test_missing_features),
+        cmocka_unit_test(test_mapping),          cmocka_unit_test(test_buffer_info),
+        cmocka_unit_test(test_image_info),       cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_indices),          cmocka_unit_test(test_leaks),
+        cmocka_unit_test(test_corruption),       cmocka_unit_test(test_broken_invariant),
+        cmocka_unit_test(test_missing_function), cmocka_unit_test(test_null_is_accepted),
+        cmocka_unit_test(test_null_allocator),   cmocka_unit_test(test_every_message_was_provoked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,240 @@
+/*  test_report.c - messages: their list, their text, and where they go.
+
+    Run by CTest (unit.report).
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SX_VKALLOC_DEBUG 2
+#define SX_VKALLOC_IMPLEMENTATION
+#include "testing.h"
+
+static sxvki_reporter to(Messages* messages) {
+    sxvki_reporter reporter;
+    memset(messages, 0, sizeof *messages);
+    reporter.callback = messages_callback;
+    reporter.user_data = messages;
+    return reporter;
+}
+
+/*  Every id has a text and a severity, and each text fits with room for names. */
+static void test_the_list(void** state) {
+    int message, other;
+    (void)state;
+    assert_int_equal(SXVK_MESSAGE_NONE, 0);
+    assert_string_equal(sxvki_message_text(SXVK_MESSAGE_NONE), "");
+    for (message = 1; message < SXVK_MESSAGE_COUNT; message++) {
+        const char* text = sxvki_message_text((SxvkMessage)message);
+        assert_in_range(strlen(text), 10, 80);
+        assert_in_range(sxvki_message_severity((SxvkMessage)message), SXVK_MESSAGE_SEVERITY_WARNING,
+                        SXVK_MESSAGE_SEVERITY_ERROR);
+        for (other = 1; other < message; other++) {
+            assert_string_not_equal(text, sxvki_message_text((SxvkMessage)other));
+        }
+    }
+    assert_int_equal(sxvki_message_severity(SXVK_MESSAGE_BAD_SIZE), SXVK_MESSAGE_SEVERITY_ERROR);
+    assert_int_equal(sxvki_message_severity(SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY),
+                     SXVK_MESSAGE_SEVERITY_WARNING);
+}
+
+/*  before, then what the message means, then after. */
+static const char* expected(const char* before, SxvkMessage message, const char* after) {
+    static char text[SXVKI_LINE_SIZE];
+    snprintf(text, sizeof text, "%s%s%s", before, sxvki_message_text(message), after);
+    return text;
+}
+
+/*  "function: field: what it means". */
+static void test_text(void** state) {
+    Messages messages;
+    sxvki_reporter reporter = to(&messages);
+    (void)state;
+    sxvki_report(&reporter, SXVK_MESSAGE_BAD_SIZE, "sxvkDoThings", "pInfo->size");
+    assert_string_equal(messages.text,
+                        expected("sxvkDoThings: pInfo->size: ", SXVK_MESSAGE_BAD_SIZE, ""));
+    assert_int_equal(messages.last, SXVK_MESSAGE_BAD_SIZE);
+    assert_int_equal(messages.lastSeverity, SXVK_MESSAGE_SEVERITY_ERROR);
+    sxvki_report(&reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkDoThings", NULL);
+    assert_string_equal(messages.text,
+                        expected("sxvkDoThings: ", SXVK_MESSAGE_OUT_OF_HOST_MEMORY, ""));
+    assert_int_equal(messages.lastSeverity, SXVK_MESSAGE_SEVERITY_WARNING);
+    assert_int_equal(messages.total, 2);
+}
+
+static void test_line(void** state) {
+    sxvki_line line;
+    size_t i;
+    (void)state;
+    line.size = 0;
+    sxvki_line_add(&line, "a");
+    sxvki_line_add_u64(&line, 0, 10);
+    sxvki_line_add(&line, " ");
+    sxvki_line_add_u64(&line, UINT64_MAX, 10);
+    sxvki_line_add(&line, " ");
+    sxvki_line_add_u64(&line, UINT64_MAX, 16);
+    assert_string_equal(line.text, "a0 18446744073709551615 ffffffffffffffff");
+
+    /* What does not fit is cut off. */
+    for (i = 0; i < 200; i++) {
+        sxvki_line_add(&line, "123456789 ");
+        assert_in_range(line.size, 1, SXVKI_LINE_SIZE - 1);
+        assert_int_equal(strlen(line.text), line.size);
+    }
+    assert_int_equal(line.size, SXVKI_LINE_SIZE - 1);
+}
+
+/*  A name that is longer than any message. */
+static void test_long_names(void** state) {
+    char name[2000];
+    Rig* rig = rig_create(NULL);
+    SxvkAllocation allocation = rig_allocate(rig, 0, 1000);
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    assert_int_equal(sxvkSetAllocationName(rig->allocator, allocation, name), VK_SUCCESS);
+    rig_destroy_allocator(rig); /* reports it as leaked */
+    assert_in_range(strlen(rig->messages.text), 100, SXVKI_LINE_SIZE - 1);
+    rig_expect(rig, SXVK_MESSAGE_LEAKED_ALLOCATION, 1);
+    rig_destroy(rig);
+}
+
+/*  Without a callback warnings and errors go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up).
+    */
+static void test_stderr(void** state) {
+    sxvki_reporter reporter = {NULL, NULL};
+    char text[600] = {0};
+    FILE* file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    (void)state;
+    assert_non_null(file);
+    fflush(stderr);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    sxvki_report(&reporter, SXVK_MESSAGE_NOT_MAPPED, "sxvkUnmapMemory", "allocation");
+    fflush(stderr);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    rewind(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) != 0);
+    fclose(file);
+    assert_string_equal(
+        text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED, "\n"));
+}
+
+/*  The callback may use the allocator: no lock is held while it runs. */
+typedef struct Caller {
+    Rig* rig;
+    uint32_t calls;
+} Caller;
+
+static void VKAPI_PTR use_allocator(void* pUserData, SxvkMessageSeverity severity,
+                                    SxvkMessage message, const char* pText) {
+    Caller* caller = (Caller*)pUserData;
+    SxvkTotalStatistics total;
+    (void)severity;
+    (void)message;
+    (void)pText;
+    caller->calls++;
+    sxvkCalculateStatistics(caller->rig->allocator, &total);
+    sxvkFreeMemory(caller->rig->allocator, rig_allocate(caller->rig, 1, 100));
+}
+
+static void test_callbacks_may_use_the_allocator(void** state) {
+    VkMemoryRequirements impossible = testing_requirements((VkDeviceSize)1 << 50, 16, UINT32_MAX);
+    SxvkAllocationCreateInfo create = {0};
+    RigOptions options = rig_options();
+    SxvkDebugInfo debug = {.margin = 16};
+    Caller caller = {0};
+    SxvkAllocation allocation;
+    void* data;
+    Rig* rig;
+    (void)state;
+    options.info.pfnMessage = use_allocator;
+    options.info.pMessageUserData = &caller;
+    options.info.pDebugInfo = &debug;
+    options.sim.backing = true;
+    rig = rig_create(&options);
+    caller.rig = rig;
+    alarm(30); /* a lock that is held would stop it for ever */
+    allocation = rig_allocate(rig, 1, 100);
+    sxvkUnmapMemory(rig->allocator, allocation); /* not mapped */
+    assert_int_equal(caller.calls, 1);
+    assert_int_equal(
+        sxvkAllocateMemory(rig->allocator, &impossible, &create, &(SxvkAllocation){0}, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(caller.calls, 2);
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
+    ((unsigned char*)data)[100] = 0;
+    assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
+    assert_int_equal(caller.calls, 3);
+    sxvkFreeMemory(rig->allocator, allocation); /* mapped, and corrupted */
+    assert_int_equal(caller.calls, 5);
+    sxvkFreeMemory(rig->allocator, allocation); /* stale */
+    assert_int_equal(caller.calls, 6);
+    alarm(0);
+    rig_destroy(rig);
+}
+
+/*  A callback that frees the allocation that is just being freed: the second free finds it gone. */
+typedef struct Impatient {
+    Rig* rig;
+    SxvkAllocation allocation;
+    uint32_t counts[SXVK_MESSAGE_COUNT];
+} Impatient;
+
+static void VKAPI_PTR free_it(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
+                              const char* pText) {
+    Impatient* impatient = (Impatient*)pUserData;
+    (void)severity;
+    (void)pText;
+    impatient->counts[message]++;
+    if (message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
+        sxvkFreeMemory(impatient->rig->allocator, impatient->allocation);
+    }
+}
+
+static void test_freed_by_its_own_message(void** state) {
+    static const SxvkAllocationCreateFlags flags[] = {0,
+                                                      SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    size_t i;
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << 1);
+        SxvkAllocationCreateInfo create = {.flags = flags[i]};
+        RigOptions options = rig_options();
+        Impatient impatient;
+        void* data;
+        memset(&impatient, 0, sizeof impatient);
+        options.info.pfnMessage = free_it;
+        options.info.pMessageUserData = &impatient;
+        impatient.rig = rig_create(&options);
+        assert_int_equal(sxvkAllocateMemory(impatient.rig->allocator, &requirements, &create,
+                                            &impatient.allocation, NULL),
+                         VK_SUCCESS);
+        assert_int_equal(sxvkMapMemory(impatient.rig->allocator, impatient.allocation, &data),
+                         VK_SUCCESS);
+        sxvkFreeMemory(impatient.rig->allocator, impatient.allocation);
+        assert_int_equal(impatient.counts[SXVK_MESSAGE_FREED_WHILE_MAPPED], 1);
+        assert_int_equal(impatient.counts[SXVK_MESSAGE_INVALID_ALLOCATION], 1);
+        rig_destroy(impatient.rig);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_list),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_line),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_stderr),
+        cmocka_unit_test(test_callbacks_may_use_the_allocator),
+        cmocka_unit_test(test_freed_by_its_own_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
