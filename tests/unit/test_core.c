@@ -473,6 +473,20 @@ static void test_driver_wants_dedicated_memory(void** state) {
     rig_check(rig);
     sxvkDestroyBuffer(rig->allocator, buffer, a);
     sxvkDestroyImage(rig->allocator, image, b);
+
+    /* Memory that may be shared is not tied to a resource, unless the driver demands it. */
+    create.flags = SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT;
+    assert_int_equal(sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &a, &info),
+                     VK_SUCCESS);
+    assert_true(sim_memory_info(rig->sim, info.deviceMemory, &memory));
+    assert_true(memory.dedicatedBuffer == VK_NULL_HANDLE);
+    sxvkDestroyBuffer(rig->allocator, buffer, a);
+    wants.requires = true;
+    assert_int_equal(sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &a, &info),
+                     VK_SUCCESS);
+    assert_true(sim_memory_info(rig->sim, info.deviceMemory, &memory));
+    assert_true(memory.dedicatedBuffer == buffer);
+    sxvkDestroyBuffer(rig->allocator, buffer, a);
     rig_destroy(rig);
 }
 
