@@ -4634,14 +4634,12 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  End the mappings of an allocation that is about to be freed. They go before the range does,
-    so that the block stays while it is unmapped. The lock keeps those out that look at margins. */
-static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
-                                const char* function) {
+/*  End the mappings of an allocation that is about to be freed. They go before the range does, so
+    that the block stays while it is unmapped. The lock keeps those out that look at margins. */
+static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation, sxvki_block* block,
+                                sxvki_lock* lock, const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     sxvki_record* r = sxvki_record_at(&device->records, index);
-    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    sxvki_lock* lock = sxvki_block_lock(block);
     uint32_t state = 0;
     sxvki_lock_take(lock);
     if (sxvki_handle_matches(allocation, r)) {
@@ -4650,17 +4648,17 @@ static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
         }
     }
     sxvki_lock_drop(lock);
+    sxvki_unmap_all(device, block, state);
     if (state & SXVKI_STATE_MAPS_MASK) {
         sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
                                 sxvki_allocation_name(&device->records, r, index),
                                 sxvki_record_bytes(r), block->type);
     }
-    sxvki_unmap_all(device, block, state);
 }
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. Of two
-    threads that free the same handle, the second finds, under the lock, that the generation
-    grew. */
+    that free the same handle, threads or a message callback, the second finds, under the lock,
+    that the generation grew. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
     sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_handle_index(allocation);
@@ -4678,6 +4676,7 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
         return 0; /* another thread has just freed it, and its block */
     }
     domain = block->domain;
+    lock = sxvki_block_lock(block);
     state = sxvki_record_state(r);
     if ((state & SXVKI_STATE_MARGIN) && !sxvki_margin_is_intact(device, r)) {
         sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function,
@@ -4685,9 +4684,8 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
                                 sxvki_record_bytes(r), block->type);
     }
     if (state & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, function);
+        sxvki_free_mappings(device, allocation, block, lock, function);
     }
-    lock = sxvki_block_lock(block);
     sxvki_lock_take(lock);
     valid = sxvki_handle_matches(allocation, r);
     if (valid) {

@@ -724,6 +724,7 @@ int main(int argc, char** argv) {
             return 2;
         }
     }
+    (void)alarm((unsigned)seconds + 120); /* a deadlock ends here */
     /* Short rounds: much of what may go wrong does when things are new. */
     length = seconds < 30 ? seconds / 20 : 1;
     for (; now() - start < seconds; seed++) {

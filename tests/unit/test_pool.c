@@ -220,8 +220,8 @@ static void allocate_slowly(void* pUnused, SimCall call) {
     }
 }
 
-/*  One block is all that the pool may have, and it has room for all: who comes while it is being made
-    waits for it. When it cannot be made, everybody is told. */
+/*  One block is all that the pool may have, and it has room for all: who comes while it is being
+    made waits for it. When it cannot be made, everybody is told. */
 static void test_threads_and_the_only_block(void** state) {
     Rig* rig = rig_create(NULL);
     uint32_t round, i;
