@@ -177,7 +177,7 @@ typedef enum SxvkAllocatorCreateFlagBits {
     SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT = 0x00000020,
     SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT = 0x00000040,
     SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT = 0x00000080,
-    SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT = 0x00000100,
+    SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT = 0x00000100, /* usage flags 2 need no bit */
     /* VK_EXT_pageable_device_local_memory: sxvkSetAllocationPriority works. */
     SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT = 0x00000400,
     /* Unmap a block when its last mapping ends, to save address space in 32-bit programs.
@@ -213,7 +213,9 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_DONT_BIND_BIT = 0x00000080,
     /* Fail rather than take the heap over its budget. */
     SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT = 0x00000100,
-    /* Other resources will be bound here as well: keeps VkMemoryDedicatedAllocateInfo away. */
+    /* Other resources, of any kind, will be bound here as well: keeps clear of neighbours as
+       sxvkAllocateMemory does, and keeps VkMemoryDedicatedAllocateInfo away unless the driver
+       demands it. */
     SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT = 0x00000200,
     /* The CPU writes in order and never reads: write-combined memory will do. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT = 0x00000400,
@@ -239,7 +241,8 @@ typedef enum SxvkPoolCreateFlagBits {
     /* Only buffers, or only optimal images, live here: nothing is padded for
        bufferImageGranularity. */
     SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT = 0x00000002,
-    /* No lock is taken for this pool: you keep the calls that concern it apart. */
+    /* No lock is taken for this pool. You keep apart the calls that name it or its allocations, and
+       those that look at all pools: statistics, budgets, dumps, checks, sxvkTrim. */
     SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT = 0x00010000,
     SXVK_POOL_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
 } SxvkPoolCreateFlagBits;
@@ -549,7 +552,8 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
 
 /*  Allocate memory by its requirements alone. Where bufferImageGranularity is above 1 the range
     keeps clear of neighbours of any kind; the ForBuffer and ForImage forms know more and waste
-    less. Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
+    less.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
               FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED
     Owner     caller: sxvkFreeMemory
     Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails
@@ -809,6 +813,7 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifndef SX_VKALLOC_DEBUG
 #ifdef NDEBUG
@@ -1777,8 +1782,9 @@ SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
     sxvki_store32_relaxed(&r->generation, r->generation + 1);
 }
 
+/*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
 SXVKI_INLINE uint32_t sxvki_record_state(const sxvki_record* r) {
-    return sxvki_load32_relaxed(&r->link_b);
+    return sxvki_load32(&r->link_b);
 }
 
 /*  Bytes that the user asked for. */
@@ -2835,7 +2841,6 @@ typedef struct sxvki_vk {
     int set_priority;
     int device_address;
     int maintenance4;
-    int maintenance5;
 } sxvki_vk;
 
 SXVKI_INLINE uint32_t sxvki_version_of(uint32_t api_version) {
@@ -2870,10 +2875,8 @@ SXVKI_COLD static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFuncti
         vk->fn = *functions;
     }
 #if SX_VKALLOC_STATIC_VULKAN_FUNCTIONS
-    if (vk->fn.vkGetInstanceProcAddr == NULL) {
+    if (vk->fn.vkGetInstanceProcAddr == NULL && vk->fn.vkGetDeviceProcAddr == NULL) {
         vk->fn.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
-    }
-    if (vk->fn.vkGetDeviceProcAddr == NULL) {
         vk->fn.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
     }
 #endif
@@ -2907,8 +2910,6 @@ SXVKI_COLD static const char* sxvki_vk_choose(sxvki_vk* vk, SxvkAllocatorCreateF
     vk->bind2 = vk->version >= 1001000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT) != 0;
     vk->maintenance4 =
         vk->version >= 1003000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT) != 0;
-    vk->maintenance5 =
-        vk->version >= 1004000 || (flags & SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT) != 0;
     vk->memory_budget = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT) != 0;
     vk->memory_priority = (flags & SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT) != 0;
     vk->set_priority = (flags & SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT) != 0;
@@ -3073,7 +3074,6 @@ SXVKI_COLD static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage 
 typedef struct sxvki_heap_budget {
     uint64_t limit;              /* never hold more: the heap, or the user's limit */
     sxvki_shared64 block_bytes;  /* atomic */
-    sxvki_shared64 block_count;  /* atomic */
     sxvki_shared64 driver_usage; /* atomic, as are the next two: the last answer of the driver */
     sxvki_shared64 driver_budget;
     sxvki_shared64 bytes_then; /* block_bytes when it was asked */
@@ -3193,13 +3193,11 @@ static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t 
         sxvki_add64(&budget->memory_count, ~(uint64_t)0);
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
-    sxvki_add64(&heap->block_count, 1);
     return VK_SUCCESS;
 }
 
 static void sxvki_budget_release(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
     sxvki_heap_budget* heap = &budget->heaps[h];
-    sxvki_add64(&heap->block_count, ~(uint64_t)0);
     sxvki_add64(&heap->block_bytes, 0 - bytes);
     sxvki_add64(&budget->memory_count, ~(uint64_t)0);
 }
@@ -3536,8 +3534,8 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
 #define SXVKI_SMALL_BLOCK_MAX ((VkDeviceSize)16 << 20)
 #define SXVKI_SMALL_SHARE                                                                          \
-    16 /* of what is committed, the next block is one part in so
-many */
+    16 /* the next block is one part in so many of what is
+committed */
 #define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
 #define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
 #define SXVKI_LARGE_SHARE            8
@@ -4228,24 +4226,6 @@ SXVKI_COLD static int sxvki_pool_dedicated_is_valid(const struct SxvkPool_T* poo
            live_bytes == pool->dedicated_live_bytes;
 }
 
-/*  Allocations of any kind. */
-static uint64_t sxvki_pool_live_count(SxvkPool pool) {
-    uint64_t count;
-    uint32_t i;
-    sxvki_lock_take(&pool->dedicated_lock);
-    count = pool->dedicated_count;
-    sxvki_lock_drop(&pool->dedicated_lock);
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
-        sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            count += domain->live_count;
-            sxvki_lock_drop(&domain->lock);
-        }
-    }
-    return count;
-}
-
 /* ============================================================================================== */
 /*  >>core       the allocator and its ladder                                                     */
 /* ============================================================================================== */
@@ -4301,6 +4281,17 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_host_free(host, allocator);
 }
 
+/*  Differs between allocators, also between two that got the same address one after the other. */
+static uint32_t sxvki_salt(SxvkAllocator allocator) {
+    uint64_t now = (uint64_t)clock() ^ (uint64_t)time(NULL) << 32;
+#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX)
+    LARGE_INTEGER ticks; /* clock() has milliseconds there */
+    QueryPerformanceCounter(&ticks);
+    now ^= (uint64_t)ticks.QuadPart;
+#endif
+    return (uint32_t)sxvki_mix(now ^ sxvki_mix((uintptr_t)allocator));
+}
+
 /*  The info is valid. Names the Vulkan function that is missing, if any. */
 SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info,
                                                 SxvkAllocator* made, const char** missing) {
@@ -4334,8 +4325,7 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block));
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
-        !sxvki_records_init(&device->records, &device->host,
-                            (uint32_t)sxvki_mix((uintptr_t)allocator), locked)) {
+        !sxvki_records_init(&device->records, &device->host, sxvki_salt(allocator), locked)) {
         sxvki_allocator_free(allocator, &host);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -4358,14 +4348,14 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
     memset(&memory, 0, sizeof memory);
     device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
-    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
-        memory.memoryHeaps[h].size =
-            sxvki_min64(memory.memoryHeaps[h].size, info->pHeapSizeLimit[h]);
-    }
     sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
                             (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
                                 0);
-    sxvki_budget_init(&device->budget, &memory, device->vk.max_allocation_count,
+    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
+        VkDeviceSize* size = &device->model.properties.memoryHeaps[h].size;
+        *size = sxvki_min64(*size, info->pHeapSizeLimit[h]);
+    }
+    sxvki_budget_init(&device->budget, &device->model.properties, device->vk.max_allocation_count,
                       device->vk.memory_budget);
     sxvki_budget_refresh(&device->budget, &device->vk);
     *made = allocator;
@@ -4485,17 +4475,22 @@ typedef struct sxvki_release {
     sxvki_block* chain;
     uint32_t frames; /* empty for at least so long */
     uint32_t count;  /* at most so many */
+    int is_unasked;  /* not by sxvkTrim */
 } sxvki_release;
 
 SXVKI_COLD static void sxvki_release_visit(SxvkPool pool, void* context) {
     sxvki_release* release = (sxvki_release*)context;
+    if (release->is_unasked && (pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0) {
+        return; /* its user may be in it at this moment */
+    }
     sxvki_pool_detach(pool, release->frames, &release->count, &release->chain);
 }
 
 /*  Returns the bytes that went back to the driver. */
-SXVKI_COLD static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames,
-                                                   uint32_t count) {
+static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames, uint32_t count,
+                                        int is_unasked) {
     sxvki_release release;
+    release.is_unasked = is_unasked;
     release.chain = NULL;
     release.frames = frames;
     release.count = count;
@@ -4538,7 +4533,7 @@ static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_wish* wish, Sxv
         if (!sxvki_is_full(result) || never) {
             return result;
         }
-        if (again || sxvki_release_empty(allocator, 0, UINT32_MAX) == 0) {
+        if (again || sxvki_release_empty(allocator, 0, UINT32_MAX, 1) == 0) {
             break;
         }
     }
@@ -4838,7 +4833,8 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     request.size = requirements->memory.size;
     request.alignment = sxvki_max64(requirements->memory.alignment, info->minAlignment);
     request.alignment = sxvki_max64(request.alignment, device->debug.minAlignment);
-    request.kind = purpose->kind;
+    request.kind = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0 ? SXVKI_KIND_UNKNOWN
+                                                                             : purpose->kind;
     request.flags = info->flags;
     request.strategy = sxvki_strategy_of(info->flags);
     request.priority = info->priority;
@@ -4903,29 +4899,42 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
     }
 }
 
-/*  Report and free what is still alive in a pool (null: anywhere). One thread only. */
+/*  Report and free one allocation that outlived its owner. */
+SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, const sxvki_block* block,
+                                       uint32_t index, const char* function) {
+    const sxvki_records* records = &allocator->device.records;
+    const sxvki_record* r = sxvki_record_at(records, index);
+    sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
+                            sxvki_allocation_name(records, r, index), sxvki_record_bytes(r),
+                            block->type);
+    sxvki_free(allocator, sxvki_handle_make(r, index), function);
+}
+
+/*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
+    range, so to look for the next one takes at most two steps. */
 SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
                                         const char* function) {
     const sxvki_device* device = &allocator->device;
-    uint32_t index;
-    for (index = 0; index < sxvki_load32(&device->records.hot.capacity); index++) {
-        const sxvki_record* r = sxvki_record_at(&device->records, index);
-        const sxvki_block* block;
-        if ((sxvki_load32_relaxed(&r->generation) & 1) == 0) {
-            continue;
+    uint32_t i;
+    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+        const sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        while (domain != NULL && domain->live_count != 0) {
+            const sxvki_block* block = sxvki_block_at(device, domain->block_first);
+            uint32_t index = block->first;
+            while (!sxvki_record_is_live(sxvki_record_at(&device->records, index))) {
+                index = sxvki_record_at(&device->records, index)->next;
+            }
+            sxvki_free_leak(allocator, block, index, function);
         }
-        block = sxvki_block_at(device, sxvki_record_block(r));
-        if (pool == NULL || block->pool == pool) {
-            sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
-                                    sxvki_allocation_name(&device->records, r, index),
-                                    sxvki_record_bytes(r), block->type);
-            sxvki_free(allocator, sxvki_handle_make(r, index), function);
-        }
+    }
+    while (pool->dedicated_first != SXVKI_NONE) {
+        const sxvki_block* block = sxvki_block_at(device, pool->dedicated_first);
+        sxvki_free_leak(allocator, block, block->first, function);
     }
 }
 
-SXVKI_COLD static VkResult sxvki_create_pool(SxvkAllocator allocator,
-                                             const SxvkPoolCreateInfo* info, SxvkPool* created) {
+static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateInfo* info,
+                                  SxvkPool* created) {
     const sxvki_host* host = &allocator->device.host;
     SxvkPool pool = (SxvkPool)sxvki_host_alloc_zeroed(host, sizeof *pool);
     VkResult result;
@@ -4953,9 +4962,7 @@ SXVKI_COLD static VkResult sxvki_create_pool(SxvkAllocator allocator,
 /*  Take a custom pool out of the list and give everything back. */
 SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool,
                                           const char* function) {
-    if (sxvki_pool_live_count(pool) != 0) {
-        sxvki_free_leaks(allocator, pool, function);
-    }
+    sxvki_free_leaks(allocator, pool, function);
     sxvki_lock_take(&allocator->pools_lock);
     if (pool->prev_pool != NULL) {
         pool->prev_pool->next_pool = pool->next_pool;
@@ -4979,10 +4986,10 @@ SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const ch
                      allocator->first_pool->name);
         sxvki_destroy_pool(allocator, allocator->first_pool, function);
     }
-    sxvki_free_leaks(allocator, NULL, function);
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
+            sxvki_free_leaks(allocator, pool, function);
             sxvki_pool_shutdown(pool);
             sxvki_host_free(&host, pool);
         }
@@ -5588,8 +5595,7 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
         for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
             for (index = sxvki_block_at(device, id)->first; index != SXVKI_NONE;) {
                 const sxvki_record* r = sxvki_record_at(&device->records, index);
-                /* Acquire: who set the bit had filled the margin. */
-                if (sxvki_record_is_live(r) && (sxvki_load32(&r->link_b) & SXVKI_STATE_MARGIN)) {
+                if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_MARGIN)) {
                     findings->checked++;
                     if (!sxvki_margin_is_intact(device, r)) {
                         sxvki_findings_note(findings, pool, ", allocation at offset ",
@@ -6296,12 +6302,12 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
     if (allocator != VK_NULL_HANDLE) {
         sxvki_store32_relaxed(&allocator->device.frame, frameIndex);
         sxvki_budget_refresh(&allocator->device.budget, &allocator->device.vk);
-        sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1);
+        sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1, 1);
     }
 }
 
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
-    return allocator == VK_NULL_HANDLE ? 0 : sxvki_release_empty(allocator, 0, UINT32_MAX);
+    return allocator == VK_NULL_HANDLE ? 0 : sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
 }
 
 /* --- choice of memory type --- */

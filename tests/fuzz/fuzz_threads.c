@@ -93,6 +93,7 @@ typedef struct World {
     SxvkDebugInfo debug;
     SxvkAllocatorCreateFlags flags;
     Common common[COMMON_COUNT];
+    SxvkPool quiet; /* of the last two common ones, whose block comes and goes from being mapped */
     pthread_mutex_t exchangeLock;
     Item exchange[EXCHANGE_MAX];
     uint32_t hookCalls;  /* atomic */
@@ -584,13 +585,25 @@ static void make_pools(World* world, Arena* arena) {
 
 static void make_common(World* world) {
     VkMemoryRequirements needs = testing_requirements(WORKER_COUNT * COMMON_LANE, 16, UINT32_MAX);
+    SxvkAllocator allocator = world->arenas[0].allocator;
     SxvkAllocationCreateInfo info;
+    SxvkPoolCreateInfo create;
     uint32_t i;
+    if (world->mode == MODE_OWN) {
+        return;
+    }
     memset(&info, 0, sizeof info);
+    memset(&create, 0, sizeof create);
     info.requiredFlags = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
-    for (i = 0; i < COMMON_COUNT && world->mode != MODE_OWN; i++) {
-        CHECK(sxvkAllocateMemory(world->arenas[0].allocator, &needs, &info,
-                                 &world->common[i].allocation, NULL) == VK_SUCCESS,
+    create.blockSize = 1u << 20;
+    CHECK(sxvkFindMemoryTypeIndex(allocator, UINT32_MAX, &info, &create.memoryTypeIndex) ==
+                  VK_SUCCESS &&
+              sxvkCreatePool(allocator, &create, &world->quiet) == VK_SUCCESS,
+          "no pool");
+    for (i = 0; i < COMMON_COUNT; i++) {
+        info.pool = i + 2 >= COMMON_COUNT ? world->quiet : VK_NULL_HANDLE;
+        CHECK(sxvkAllocateMemory(allocator, &needs, &info, &world->common[i].allocation, NULL) ==
+                  VK_SUCCESS,
               "no common allocation");
     }
 }
@@ -663,6 +676,7 @@ static void close_world(World* world, Worker* workers) {
     for (i = 0; i < COMMON_COUNT; i++) {
         sxvkFreeMemory(world->arenas[0].allocator, world->common[i].allocation);
     }
+    sxvkDestroyPool(world->arenas[0].allocator, world->quiet);
     sim_set_call_hook(world->sim, NULL, NULL);
     for (i = 0; i < world->arenaCount; i++) {
         close_arena(world, &world->arenas[i]);
