@@ -142,7 +142,9 @@ CONTRACT (each function adds only its differences)
 #include <stdint.h>
 
 #ifndef SX_VKALLOC_API
-#ifdef SX_VKALLOC_STATIC
+#if defined(SX_VKALLOC_STATIC) && defined(__GNUC__)
+#define SX_VKALLOC_API static __attribute__((unused))
+#elif defined(SX_VKALLOC_STATIC)
 #define SX_VKALLOC_API static
 #else
 #define SX_VKALLOC_API extern
@@ -207,7 +209,7 @@ typedef enum SxvkAllocationCreateFlagBits {
     /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. */
     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT = 0x00000002,
     /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
-       host-visible (with _UNKNOWN or ALLOW_TRANSFER_INSTEAD). */
+       host-visible (with _UNKNOWN, _AUTO without HOST_ACCESS, ALLOW_TRANSFER_INSTEAD, pools). */
     SXVK_ALLOCATION_CREATE_MAPPED_BIT = 0x00000004,
     /* sxvkCreateBuffer and sxvkCreateImage leave the binding to you. */
     SXVK_ALLOCATION_CREATE_DONT_BIND_BIT = 0x00000080,
@@ -282,7 +284,7 @@ typedef enum SxvkMessageSeverity {
     X(INVALID_POOL, ERROR, "the pool does not belong to this allocator")                           \
     X(NOT_HOST_VISIBLE, ERROR, "memory that is not host-visible cannot be mapped")                 \
     X(TOO_MANY_MAPS, ERROR, "an allocation is mapped more than 255 times")                         \
-    X(NOT_MAPPED, ERROR, "unmap without map")                                                      \
+    X(NOT_MAPPED, ERROR, "the memory is not mapped")                                               \
     X(FREED_WHILE_MAPPED, WARNING, "an allocation was freed while mapped")                         \
     X(LEAKED_ALLOCATION, ERROR, "an allocation was alive when its owner was destroyed")            \
     X(LEAKED_POOL, ERROR, "a pool was alive when the allocator was destroyed")                     \
@@ -414,7 +416,9 @@ typedef struct SxvkAllocationCreateInfo {
     VkDeviceSize minAlignment;          /* bytes, a power of two; 0 = what the resource needs */
     VkMemoryPropertyFlags avoidedFlags; /* a type with one of these comes later */
     const char* pName;                  /* optional; UTF-8; copied */
-    const void* pNext; /* optional chain for VkMemoryAllocateInfo; makes the allocation dedicated */
+    /* Optional chain for VkMemoryAllocateInfo, in place of the pool's; makes the allocation
+       dedicated. */
+    const void* pNext;
 } SxvkAllocationCreateInfo;
 
 typedef struct SxvkPoolCreateInfo {
@@ -883,8 +887,8 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 #if SX_VKALLOC_DEBUG >= 1 && !SX_VKALLOC_NO_STDIO
 #include <stdio.h>
 #endif
-#if !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX)
-#ifdef _WIN32
+#if !SX_VKALLOC_NO_THREADS
+#if defined(_WIN32)
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -892,7 +896,7 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 #define NOMINMAX
 #endif
 #include <windows.h>
-#else
+#elif !defined(SX_VKALLOC_MUTEX)
 #include <pthread.h>
 #endif
 #endif
@@ -4284,7 +4288,7 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
 /*  Differs between allocators, also between two that got the same address one after the other. */
 static uint32_t sxvki_salt(SxvkAllocator allocator) {
     uint64_t now = (uint64_t)clock() ^ (uint64_t)time(NULL) << 32;
-#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX)
+#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
     LARGE_INTEGER ticks; /* clock() has milliseconds there */
     QueryPerformanceCounter(&ticks);
     now ^= (uint64_t)ticks.QuadPart;
@@ -4483,7 +4487,13 @@ SXVKI_COLD static void sxvki_release_visit(SxvkPool pool, void* context) {
     if (release->is_unasked && (pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0) {
         return; /* its user may be in it at this moment */
     }
-    sxvki_pool_detach(pool, release->frames, &release->count, &release->chain);
+    if (sxvki_budget_has_room(&pool->device->budget, sxvki_type_heap(pool->device, pool->type),
+                              0)) {
+        sxvki_pool_detach(pool, release->frames, &release->count, &release->chain);
+    } else {
+        uint32_t all = UINT32_MAX; /* over budget: at once */
+        sxvki_pool_detach(pool, 0, &all, &release->chain);
+    }
 }
 
 /*  Returns the bytes that went back to the driver. */
@@ -5368,13 +5378,11 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
     uint32_t filled = 0;
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
-        if (allocations[i] != VK_NULL_HANDLE) {
-            const sxvki_record* r =
-                sxvki_record_at(&device->records, sxvki_handle_index(allocations[i]));
-            filled += (uint32_t)sxvki_flush_range(device, r, offsets != NULL ? offsets[i] : 0,
-                                                  sizes != NULL ? sizes[i] : VK_WHOLE_SIZE,
-                                                  &ranges[filled]);
-        }
+        const sxvki_record* r =
+            sxvki_record_at(&device->records, sxvki_handle_index(allocations[i]));
+        filled +=
+            (uint32_t)sxvki_flush_range(device, r, offsets != NULL ? offsets[i] : 0,
+                                        sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, &ranges[filled]);
         if (filled == SXVKI_FLUSH_BATCH || (i + 1 == count && filled != 0)) {
             result =
                 operation == SXVKI_CACHE_FLUSH
@@ -6144,6 +6152,17 @@ static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function,
     return VK_SUCCESS;
 }
 
+/*  Memory to flush must be mapped (VUID-VkMappedMemoryRange-memory-00684). */
+static VkResult sxvki_check_mapped(SxvkAllocator allocator, const char* function, uint32_t index) {
+    const sxvki_device* device = &allocator->device;
+    const sxvki_block* block =
+        sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+    SXVKI_REJECT_IF(sxvki_type_wants_flush(device, block->type) &&
+                        sxvki_block_pointer(block) == NULL,
+                    NOT_MAPPED, "allocation");
+    return VK_SUCCESS;
+}
+
 /*  vkBind..Memory2 is needed for a chain. */
 static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, int has_resource,
                                  const void* next) {
@@ -6317,7 +6336,11 @@ static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, u
                                 uint32_t* type) {
     sxvki_wish wish;
     sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, purpose);
-    *type = sxvki_memory_type_best(&allocator->device.model, &wish);
+    if (info->pool == VK_NULL_HANDLE) {
+        *type = sxvki_memory_type_best(&allocator->device.model, &wish);
+    } else {
+        *type = (type_bits >> info->pool->type) & 1 ? info->pool->type : SXVKI_NONE;
+    }
     if (*type == SXVKI_NONE) {
         sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
         return VK_ERROR_FEATURE_NOT_PRESENT;
@@ -6756,12 +6779,10 @@ static VkResult sxvki_flush_checked(SxvkAllocator allocator, const char* functio
     }
     for (i = 0; i < count; i++) {
         uint32_t index;
-        if (allocations[i] != VK_NULL_HANDLE) {
-            SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocations[i], &index));
-            SXVKI_CHECK(sxvki_check_range(allocator, function, index,
-                                          offsets != NULL ? offsets[i] : 0,
-                                          sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, 1));
-        }
+        SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocations[i], &index));
+        SXVKI_CHECK(sxvki_check_range(allocator, function, index, offsets != NULL ? offsets[i] : 0,
+                                      sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, 1));
+        SXVKI_CHECK(sxvki_check_mapped(allocator, function, index));
     }
     return sxvki_flush(&allocator->device, operation, count, allocations, offsets, sizes);
 }
@@ -6916,7 +6937,8 @@ SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
-    SXVKI_REJECT_IF(!sxvki_is_pow2(minAlignment), BAD_ALIGNMENT, "minAlignment");
+    SXVKI_REJECT_IF(minAlignment != 0 && !sxvki_is_pow2(minAlignment), BAD_ALIGNMENT,
+                    "minAlignment");
     aligned = *pAllocationCreateInfo;
     aligned.minAlignment = sxvki_max64(aligned.minAlignment, minAlignment);
     return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &aligned, pBuffer,

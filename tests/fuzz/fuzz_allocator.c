@@ -1378,6 +1378,7 @@ static void op_flush(World* world) {
     VkDeviceSize offsets[COUNT_MAX];
     VkDeviceSize sizes[COUNT_MAX];
     uint32_t i, count = 0;
+    bool has_null;
     VkResult result;
     for (i = 0; i < world->itemCount && count < COUNT_MAX; i++) {
         const Item* item = &world->items[i];
@@ -1392,7 +1393,8 @@ static void op_flush(World* world) {
         }
     }
     say(world, "flush %u\n", count);
-    if (count != 0 && chance(world, 20)) {
+    has_null = count != 0 && chance(world, 10);
+    if (has_null) {
         allocations[below(world, count)] = VK_NULL_HANDLE;
     }
     plant(world);
@@ -1400,7 +1402,12 @@ static void op_flush(World* world) {
                  ? sxvkFlushAllocations(world->allocator, count, allocations, offsets, sizes)
                  : sxvkInvalidateAllocations(world->allocator, count, allocations, offsets, sizes);
     reap(world);
-    CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
+    CHECK(has_null ? result == VK_ERROR_VALIDATION_FAILED_EXT
+                   : result == VK_SUCCESS || is_faulty(world),
+          "VkResult %d", (int)result);
+    if (has_null) {
+        expect_message(world, SXVK_MESSAGE_NULL_ARGUMENT);
+    }
 }
 
 /*  Part of an item through the copy functions. */

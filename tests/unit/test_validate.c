@@ -621,9 +621,6 @@ static void test_buffer_info(void** state) {
             sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 12, &o.buffer,
                                           &o.allocation, NULL));
     REJECTS(rig, BAD_ALIGNMENT,
-            sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, 0, &o.buffer,
-                                          &o.allocation, NULL));
-    REJECTS(rig, BAD_ALIGNMENT,
             sxvkCreateBufferWithAlignment(rig->allocator, &good, &create, (VkDeviceSize)1 << 63,
                                           &o.buffer, &o.allocation, NULL));
     REJECTS(rig, NULL_ARGUMENT,
@@ -853,9 +850,6 @@ static void test_null_is_accepted(void** state) {
     sxvkFreeStatsString(rig->allocator, NULL);
     sxvkForEachAllocation(rig->allocator, NULL, NULL);
     assert_int_equal(sxvkFlushAllocations(rig->allocator, 0, NULL, NULL, NULL), VK_SUCCESS);
-    assert_int_equal(sxvkFlushAllocations(rig->allocator, 3, nothing, NULL, NULL), VK_SUCCESS);
-    assert_int_equal(sxvkInvalidateAllocation(rig->allocator, VK_NULL_HANDLE, 0, VK_WHOLE_SIZE),
-                     VK_SUCCESS);
     assert_int_equal(sxvkAllocateMemoryPages(rig->allocator, NULL, NULL, 0, NULL, NULL),
                      VK_SUCCESS);
     sxvkGetAllocatorInfo(rig->allocator, NULL);
