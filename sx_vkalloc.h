@@ -514,8 +514,8 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
                                                 VkMemoryPropertyFlags* pFlags);
 
 /*  Call once per frame: refreshes the budget and lets go of one block that has been empty for 1200
-    frames (20 s at 60 Hz).
-    Cost      O(memory types + custom pools); at most one query and one vkFreeMemory
+    frames (20 s at 60 Hz), and in a heap that is over its budget, of all empty blocks at once.
+    Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
 
@@ -2350,7 +2350,7 @@ SXVKI_COLD static int sxvki_bins_lists(const sxvki_bins* bins, uint32_t index,
     if (r->link_a == SXVKI_NONE) {
         return bin < bins->bin_count && bins->heads[bin] == index;
     }
-    return r->link_a < sxvki_load32(&bins->records->hot.capacity) &&
+    return r->link_a < sxvki_load32(&bins->records->hot.capacity) && r->link_a != index &&
            sxvki_record_at(bins->records, r->link_a)->link_b == index;
 }
 
@@ -3534,12 +3534,10 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     I3  live_count and live_bytes are the sums over the live ranges
 */
 
-#define SXVKI_SMALL_LIMIT     ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MAX ((VkDeviceSize)16 << 20)
-#define SXVKI_SMALL_SHARE                                                                          \
-    16 /* the next block is one part in so many of what is
-committed */
+#define SXVKI_SMALL_LIMIT            ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MIN        ((VkDeviceSize)1 << 20)
+#define SXVKI_SMALL_BLOCK_MAX        ((VkDeviceSize)16 << 20)
+#define SXVKI_SMALL_SHARE            16 /* the next block is one part in so many of the rest */
 #define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
 #define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
 #define SXVKI_LARGE_SHARE            8
@@ -4639,12 +4637,12 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  End the mappings of an allocation that is about to be freed. They go before the range does, so
-    that the block stays while it is unmapped. The lock keeps those out that look at margins. */
-static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation, sxvki_block* block,
-                                sxvki_lock* lock, const char* function) {
-    uint32_t index = sxvki_handle_index(allocation);
-    sxvki_record* r = sxvki_record_at(&device->records, index);
+/*  End the mappings of an allocation that is about to be freed; returns what they were. They go
+    before the range does, so that the block stays while it is unmapped. The lock keeps those out
+    that look at margins. */
+static uint32_t sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
+                                    sxvki_block* block, sxvki_lock* lock) {
+    sxvki_record* r = sxvki_record_at(&device->records, sxvki_handle_index(allocation));
     uint32_t state = 0;
     sxvki_lock_take(lock);
     if (sxvki_handle_matches(allocation, r)) {
@@ -4654,11 +4652,7 @@ static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
     }
     sxvki_lock_drop(lock);
     sxvki_unmap_all(device, block, state);
-    if (state & SXVKI_STATE_MAPS_MASK) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
-                                sxvki_allocation_name(&device->records, r, index),
-                                sxvki_record_bytes(r), block->type);
-    }
+    return state & SXVKI_STATE_MAPPINGS;
 }
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. Of two
@@ -4688,8 +4682,11 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
                                 sxvki_allocation_name(&device->records, r, index),
                                 sxvki_record_bytes(r), block->type);
     }
-    if (state & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, block, lock, function);
+    if ((state & SXVKI_STATE_MAPPINGS) &&
+        (sxvki_free_mappings(device, allocation, block, lock) & SXVKI_STATE_MAPS_MASK)) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
+                                sxvki_allocation_name(&device->records, r, index),
+                                sxvki_record_bytes(r), block->type);
     }
     sxvki_lock_take(lock);
     valid = sxvki_handle_matches(allocation, r);
@@ -4910,14 +4907,17 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
 }
 
 /*  Report and free one allocation that outlived its owner. */
-SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, const sxvki_block* block,
-                                       uint32_t index, const char* function) {
-    const sxvki_records* records = &allocator->device.records;
-    const sxvki_record* r = sxvki_record_at(records, index);
-    sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
-                            sxvki_allocation_name(records, r, index), sxvki_record_bytes(r),
-                            block->type);
-    sxvki_free(allocator, sxvki_handle_make(r, index), function);
+SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, sxvki_block* block, uint32_t index,
+                                       const char* function) {
+    sxvki_device* device = &allocator->device;
+    const sxvki_record* r = sxvki_record_at(&device->records, index);
+    SxvkAllocation allocation = sxvki_handle_make(r, index);
+    sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
+                            sxvki_allocation_name(&device->records, r, index),
+                            sxvki_record_bytes(r), block->type);
+    sxvki_free_mappings(device, allocation, block,
+                        sxvki_block_lock(block)); /* one message will do */
+    sxvki_free(allocator, allocation, function);
 }
 
 /*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
@@ -4929,7 +4929,7 @@ SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
     for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
         const sxvki_domain* domain = sxvki_pool_domain(pool, i);
         while (domain != NULL && domain->live_count != 0) {
-            const sxvki_block* block = sxvki_block_at(device, domain->block_first);
+            sxvki_block* block = sxvki_block_at(device, domain->block_first);
             uint32_t index = block->first;
             while (!sxvki_record_is_live(sxvki_record_at(&device->records, index))) {
                 index = sxvki_record_at(&device->records, index)->next;
@@ -4938,7 +4938,7 @@ SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
         }
     }
     while (pool->dedicated_first != SXVKI_NONE) {
-        const sxvki_block* block = sxvki_block_at(device, pool->dedicated_first);
+        sxvki_block* block = sxvki_block_at(device, pool->dedicated_first);
         sxvki_free_leak(allocator, block, block->first, function);
     }
 }
@@ -6445,10 +6445,17 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
         sxvki_purpose_of_image(&purpose, pImageCreateInfo);
         memoryTypeBits &= bits;
     }
-    sxvki_wish_init(&wish, &allocator->device.model, memoryTypeBits, pAllocationCreateInfo,
-                    &purpose);
     sxvki_text_init(&text, &allocator->device.host);
-    sxvki_explain(&text, &allocator->device.model, &wish);
+    if (pAllocationCreateInfo->pool != VK_NULL_HANDLE) {
+        uint32_t type = pAllocationCreateInfo->pool->type;
+        sxvki_text_add(&text, "the pool decides: memory type ");
+        sxvki_text_add_u64(&text, type);
+        sxvki_text_add(&text, (memoryTypeBits >> type) & 1 ? "\n" : ", which is not allowed\n");
+    } else {
+        sxvki_wish_init(&wish, &allocator->device.model, memoryTypeBits, pAllocationCreateInfo,
+                        &purpose);
+        sxvki_explain(&text, &allocator->device.model, &wish);
+    }
     return sxvki_text_hand_over(allocator, function, &text, ppText);
 }
 #endif

@@ -1351,6 +1351,55 @@ static void test_checker_sees_wrong_bins(void** state) {
     patient_shutdown(&p);
 }
 
+/*  Whoever points at one of two records with the same links points at the other. */
+static void put_in_place(world* w, uint32_t bin, const sxvki_record* links, uint32_t index) {
+    if (links->link_a == NONE) {
+        w->bins.heads[bin] = index;
+    } else {
+        at(w, links->link_a)->link_b = index;
+    }
+    if (links->link_b != NONE) {
+        at(w, links->link_b)->link_a = index;
+    }
+}
+
+/*  Bins I3: a spare record, dead like a free range and of a size that goes with the list, but no
+    range of any block: beside the ranges there, and in the place of each. */
+static void test_checker_sees_spare_records(void** state) {
+    (void)state;
+    patient p;
+    patient_init(&p);
+    sxvki_bins* bins = &p.w.bins;
+    assert_true(sxvki_bins_prepare(bins));
+    const uint32_t spare = bins->spare;
+    sxvki_record* dead = at(&p.w, spare);
+    assert_false(sxvki_record_is_live(dead));
+    for (int i = 1; i <= 9; i += 2) {
+        const uint32_t index = i < 8 ? p.parts[i] : p.w.blocks[1].first;
+        sxvki_record* r = at(&p.w, index);
+        const uint64_t size = sxvki_record_size(r);
+        const uint32_t bin = sxvki_bin_of(size);
+        sxvki_record_set(dead, sxvki_record_block(r), sxvki_record_offset(r), size);
+        sxvki_bins_link(bins, spare, dead);
+        assert_false(is_valid(&p.w));
+        bins->free_count--; /* the totals do not tell */
+        bins->free_size -= size;
+        assert_false(is_valid(&p.w));
+        bins->free_count++;
+        bins->free_size += size;
+        sxvki_bins_unlink(bins, dead);
+        assert_true(is_valid(&p.w));
+
+        dead->link_a = r->link_a;
+        dead->link_b = r->link_b;
+        put_in_place(&p.w, bin, r, spare);
+        assert_false(is_valid(&p.w));
+        put_in_place(&p.w, bin, r, index);
+        assert_true(is_valid(&p.w));
+    }
+    patient_shutdown(&p);
+}
+
 /*  Bins I4, each bit of both levels; and the heads under them. */
 static void test_checker_sees_bitmap(void** state) {
     (void)state;
@@ -1462,6 +1511,7 @@ int main(int argc, char** argv) {
         cmocka_unit_test(test_checker_sees_free_neighbours),
         cmocka_unit_test(test_checker_sees_gaps_and_overlaps),
         cmocka_unit_test(test_checker_sees_wrong_bins),
+        cmocka_unit_test(test_checker_sees_spare_records),
         cmocka_unit_test(test_checker_sees_bitmap),
         cmocka_unit_test(test_checker_sees_bits_beyond_the_lists),
         cmocka_unit_test(test_checker_sees_empty_ranges),

@@ -430,6 +430,52 @@ static void test_order_of_fallbacks(void** state) {
     rig_destroy(rig);
 }
 
+/*  pHeapSizeLimit of an eighth of the device's memory: beside that much the BAR would look large.
+    It is as small a window as before, and the end of the limit leads to system memory. */
+static void test_heap_limit_does_not_open_the_bar(void** state) {
+    VkDeviceSize limits[3] = {GIB, VK_WHOLE_SIZE, VK_WHOLE_SIZE};
+    VkMemoryRequirements requirements = testing_requirements(4 * MIB, 256, ALL_TYPES);
+    VkBufferCreateInfo buffer_info = testing_buffer(64 * MIB, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    SxvkAllocationCreateInfo create = {.usage = SXVK_MEMORY_USAGE_AUTO_PREFER_DEVICE};
+    RigOptions options = rig_options();
+    SxvkAllocation allocation;
+    SxvkAllocationInfo info;
+    List list = {0};
+    VkBuffer buffer;
+    Rig* rig;
+    int i;
+    (void)state;
+    options.info.pHeapSizeLimit = limits;
+    rig = rig_create(&options);
+    for (i = 0; i < 320; i++) {
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocation, &info),
+            VK_SUCCESS);
+        assert_int_not_equal(info.memoryType, BAR);
+        list_add(&list, allocation);
+    }
+    assert_in_range(info.memoryType, HOST, CACHED);
+    assert_in_range(bytes_in_type(rig, &list, LOCAL), 1000 * MIB, GIB);
+    assert_true(sim_peak_memory_bytes(rig->sim, 0) <= GIB);
+    assert_int_equal(
+        sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &allocation, &info),
+        VK_SUCCESS);
+    assert_in_range(info.memoryType, HOST, CACHED);
+    sxvkDestroyBuffer(rig->allocator, buffer, allocation);
+
+    /* Not even as the last heap that has room. */
+    sxvkTrim(rig->allocator);
+    sim_heap_limit(rig->sim, 1, sim_live_memory_bytes(rig->sim, 1));
+    assert_int_equal(
+        sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &allocation, &info),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    assert_int_equal(sim_peak_memory_bytes(rig->sim, 2), 0);
+    rig_check(rig);
+    list_free(rig, &list);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ dedicated memory */
 
 typedef struct Wants {
@@ -929,6 +975,7 @@ int main(void) {
         cmocka_unit_test(test_count_limit_is_exact),
         cmocka_unit_test(test_results_that_no_specification_lists),
         cmocka_unit_test(test_order_of_fallbacks),
+        cmocka_unit_test(test_heap_limit_does_not_open_the_bar),
         cmocka_unit_test(test_driver_wants_dedicated_memory),
         cmocka_unit_test(test_preference_gives_way),
         cmocka_unit_test(test_dedicated_by_flag_and_can_alias),

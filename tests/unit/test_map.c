@@ -301,6 +301,83 @@ static void test_coherent_memory_needs_no_flush(void** state) {
     rig_destroy(rig);
 }
 
+static void assert_not_mapped(Rig* rig, SxvkAllocation allocation) {
+    uint64_t before = rig_calls(rig);
+    assert_int_equal(sxvkFlushAllocation(rig->allocator, allocation, 0, VK_WHOLE_SIZE),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
+    assert_int_equal(sxvkInvalidateAllocation(rig->allocator, allocation, 3, 4),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
+    assert_int_equal(sxvkFlushAllocations(rig->allocator, 1, &allocation, NULL, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
+    assert_int_equal(sxvkInvalidateAllocations(rig->allocator, 1, &allocation, NULL, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
+    assert_int_equal(rig_calls(rig), before);
+}
+
+/*  VUID-VkMappedMemoryRange-memory-00684: what is flushed must be mapped. That is said before the
+    driver is called; where no flush is needed there is nothing to be wrong. */
+static void test_flush_without_map(void** state) {
+    static const uint32_t coherent[] = {LOCAL, HOST, BAR};
+    VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << CACHED);
+    SxvkAllocationCreateInfo create = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    Rig* rig = map_rig(64, SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT);
+    SxvkAllocation mixed[3], allocation;
+    void* data;
+    size_t i;
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        allocation = rig_allocate(rig, coherent[i], 1000);
+        assert_int_equal(sxvkFlushAllocation(rig->allocator, allocation, 0, VK_WHOLE_SIZE),
+                         VK_SUCCESS);
+        assert_int_equal(sxvkInvalidateAllocation(rig->allocator, allocation, 3, 4), VK_SUCCESS);
+        assert_int_equal(sxvkFlushAllocations(rig->allocator, 1, &allocation, NULL, NULL),
+                         VK_SUCCESS);
+        assert_int_equal(sxvkInvalidateAllocations(rig->allocator, 1, &allocation, NULL, NULL),
+                         VK_SUCCESS);
+        sxvkFreeMemory(rig->allocator, allocation);
+    }
+    mixed[0] = rig_allocate(rig, CACHED, 1000);
+    mixed[1] = rig_allocate(rig, HOST, 1000);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &mixed[2], NULL),
+                     VK_SUCCESS);
+    assert_not_mapped(rig, mixed[0]);
+    assert_not_mapped(rig, mixed[2]);
+
+    /* One of several: none is flushed. */
+    assert_int_equal(sxvkMapMemory(rig->allocator, mixed[0], &data), VK_SUCCESS);
+    assert_int_equal(sxvkFlushAllocations(rig->allocator, 3, mixed, NULL, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NOT_MAPPED, 1);
+    assert_int_equal(flushes(rig), 0);
+    assert_int_equal(sxvkMapMemory(rig->allocator, mixed[2], &data), VK_SUCCESS);
+    assert_int_equal(sxvkInvalidateAllocations(rig->allocator, 3, mixed, NULL, NULL), VK_SUCCESS);
+    assert_int_equal(flushes(rig), 1);
+
+    /* A null handle among them: again none is flushed. */
+    allocation = mixed[1];
+    mixed[1] = VK_NULL_HANDLE;
+    assert_int_equal(sxvkFlushAllocations(rig->allocator, 3, mixed, NULL, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NULL_ARGUMENT, 1);
+    assert_int_equal(sxvkInvalidateAllocations(rig->allocator, 3, mixed, NULL, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_NULL_ARGUMENT, 1);
+    assert_int_equal(flushes(rig), 1);
+    mixed[1] = allocation;
+
+    /* The last map has ended, and with it the block's. */
+    sxvkUnmapMemory(rig->allocator, mixed[0]);
+    sxvkUnmapMemory(rig->allocator, mixed[2]);
+    assert_not_mapped(rig, mixed[0]);
+    assert_not_mapped(rig, mixed[2]);
+    sxvkFreeMemoryPages(rig->allocator, 3, mixed);
+    rig_destroy(rig);
+}
+
 /*  At most 32 ranges a driver call; those without need of a flush take no place. */
 static void test_batches(void** state) {
     Rig* rig = map_rig(64, 0);
@@ -487,6 +564,7 @@ int main(void) {
         cmocka_unit_test(test_freed_while_mapped),
         cmocka_unit_test(test_flush_in_whole_atoms),
         cmocka_unit_test(test_coherent_memory_needs_no_flush),
+        cmocka_unit_test(test_flush_without_map),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_flush_failure),
         cmocka_unit_test(test_positive_results),

@@ -1155,6 +1155,82 @@ static void test_apu_of_256_mib(void** state) {
     chunks_free(&chunks, rig);
 }
 
+/* ------------------------------------------------------------------ pools */
+
+/*  The answer for a pool of this type: it, if that is allowed. */
+static void assert_of_pool(Rig* rig, VkResult result, uint32_t found, uint32_t type, bool allowed) {
+    assert_int_equal(result, allowed ? VK_SUCCESS : VK_ERROR_FEATURE_NOT_PRESENT);
+    assert_int_equal(found, allowed ? type : UINT32_MAX);
+    rig_expect(rig, SXVK_MESSAGE_NO_MEMORY_TYPE, allowed ? 0 : 1);
+}
+
+/*  A pool has one type, and it decides alone: whatever the usage would like better, it is that type
+    or none. All three questions say what an allocation then does. */
+static void test_pool_decides(void** state) {
+    static const SxvkAllocationCreateInfo wishes[] = {
+        {.usage = UNKNOWN},
+        {.usage = AUTO},
+        {.usage = AUTO, .flags = WRITE},
+        {.usage = PREFER_HOST, .flags = RANDOM},
+        {.usage = PREFER_DEVICE},
+        {.requiredFlags = LOCAL | VISIBLE},
+        {.preferredFlags = CACHED, .avoidedFlags = LOCAL},
+        {.usage = AUTO, .memoryTypeBits = 4},
+    };
+    const uint32_t buffer_bits = 0xD, image_bits = 0x3;
+    VkBufferCreateInfo buffer_info = testing_buffer(1024, MESH);
+    VkImageCreateInfo image_info = testing_image(16, 16, VK_IMAGE_TILING_OPTIMAL);
+    SimProfile profile = sim_profile_discrete();
+    RigOptions options = rig_options();
+    uint32_t type, bits, found, i;
+    Rig* rig;
+    (void)state;
+    profile.masks.buffer = buffer_bits;
+    profile.masks.imageOptimal = image_bits;
+    options.profile = &profile;
+    rig = rig_create(&options);
+    for (type = 0; type < 4; type++) {
+        SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = type};
+        SxvkPool pool;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+        for (i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+            SxvkAllocationCreateInfo create = wishes[i];
+            SxvkAllocation allocation;
+            SxvkAllocationInfo info;
+            VkBuffer buffer;
+            VkImage image;
+            VkResult result;
+            create.pool = pool;
+            for (bits = 0; bits < 16; bits++) {
+                found = 0;
+                result = sxvkFindMemoryTypeIndex(rig->allocator, bits, &create, &found);
+                assert_of_pool(rig, result, found, type, ((bits >> type) & 1) != 0);
+            }
+            found = 0;
+            result =
+                sxvkFindMemoryTypeIndexForBufferInfo(rig->allocator, &buffer_info, &create, &found);
+            assert_of_pool(rig, result, found, type, ((buffer_bits >> type) & 1) != 0);
+            result = sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &allocation,
+                                      &info);
+            found = result == VK_SUCCESS ? info.memoryType : UINT32_MAX;
+            assert_of_pool(rig, result, found, type, ((buffer_bits >> type) & 1) != 0);
+            sxvkDestroyBuffer(rig->allocator, buffer, allocation);
+
+            found = 0;
+            result =
+                sxvkFindMemoryTypeIndexForImageInfo(rig->allocator, &image_info, &create, &found);
+            assert_of_pool(rig, result, found, type, ((image_bits >> type) & 1) != 0);
+            result =
+                sxvkCreateImage(rig->allocator, &image_info, &create, &image, &allocation, &info);
+            found = result == VK_SUCCESS ? info.memoryType : UINT32_MAX;
+            assert_of_pool(rig, result, found, type, ((image_bits >> type) & 1) != 0);
+            sxvkDestroyImage(rig->allocator, image, allocation);
+        }
+        sxvkDestroyPool(rig->allocator, pool);
+    }
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ explanations */
 
 static VkResult explain(Rig* rig, const Ask* ask, char** text) {
@@ -1368,6 +1444,7 @@ int main(void) {
         cmocka_unit_test(test_flutter_43339_no_lazy_type),
         cmocka_unit_test(test_reims_92_nvk_window_first),
         cmocka_unit_test(test_apu_of_256_mib),
+        cmocka_unit_test(test_pool_decides),
         cmocka_unit_test(test_explanations),
         cmocka_unit_test(test_explanations_of_masks),
         cmocka_unit_test(test_explanation_failures),

@@ -535,6 +535,146 @@ static void test_what_stays_is_small(void** state) {
     rig_destroy(rig);
 }
 
+/*  A pool that its user keeps apart from other threads is let alone: no tick, even over budget, and
+    no allocation that fails elsewhere takes its empty block, as they take an ordinary pool's. The
+    user's own sxvkTrim does. */
+static void test_externally_synchronized_pool_is_let_alone(void** state) {
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB};
+    VkMemoryRequirements large = testing_requirements(64 * MIB, 1, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {0};
+    RigOptions options = rig_options();
+    SxvkPool ordinary, apart;
+    SxvkAllocation allocation;
+    uint32_t frame, round;
+    Rig* rig;
+    (void)state;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    rig = rig_create(&options);
+    ordinary = create_pool(rig, &info);
+    info.flags = SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT;
+    apart = create_pool(rig, &info);
+    sxvkFreeMemory(rig->allocator, take(rig, apart, KIB));
+    sxvkFreeMemory(rig->allocator, take(rig, ordinary, KIB));
+    assert_int_equal(sim_live_memory_count(rig->sim), 2);
+    for (frame = 1; frame <= 5000; frame++) {
+        sxvkSetCurrentFrameIndex(rig->allocator, frame);
+    }
+    assert_int_equal(pool_statistics(rig, ordinary).blockCount, 0);
+    assert_int_equal(pool_statistics(rig, apart).blockCount, 1);
+
+    /* The heap is full. */
+    sim_heap_limit(rig->sim, 0, 2 * MIB);
+    for (round = 0; round < 10; round++) {
+        sxvkFreeMemory(rig->allocator, take(rig, ordinary, KIB));
+        assert_int_equal(pool_statistics(rig, ordinary).blockCount, 1);
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &large, &create, &allocation, NULL),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+        assert_int_equal(pool_statistics(rig, ordinary).blockCount, 0);
+        assert_int_equal(pool_statistics(rig, apart).blockCount, 1);
+    }
+
+    /* The heap is over its budget. */
+    sxvkFreeMemory(rig->allocator, take(rig, ordinary, KIB));
+    sim_set_budget(rig->sim, 0, MIB / 2, 0);
+    sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+    assert_int_equal(pool_statistics(rig, ordinary).blockCount, 0);
+    assert_int_equal(pool_statistics(rig, apart).blockCount, 1);
+    sim_set_budget(rig->sim, 0, 8 * GIB, 0);
+    sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+
+    sim_reset_calls(rig->sim);
+    sxvkFreeMemory(rig->allocator, take(rig, apart, MIB));
+    assert_int_equal(memory_calls(rig), 0);
+    assert_int_equal(sxvkTrim(rig->allocator), MIB);
+    assert_int_equal(pool_statistics(rig, apart).blockCount, 0);
+    rig_check(rig);
+    sxvkDestroyPool(rig->allocator, ordinary);
+    sxvkDestroyPool(rig->allocator, apart);
+    rig_destroy(rig);
+}
+
+#define LOCAL_POOLS 4
+
+/*  Within the budget the tick lets go of one old block at a time. Once another program takes the
+    memory away, the next tick gives back all that is empty in that heap, however new and however
+    little would do; but not what minBlockCount keeps, and other heaps go on as before. */
+static void test_the_tick_over_budget(void** state) {
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB};
+    SxvkPoolCreateInfo kept_info = {.memoryTypeIndex = LOCAL, .blockSize = MIB, .minBlockCount = 1};
+    RigOptions options = rig_options();
+    SxvkPool local[LOCAL_POOLS], host[3], kept;
+    SxvkAllocation live[24];
+    uint32_t frame, i;
+    Rig* rig;
+    (void)state;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    rig = rig_create(&options);
+    kept = create_pool(rig, &kept_info);
+    for (i = 0; i < LOCAL_POOLS; i++) {
+        local[i] = create_pool(rig, &info);
+        sxvkFreeMemory(rig->allocator, take(rig, local[i], KIB));
+    }
+    for (frame = 1; frame < 1200; frame++) {
+        sxvkSetCurrentFrameIndex(rig->allocator, frame);
+    }
+    for (i = 0; i < LOCAL_POOLS; i++) {
+        assert_int_equal(sim_live_memory_count(rig->sim), 1 + LOCAL_POOLS - i);
+        sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+    }
+    sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+    assert_int_equal(sim_live_memory_count(rig->sim), 1);
+
+    /* One block each, and three more in the first pool, which has 21 in use. */
+    info.memoryTypeIndex = HOST;
+    for (i = 0; i < 3; i++) {
+        host[i] = create_pool(rig, &info);
+        sxvkFreeMemory(rig->allocator, take(rig, host[i], KIB));
+    }
+    for (i = 1; i < LOCAL_POOLS; i++) {
+        sxvkFreeMemory(rig->allocator, take(rig, local[i], KIB));
+    }
+    for (i = 0; i < 24; i++) {
+        live[i] = take(rig, local[0], MIB);
+    }
+    sxvkFreeMemoryPages(rig->allocator, 3, &live[21]);
+    assert_int_equal(pool_statistics(rig, local[0]).blockCount, 24);
+    assert_int_equal(sim_live_memory_bytes(rig->sim, 0), (24 + LOCAL_POOLS) * MIB);
+
+    sim_set_budget(rig->sim, 0, GIB, GIB - (23 + LOCAL_POOLS) * MIB);
+    sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+    assert_int_equal(pool_statistics(rig, local[0]).blockCount, 21);
+    for (i = 1; i < LOCAL_POOLS; i++) {
+        assert_int_equal(pool_statistics(rig, local[i]).blockCount, 0);
+    }
+    assert_int_equal(pool_statistics(rig, kept).blockCount, 1);
+    assert_int_equal(sim_live_memory_bytes(rig->sim, 1), 3 * MIB);
+
+    /* The host's are old by now: one a tick, while the device's heap has its own to give. */
+    sim_set_budget(rig->sim, 0, 8 * GIB, 0);
+    sxvkSetCurrentFrameIndex(rig->allocator, frame);
+    for (i = 1; i < LOCAL_POOLS; i++) {
+        sxvkFreeMemory(rig->allocator, take(rig, local[i], KIB));
+    }
+    sim_set_budget(rig->sim, 0, MIB, 0);
+    frame += 1200;
+    for (i = 3; i-- != 0;) {
+        sxvkSetCurrentFrameIndex(rig->allocator, frame++);
+        assert_int_equal(sim_live_memory_bytes(rig->sim, 0), 22 * MIB);
+        assert_int_equal(sim_live_memory_bytes(rig->sim, 1), i * MIB);
+    }
+    rig_check(rig);
+    sxvkFreeMemoryPages(rig->allocator, 21, live);
+    for (i = 0; i < LOCAL_POOLS; i++) {
+        sxvkDestroyPool(rig->allocator, local[i]);
+    }
+    for (i = 0; i < 3; i++) {
+        sxvkDestroyPool(rig->allocator, host[i]);
+    }
+    sxvkDestroyPool(rig->allocator, kept);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ granularity */
 
 typedef struct Resource {
@@ -634,6 +774,86 @@ static void test_granularity(void** state) {
         churn_mixed(rig, VK_NULL_HANDLE, 1u << LOCAL, 1000 + i);
         pool = create_pool(rig, &fixed);
         churn_mixed(rig, pool, 0, 2000 + i);
+        sxvkDestroyPool(rig->allocator, pool);
+        rig_destroy(rig);
+    }
+}
+
+#define PLACES 60
+
+/*  Buffers that an optimal image may alias, between plain buffers and images: whatever is put into
+    one of them, up to its last byte, no neighbour has a part of its pages. */
+static void alias_among_neighbours(Rig* rig, SxvkPool pool, VkDeviceSize granularity) {
+    SxvkAllocationCreateInfo create = {
+        .usage = SXVK_MEMORY_USAGE_AUTO, .pool = pool, .memoryTypeBits = 1u << LOCAL};
+    VkImageCreateInfo image_info = testing_image(8, 8, VK_IMAGE_TILING_OPTIMAL);
+    VkDeviceSize image_size = 0;
+    Resource all[PLACES];
+    SxvkAllocationInfo infos[PLACES];
+    uint32_t i, j;
+    memset(all, 0, sizeof all);
+    for (i = 0; i < PLACES; i++) {
+        VkBufferCreateInfo info = testing_buffer(i % 3 == 1 ? 1000 + 37 * i : 100 + i,
+                                                 VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        create.flags = i % 3 == 1 ? (VkFlags)SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT : 0;
+        if (i % 6 == 5) {
+            assert_int_equal(sxvkCreateImage(rig->allocator, &image_info, &create, &all[i].image,
+                                             &all[i].allocation, &infos[i]),
+                             VK_SUCCESS);
+            image_size = infos[i].size;
+        } else {
+            assert_int_equal(sxvkCreateBuffer(rig->allocator, &info, &create, &all[i].buffer,
+                                              &all[i].allocation, &infos[i]),
+                             VK_SUCCESS);
+        }
+    }
+    for (i = 1; i < PLACES; i += 3) {
+        VkDeviceSize begin = infos[i].offset;
+        VkDeviceSize end = begin + infos[i].size;
+        VkDeviceSize last = (infos[i].size - image_size) / 16 * 16;
+        VkImage images[2];
+        assert_int_equal(begin % granularity, 0);
+        end = (end + granularity - 1) / granularity * granularity;
+        for (j = 0; j < PLACES; j++) {
+            assert_true(j == i || infos[j].deviceMemory != infos[i].deviceMemory ||
+                        infos[j].offset >= end || infos[j].offset + infos[j].size <= begin);
+        }
+        assert_int_equal(
+            sxvkCreateAliasingImage(rig->allocator, all[i].allocation, &image_info, &images[0]),
+            VK_SUCCESS);
+        assert_int_equal(sxvkCreateAliasingImage2(rig->allocator, all[i].allocation, last,
+                                                  &image_info, &images[1]),
+                         VK_SUCCESS);
+        assert_int_equal(sim_errors(rig->sim), 0);
+        sxvkDestroyImage(rig->allocator, images[0], VK_NULL_HANDLE);
+        sxvkDestroyImage(rig->allocator, images[1], VK_NULL_HANDLE);
+    }
+    rig_check(rig);
+    for (i = 0; i < PLACES; i++) {
+        destroy(rig, &all[i]);
+    }
+}
+
+/*  CAN_ALIAS says that resources of any kind will come; where all kinds share domains, and where
+    optimal images have their own. */
+static void test_granularity_of_aliases(void** state) {
+    static const VkDeviceSize granularities[] = {1024, 65536};
+    SxvkPoolCreateInfo fixed = {.memoryTypeIndex = LOCAL, .blockSize = 8 * MIB};
+    size_t i;
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        SimProfile profile = sim_profile_discrete();
+        RigOptions options = rig_options();
+        SxvkPool pool;
+        Rig* rig;
+        profile.bufferImageGranularity = granularities[i];
+        options.profile = &profile;
+        rig = rig_create(&options);
+        sim_set_requirements(rig->sim, shrink_alignment, NULL);
+        sim_allow_aliasing(rig->sim, true);
+        alias_among_neighbours(rig, VK_NULL_HANDLE, granularities[i]);
+        pool = create_pool(rig, &fixed);
+        alias_among_neighbours(rig, pool, granularities[i]);
         sxvkDestroyPool(rig->allocator, pool);
         rig_destroy(rig);
     }
@@ -800,7 +1020,10 @@ int main(void) {
         cmocka_unit_test(test_the_frame_counter_wraps),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_what_stays_is_small),
+        cmocka_unit_test(test_externally_synchronized_pool_is_let_alone),
+        cmocka_unit_test(test_the_tick_over_budget),
         cmocka_unit_test(test_granularity),
+        cmocka_unit_test(test_granularity_of_aliases),
         cmocka_unit_test(test_granularity_can_be_ignored),
         cmocka_unit_test(test_granularity_by_debug_info),
         cmocka_unit_test(test_place),

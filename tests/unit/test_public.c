@@ -107,6 +107,31 @@ static void test_info(void** state) {
     rig_destroy(rig);
 }
 
+#if SX_VKALLOC_STATIC_VULKAN_FUNCTIONS
+/*  Vulkan's prototypes are linked here, and the loader has something to say for each name. Who
+    gives vkGetInstanceProcAddr alone gets what that one finds, and nothing of the loader's. */
+static void test_instance_proc_addr_beside_prototypes(void** state) {
+    VkBufferCreateInfo buffer_info = testing_buffer(KIB, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    SxvkAllocationCreateInfo create = {.usage = SXVK_MEMORY_USAGE_AUTO};
+    Rig* rig = rig_create_bare(NULL);
+    SxvkAllocation allocation;
+    VkBuffer buffer;
+    (void)state;
+    rig->functions.vkGetDeviceProcAddr = NULL;
+    assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
+    assert_true(rig->allocator->device.vk.fn.vkGetInstanceProcAddr == sim_get_instance_proc_addr());
+    assert_true(rig->allocator->device.vk.fn.vkGetDeviceProcAddr == sim_get_device_proc_addr());
+    sim_reset_calls(rig->sim);
+    assert_int_equal(
+        sxvkCreateBuffer(rig->allocator, &buffer_info, &create, &buffer, &allocation, NULL),
+        VK_SUCCESS);
+    assert_int_equal(sim_calls(rig->sim, SIM_CALL_CREATE_BUFFER), 1);
+    assert_int_equal(sim_calls(rig->sim, SIM_CALL_ALLOCATE_MEMORY), 1);
+    sxvkDestroyBuffer(rig->allocator, buffer, allocation);
+    rig_destroy(rig);
+}
+#endif
+
 /* ------------------------------------------------------------------ pages */
 
 #define PAGES 20
@@ -305,6 +330,98 @@ static void test_foreign_handles(void** state) {
     rig_destroy(rig);
 }
 
+/*  Host memory that starts anew once all of it was freed: what is made in it in the same order gets
+    the same addresses each time. */
+typedef struct Arena {
+    VkAllocationCallbacks callbacks;
+    size_t used;
+    uint32_t live;
+    uint64_t memory[1 << 17];
+} Arena;
+
+static void* VKAPI_PTR arena_allocate(void* pUserData, size_t size, size_t alignment,
+                                      VkSystemAllocationScope scope) {
+    Arena* arena = (Arena*)pUserData;
+    uintptr_t base = (uintptr_t)arena->memory;
+    uintptr_t address = (base + arena->used + alignment - 1) & ~(uintptr_t)(alignment - 1);
+    (void)scope;
+    if (address - base > sizeof arena->memory || size > sizeof arena->memory - (address - base)) {
+        return NULL;
+    }
+    arena->used = (size_t)(address - base) + size;
+    arena->live++;
+    return (void*)address;
+}
+
+static void* VKAPI_PTR arena_reallocate(void* pUserData, void* pOriginal, size_t size,
+                                        size_t alignment, VkSystemAllocationScope scope) {
+    return pOriginal == NULL ? arena_allocate(pUserData, size, alignment, scope) : NULL;
+}
+
+static void VKAPI_PTR arena_free(void* pUserData, void* pMemory) {
+    Arena* arena = (Arena*)pUserData;
+    if (pMemory != NULL && --arena->live == 0) {
+        arena->used = 0;
+    }
+}
+
+#define ROUNDS 50
+#define KEPT   12
+
+/*  One allocator after the other at the same address, with the same records handed out equally
+    often: nobody takes a handle of those before it, and to free one changes nothing. */
+static void test_handles_of_former_allocators(void** state) {
+    static Arena arena;
+    SxvkAllocationCreateInfo dedicated = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    SxvkAllocation old[ROUNDS * KEPT];
+    Rig* rig = rig_create_bare(NULL);
+    SxvkAllocator first = VK_NULL_HANDLE;
+    uint32_t round, i;
+    (void)state;
+    if (sizeof(SxvkAllocation) < 8) {
+        rig_destroy(rig);
+        skip(); /* 10 bits of generation are too few to tell 50 allocators apart */
+    }
+    arena.callbacks.pUserData = &arena;
+    arena.callbacks.pfnAllocation = arena_allocate;
+    arena.callbacks.pfnReallocation = arena_reallocate;
+    arena.callbacks.pfnFree = arena_free;
+    rig->info.pAllocationCallbacks = &arena.callbacks;
+    for (round = 0; round < ROUNDS; round++) {
+        SxvkAllocation* now = &old[round * KEPT];
+        SxvkStatistics before, after;
+        uint64_t calls;
+        assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
+        first = round == 0 ? rig->allocator : first;
+        assert_ptr_equal(rig->allocator, first);
+        for (i = 0; i < round % 3; i++) { /* nor do those of records that are one use older */
+            sxvkFreeMemory(rig->allocator, rig_allocate(rig, LOCAL, KIB));
+        }
+        for (i = 0; i < KEPT; i++) {
+            now[i] =
+                i % 4 == 3 ? allocate(rig, &dedicated, KIB, NULL) : rig_allocate(rig, i % 3, KIB);
+        }
+        before = rig_statistics(rig);
+        calls = rig_calls(rig);
+        for (i = 0; i < round * KEPT; i++) {
+            assert_false(sxvkIsAllocationValid(rig->allocator, old[i]));
+            sxvkFreeMemory(rig->allocator, old[i]);
+        }
+        rig_expect(rig, SXVK_MESSAGE_INVALID_ALLOCATION, round * KEPT);
+        after = rig_statistics(rig);
+        assert_memory_equal(&before, &after, sizeof after);
+        assert_int_equal(rig_calls(rig), calls);
+        for (i = 0; i < KEPT; i++) {
+            assert_true(sxvkIsAllocationValid(rig->allocator, now[i]));
+        }
+        rig_check(rig);
+        sxvkFreeMemoryPages(rig->allocator, KEPT, now);
+        rig_destroy_allocator(rig);
+        assert_int_equal(arena.live, 0);
+    }
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ names and user data */
 
 static void test_names_and_user_data(void** state) {
@@ -455,6 +572,112 @@ static void test_leaks_of_a_pool(void** state) {
     rig_destroy(rig);
 }
 
+#define MANY 5000
+
+typedef struct ManyLeaks {
+    uint32_t times[MANY]; /* by size: number i has KIB + i bytes */
+    uint32_t total;
+    uint32_t others; /* other messages, and texts that do not name their allocation */
+} ManyLeaks;
+
+static bool leak_is_named(uint32_t i) {
+    return i % 3 == 0;
+}
+
+static void VKAPI_PTR count_each_leak(void* pUserData, SxvkMessageSeverity severity,
+                                      SxvkMessage message, const char* pText) {
+    ManyLeaks* leaks = (ManyLeaks*)pUserData;
+    char expected[64];
+    unsigned size;
+    (void)severity;
+    if (message != SXVK_MESSAGE_LEAKED_ALLOCATION || sscanf(pText, "%*[^,], %u", &size) != 1 ||
+        size < KIB || size >= KIB + MANY) {
+        leaks->others++;
+        return;
+    }
+    size -= (unsigned)KIB;
+    snprintf(expected, sizeof expected, leak_is_named(size) ? ": leak %u, " : ": (no name), ",
+             size);
+    leaks->others += strstr(pText, expected) == NULL;
+    leaks->times[size]++;
+    leaks->total++;
+}
+
+/*  5,000 leaks of one pool, in blocks and dedicated, mapped and not, with and without a name: one
+    message each, and other pools keep what they have. */
+static void test_many_leaks_of_a_pool(void** state) {
+    static SxvkAllocation lost[MANY];
+    static ManyLeaks leaks;
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    RigOptions options = rig_options();
+    SxvkAllocation kept[60];
+    SxvkAllocationInfo infos[60], info;
+    SxvkPool pool, other;
+    Rig* rig;
+    uint32_t i;
+    (void)state;
+    memset(&leaks, 0, sizeof leaks);
+    options.info.pfnMessage = count_each_leak;
+    options.info.pMessageUserData = &leaks;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &other), VK_SUCCESS);
+    for (i = 0; i < MANY; i++) {
+        SxvkAllocationCreateInfo create = {.pool = pool};
+        char name[32];
+        snprintf(name, sizeof name, "leak %u", i);
+        create.pName = leak_is_named(i) ? name : NULL;
+        create.flags |= i % 4 == 1 ? SXVK_ALLOCATION_CREATE_MAPPED_BIT : 0;
+        create.flags |= i % 10 == 7 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0;
+        lost[i] = allocate(rig, &create, KIB + i, NULL);
+        if (i % 100 == 0) { /* records and memory of the others lie between */
+            create = (SxvkAllocationCreateInfo){.pName = "kept"};
+            create.memoryTypeBits = 1u << HOST;
+            create.flags = i % 200 == 0 ? SXVK_ALLOCATION_CREATE_MAPPED_BIT : 0;
+            create.flags |= i % 500 == 0 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0;
+            create.pool = i % 300 == 0 ? other : VK_NULL_HANDLE;
+            kept[i / 100] = allocate(rig, &create, KIB, &infos[i / 100]);
+        }
+    }
+    sxvkDestroyPool(rig->allocator, pool);
+    assert_int_equal(leaks.total, MANY);
+    assert_int_equal(leaks.others, 0);
+    for (i = 0; i < MANY; i++) {
+        assert_int_equal(leaks.times[i], 1);
+        assert_false(sxvkIsAllocationValid(rig->allocator, lost[i]));
+    }
+    for (i = 0; i < MANY / 100; i++) {
+        sxvkGetAllocationInfo(rig->allocator, kept[i], &info);
+        assert_memory_equal(&info, &infos[i], sizeof info);
+    }
+    assert_int_equal(rig_statistics(rig).allocationCount, MANY / 100);
+    rig_check(rig);
+    sxvkFreeMemoryPages(rig->allocator, MANY / 100, kept);
+    sxvkDestroyPool(rig->allocator, other);
+    rig_destroy_allocator(rig);
+    assert_int_equal(leaks.total, MANY);
+    assert_int_equal(leaks.others, 0);
+    rig_destroy(rig);
+}
+
+/*  One message for each leak, be it still mapped or not. */
+static void test_leaks_that_are_mapped(void** state) {
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkAllocationCreateInfo create = {0};
+    Rig* rig = rig_create(NULL);
+    void* data;
+    (void)state;
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &create.pool), VK_SUCCESS);
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocate(rig, &create, KIB, NULL), &data),
+                     VK_SUCCESS);
+    create.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocate(rig, &create, KIB, NULL), &data),
+                     VK_SUCCESS);
+    sxvkDestroyPool(rig->allocator, create.pool);
+    rig_expect(rig, SXVK_MESSAGE_LEAKED_ALLOCATION, 2);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ priorities */
 
 static void test_priorities(void** state) {
@@ -585,6 +808,7 @@ static void test_find_and_explain(void** state) {
                                        .flags = SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT};
     SxvkAllocationCreateInfo image_create = {.usage = SXVK_MEMORY_USAGE_AUTO};
     SxvkAllocationCreateInfo plain = {.requiredFlags = VK_MEMORY_PROPERTY_HOST_CACHED_BIT};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
     Rig* rig = rig_create(NULL);
     SxvkAllocation allocation;
     SxvkAllocationInfo info;
@@ -631,6 +855,19 @@ static void test_find_and_explain(void** state) {
     assert_ptr_equal(strstr(text, expected), text);
     sxvkFreeStatsString(rig->allocator, text);
     sxvkDestroyImage(rig->allocator, image, allocation);
+
+    /* A pool leaves no choice. */
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &create.pool), VK_SUCCESS);
+    assert_int_equal(
+        sxvkExplainMemoryType(rig->allocator, UINT32_MAX, &create, &buffer_info, NULL, &text),
+        VK_SUCCESS);
+    assert_string_equal(text, "the pool decides: memory type 1\n");
+    sxvkFreeStatsString(rig->allocator, text);
+    assert_int_equal(sxvkExplainMemoryType(rig->allocator, ~2u, &create, NULL, NULL, &text),
+                     VK_SUCCESS);
+    assert_string_equal(text, "the pool decides: memory type 1, which is not allowed\n");
+    sxvkFreeStatsString(rig->allocator, text);
+    sxvkDestroyPool(rig->allocator, create.pool);
     rig_destroy(rig);
 }
 
@@ -659,13 +896,19 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_properties),
         cmocka_unit_test(test_info),
+#if SX_VKALLOC_STATIC_VULKAN_FUNCTIONS
+        cmocka_unit_test(test_instance_proc_addr_beside_prototypes),
+#endif
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_for_each),
         cmocka_unit_test(test_stale_handles),
         cmocka_unit_test(test_foreign_handles),
+        cmocka_unit_test(test_handles_of_former_allocators),
         cmocka_unit_test(test_names_and_user_data),
         cmocka_unit_test(test_leaks_of_the_allocator),
         cmocka_unit_test(test_leaks_of_a_pool),
+        cmocka_unit_test(test_many_leaks_of_a_pool),
+        cmocka_unit_test(test_leaks_that_are_mapped),
         cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_alignments_and_strategies),
         cmocka_unit_test(test_min_offset),

@@ -146,6 +146,44 @@ static void test_min_alignment(void** state) {
     rig_destroy(rig);
 }
 
+static void align_to_512(void* pUser, const VkBufferCreateInfo* pBuffer,
+                         const VkImageCreateInfo* pImage, SimRequirements* pRequirements) {
+    (void)pUser;
+    (void)pBuffer;
+    (void)pImage;
+    pRequirements->memory.alignment = 512;
+}
+
+/*  minAlignment 0 asks for nothing beyond what the resource needs, and takes nothing away from the
+    create info. */
+static void test_min_alignment_of_0(void** state) {
+    VkBufferCreateInfo info = testing_buffer(100, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
+    SxvkAllocationCreateInfo create = automatic;
+    Rig* rig = rig_create(NULL);
+    SxvkAllocation allocations[16];
+    VkBuffer buffers[16];
+    VkDeviceSize offsets = 0;
+    uint32_t i;
+    (void)state;
+    sim_set_requirements(rig->sim, align_to_512, NULL);
+    for (i = 0; i < 16; i++) {
+        SxvkAllocationInfo allocation_info;
+        create.minAlignment = i < 8 ? 0 : 8 * KIB;
+        assert_int_equal(sxvkCreateBufferWithAlignment(rig->allocator, &info, &create, 0,
+                                                       &buffers[i], &allocations[i],
+                                                       &allocation_info),
+                         VK_SUCCESS);
+        assert_int_equal(allocation_info.offset % (i < 8 ? 512 : 8 * KIB), 0);
+        assert_bound(rig, buffers[i], VK_NULL_HANDLE, &allocation_info, 0);
+        offsets |= i < 8 ? allocation_info.offset : 0;
+    }
+    assert_int_equal(offsets & 512, 512); /* no more than that */
+    for (i = 0; i < 16; i++) {
+        sxvkDestroyBuffer(rig->allocator, buffers[i], allocations[i]);
+    }
+    rig_destroy(rig);
+}
+
 static void test_dedicated_with_a_chain(void** state) {
     VkExternalMemoryBufferCreateInfo external_buffer = {
         .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
@@ -435,6 +473,7 @@ int main(void) {
         cmocka_unit_test(test_destroying_halves),
         cmocka_unit_test(test_destroying_twice),
         cmocka_unit_test(test_min_alignment),
+        cmocka_unit_test(test_min_alignment_of_0),
         cmocka_unit_test(test_dedicated_with_a_chain),
         cmocka_unit_test(test_binding_by_hand),
         cmocka_unit_test(test_bind_failure),

@@ -404,15 +404,15 @@ static void refuse_handle(Rig* rig, SxvkAllocation bad, SxvkMessage message) {
     STEP_VOID(sxvkGetAllocationMemoryProperties(rig->allocator, bad, &flags));
     assert_int_equal(flags, 0);
     STEP_VOID(sxvkUnmapMemory(rig->allocator, bad));
+    STEP(sxvkFlushAllocation(rig->allocator, bad, 0, VK_WHOLE_SIZE));
+    STEP(sxvkInvalidateAllocation(rig->allocator, bad, 0, VK_WHOLE_SIZE));
+    STEP(sxvkFlushAllocations(rig->allocator, 1, &bad, NULL, NULL));
+    STEP(sxvkInvalidateAllocations(rig->allocator, 1, &bad, NULL, NULL));
     if (bad != VK_NULL_HANDLE) { /* which these accept */
         STEP_VOID(sxvkFreeMemory(rig->allocator, bad));
         STEP_VOID(sxvkFreeMemoryPages(rig->allocator, 1, &bad));
         STEP_VOID(sxvkDestroyBuffer(rig->allocator, VK_NULL_HANDLE, bad));
         STEP_VOID(sxvkDestroyImage(rig->allocator, VK_NULL_HANDLE, bad));
-        STEP(sxvkFlushAllocation(rig->allocator, bad, 0, VK_WHOLE_SIZE));
-        STEP(sxvkInvalidateAllocation(rig->allocator, bad, 0, VK_WHOLE_SIZE));
-        STEP(sxvkFlushAllocations(rig->allocator, 1, &bad, NULL, NULL));
-        STEP(sxvkInvalidateAllocations(rig->allocator, 1, &bad, NULL, NULL));
     }
 #undef STEP
 #undef STEP_VOID
