@@ -48,6 +48,7 @@ CONTENTS (grep for the tag)
     >>util       align, checked arithmetic, bit scans   >>thread     atomics and one kind of lock
     >>host       host memory, tables that never move    >>text       string builder and JSON writer
     >>records    32 bytes per range, and its handle     >>bins       segregated fit over many blocks
+    >>slabs      equal slots for small ranges
     >>memtype    which memory type suits a request      >>vk         function table, device snapshot
     >>report     messages to the user                   >>budget     bytes and counts per heap
     >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
@@ -1084,6 +1085,11 @@ SXVKI_INLINE uint64_t sxvki_add64(sxvki_shared64* p, uint64_t v) {
     return __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL);
 }
 
+/*  The old value. */
+SXVKI_INLINE uint64_t sxvki_or64(sxvki_shared64* p, uint64_t v) {
+    return __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL);
+}
+
 /*  Compare and swap; where they fail they leave what they saw in *expected. */
 SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
     return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -1187,6 +1193,13 @@ SXVKI_INLINE uint64_t sxvki_add64(sxvki_shared64* p, uint64_t v) {
     while (!sxvki_cas64(p, &old, old + v)) {
     }
     return old + v;
+}
+
+SXVKI_INLINE uint64_t sxvki_or64(sxvki_shared64* p, uint64_t v) {
+    uint64_t old = *p;
+    while (!sxvki_cas64(p, &old, old | v)) {
+    }
+    return old;
 }
 
 SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
@@ -1685,6 +1698,10 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
 
     A record belongs to the bins that took it, under their lock; the table has a lock of its own for
     growing and for passing records between bins.
+
+    A small range may be a slot of a slab instead, see >>slabs: 16 bytes that say how it differs from
+    its neighbours. A handle's index with SXVKI_HANDLE_SLAB_BIT names a slab and a slot in it; what
+    is said of generations holds for both.
 */
 
 #define SXVKI_GRANULE_SHIFT 4
@@ -1713,6 +1730,7 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_MAPPED      0x00000100u /* MAPPED_BIT */
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
+#define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
@@ -1731,30 +1749,76 @@ typedef struct sxvki_cold {
     char* name;
 } sxvki_cold;
 
+/*  One of the equal parts of a slab. */
+typedef struct sxvki_slot {
+    uint32_t generation; /* atomic, as all of it but `tail` */
+    uint32_t state;
+    uint32_t tail; /* bytes behind what the user asked for */
+    uint32_t unused;
+} sxvki_slot;
+
+#define SXVKI_SLAB_SLOTS 63
+
+/*  See >>slabs. All but `word`, `owner` and `cold` is set before the slab is seen, and stays while
+    a slot is handed out; the links are guarded by the owner. */
+typedef struct sxvki_slab {
+    sxvki_shared64 word; /* atomic; free slots, and SXVKI_SLAB_HELD */
+    void* owner;         /* atomic; the domain */
+    void* cold;          /* atomic; sxvki_cold of its slots, made when first needed */
+    uint64_t offset;     /* in the block, in granules */
+    uint32_t block;      /* atomic */
+    uint32_t record;     /* its range */
+    uint32_t slot_size;  /* granules */
+    uint32_t slot_count;
+    uint32_t class_index;
+    uint32_t prev; /* in the list of its class */
+    uint32_t next;
+    uint32_t is_listed;
+    sxvki_slot slots[SXVKI_SLAB_SLOTS + 1]; /* the last one fills the cache line */
+} sxvki_slab;
+
 #define SXVKI_RECORDS_FIRST_SHIFT 6  /* 64 records to start with */
+#define SXVKI_SLABS_FIRST_SHIFT   2  /* 4 slabs */
 #define SXVKI_COLD_PAGE           64 /* entries of the side table that are made at once */
 
 typedef struct sxvki_records {
     sxvki_table hot;
     sxvki_table cold; /* one pointer to a page of sxvki_cold for each SXVKI_COLD_PAGE records */
+    sxvki_table slabs;
     const sxvki_host* host;
     uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
     sxvki_lock lock;
-    uint32_t free_head; /* chained by `next`; guarded by lock */
+    uint32_t free_head;  /* chained by `next`; guarded by lock */
+    uint32_t slabs_free; /* the same for slabs */
 } sxvki_records;
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
 #define SXVKI_HANDLE_INDEX_BITS 32
-#define SXVKI_RECORDS_MAX       (1u << 30)
 #else
 #define SXVKI_HANDLE_INDEX_BITS 22
-#define SXVKI_RECORDS_MAX       (1u << 22)
 #endif
+#define SXVKI_HANDLE_SLAB_BIT        (1u << (SXVKI_HANDLE_INDEX_BITS - 1))
+#define SXVKI_RECORDS_MAX            SXVKI_HANDLE_SLAB_BIT
+#define SXVKI_SLABS_MAX              (SXVKI_HANDLE_SLAB_BIT / 64)
 #define SXVKI_HANDLE_GENERATION_MASK ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
 
 SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_t index) {
     return (sxvki_record*)sxvki_table_at(&records->hot, index, SXVKI_RECORDS_FIRST_SHIFT,
                                          sizeof(sxvki_record));
+}
+
+SXVKI_INLINE sxvki_slab* sxvki_slab_at(const sxvki_records* records, uint32_t id) {
+    return (sxvki_slab*)sxvki_table_at(&records->slabs, id, SXVKI_SLABS_FIRST_SHIFT,
+                                       sizeof(sxvki_slab));
+}
+
+/*  The slab that an index with the slab bit names. */
+SXVKI_INLINE sxvki_slab* sxvki_slab_of(const sxvki_records* records, uint32_t index) {
+    return sxvki_slab_at(records, (index & ~SXVKI_HANDLE_SLAB_BIT) / 64);
+}
+
+SXVKI_INLINE uint32_t sxvki_slot_index(uint32_t slab, uint32_t slot) {
+    return SXVKI_HANDLE_SLAB_BIT | slab * 64 | slot;
 }
 
 SXVKI_INLINE uint64_t sxvki_record_offset(const sxvki_record* r) {
@@ -1796,31 +1860,37 @@ SXVKI_INLINE VkDeviceSize sxvki_record_bytes(const sxvki_record* r) {
     return (sxvki_record_size(r) << SXVKI_GRANULE_SHIFT) - r->link_a;
 }
 
-SXVKI_INLINE SxvkAllocation sxvki_handle_make(const sxvki_record* r, uint32_t index) {
-    uintptr_t generation = sxvki_load32_relaxed(&r->generation) & SXVKI_HANDLE_GENERATION_MASK;
-    return (SxvkAllocation)(generation << SXVKI_HANDLE_INDEX_BITS | index);
+SXVKI_INLINE SxvkAllocation sxvki_handle_make(uint32_t generation, uint32_t index) {
+    uintptr_t high = generation & SXVKI_HANDLE_GENERATION_MASK;
+    return (SxvkAllocation)(high << SXVKI_HANDLE_INDEX_BITS | index);
 }
 
 SXVKI_INLINE uint32_t sxvki_handle_index(SxvkAllocation handle) {
     return (uint32_t)((uintptr_t)handle & (((uintptr_t)1 << SXVKI_HANDLE_INDEX_BITS) - 1));
 }
 
-SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, const sxvki_record* r) {
-    uint32_t generation = sxvki_load32_relaxed(&r->generation);
+SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, uint32_t generation) {
     return (generation & 1) != 0 && (generation & SXVKI_HANDLE_GENERATION_MASK) ==
                                         (uint32_t)((uintptr_t)handle >> SXVKI_HANDLE_INDEX_BITS);
 }
 
-/*  Null for a stale, freed or foreign handle. */
-SXVKI_INLINE sxvki_record* sxvki_handle_record(const sxvki_records* records,
-                                               SxvkAllocation handle) {
-    uint32_t index = sxvki_handle_index(handle);
-    sxvki_record* r;
-    if (index >= sxvki_load32(&records->hot.capacity)) {
-        return NULL;
+/*  Where the generation of an index stands; null where there is no such index. */
+SXVKI_INLINE uint32_t* sxvki_generation_of(const sxvki_records* records, uint32_t index) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        uint32_t id = (index & ~SXVKI_HANDLE_SLAB_BIT) / 64;
+        return id < sxvki_load32(&records->slabs.capacity)
+                   ? &sxvki_slab_at(records, id)->slots[index % 64].generation
+                   : NULL;
     }
-    r = sxvki_record_at(records, index);
-    return sxvki_handle_matches(handle, r) ? r : NULL;
+    return index < sxvki_load32(&records->hot.capacity)
+               ? &sxvki_record_at(records, index)->generation
+               : NULL;
+}
+
+/*  0 for a stale, freed or foreign handle. */
+SXVKI_INLINE int sxvki_handle_is_valid(const sxvki_records* records, SxvkAllocation handle) {
+    const uint32_t* generation = sxvki_generation_of(records, sxvki_handle_index(handle));
+    return generation != NULL && sxvki_handle_matches(handle, sxvki_load32_relaxed(generation));
 }
 
 static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
@@ -1828,9 +1898,11 @@ static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, ui
     memset(records, 0, sizeof *records);
     sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record));
     sxvki_table_init(&records->cold, 0, sizeof(void*));
+    sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab));
     records->host = host;
     records->first_generation = salt & ~1u;
     records->free_head = SXVKI_NONE;
+    records->slabs_free = SXVKI_NONE;
     return sxvki_lock_init(&records->lock, locked);
 }
 
@@ -1896,13 +1968,17 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
     sxvki_lock_drop(&records->lock);
 }
 
-SXVKI_INLINE void** sxvki_cold_page(const sxvki_records* records, uint32_t page) {
-    return (void**)sxvki_table_at(&records->cold, page, 0, sizeof(void*));
+/*  Where the page of the side table is named that has the entry of an index. */
+SXVKI_INLINE void** sxvki_cold_page(const sxvki_records* records, uint32_t index) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        return &sxvki_slab_of(records, index)->cold;
+    }
+    return (void**)sxvki_table_at(&records->cold, index / SXVKI_COLD_PAGE, 0, sizeof(void*));
 }
 
 /*  The side table's entry, or null where its page was never made. */
 static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index) {
-    void** page = sxvki_cold_page(records, index / SXVKI_COLD_PAGE);
+    void** page = sxvki_cold_page(records, index);
     sxvki_cold* entries = (sxvki_cold*)sxvki_load_ptr(page);
     return entries == NULL ? NULL : &entries[index % SXVKI_COLD_PAGE];
 }
@@ -1911,7 +1987,7 @@ static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index)
 static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t index) {
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold == NULL) {
-        void** page = sxvki_cold_page(records, index / SXVKI_COLD_PAGE);
+        void** page = sxvki_cold_page(records, index);
         void* fresh = sxvki_host_alloc_zeroed(records->host, SXVKI_COLD_PAGE * sizeof(sxvki_cold));
         void* seen = NULL;
         if (fresh == NULL) {
@@ -1936,8 +2012,12 @@ static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
 SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
     uint32_t i;
     for (i = 0; i < records->cold.capacity; i++) {
-        sxvki_host_free(records->host, *sxvki_cold_page(records, i));
+        sxvki_host_free(records->host, *sxvki_cold_page(records, i * SXVKI_COLD_PAGE));
     }
+    for (i = 0; i < records->slabs.capacity; i++) {
+        sxvki_host_free(records->host, sxvki_slab_at(records, i)->cold);
+    }
+    sxvki_table_shutdown(&records->slabs, records->host);
     sxvki_table_shutdown(&records->cold, records->host);
     sxvki_table_shutdown(&records->hot, records->host);
     sxvki_lock_shutdown(&records->lock);
@@ -2422,6 +2502,132 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
         }
     }
     return count == free_count && count == bins->free_count && size == bins->free_size;
+}
+
+/* ============================================================================================== */
+/*  >>slabs      equal slots for small ranges                                                     */
+/* ============================================================================================== */
+/*
+    A slab is a range of the bins that is cut into up to 63 equal slots. To take or give one is an
+    atomic operation on one word, where the bins touch half a dozen records; and a slot costs 16
+    bytes of host memory where a range costs 32 and as many for the hole beside it. There are 8
+    classes of sizes per power of two; a request takes the next class that is a multiple of its
+    alignment, so that every slot of every slab of the class is aligned.
+
+    A bit of `word` is set while its slot is free. HELD says that the slab is in its class's list,
+    or on the way there:
+
+          take    under the owner's lock, from a slab in the list: clear a bit. If that was the last
+                  one clear HELD with it, and unlink the slab: nobody refers to it any more but its
+                  allocations
+          give    without a lock: raise the slot's generation, then set its bit and HELD. If HELD was
+                  clear: take the lock, and put the slab into the list. If all bits are set now:
+                  take the lock, and close the slab
+
+    Why this is safe:
+
+    S1  Only who holds the lock clears bits, so a slab in the list has a free slot until he takes it.
+    S2  A slot is in one hand: its taker's from the clearing of the bit on, its giver's from the
+        raising of the generation on, which one of several givers wins, to the setting of the bit.
+    S3  While any slot is in a hand the slab is not closed, so its giver may read all of it. After
+        he set the bit it may be gone: he touches it again only if HELD was clear, because then
+        it is in no list and nobody else puts it into one, or, under the lock of the domain that he
+        read before, if it still belongs to that domain.
+    S4  A slab is closed under the lock, when it is listed, by one compare-and-swap from all free to
+        0. So it is closed once, and no slot of it is in a hand then. Who put it into the list
+        looks too, for the case that the last giver came before him and found it unlisted.
+    S5  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
+        handles) finds a slab. Generations go on, so a stale handle stays stale.
+*/
+
+#define SXVKI_SLAB_HELD      ((uint64_t)1 << 63)
+#define SXVKI_SLAB_STEPS     8     /* classes per power of two */
+#define SXVKI_SLAB_SIZE_MAX  2048u /* granules: 32 KiB */
+#define SXVKI_SLAB_CLASSES   73
+#define SXVKI_SLAB_SLOTS_MIN 8
+
+/*  The granules of a slot for a request. Needs size and alignment up to SXVKI_SLAB_SIZE_MAX. */
+SXVKI_INLINE uint32_t sxvki_slab_slot_size(uint32_t size, uint32_t alignment) {
+    uint32_t step = size < 2 * SXVKI_SLAB_STEPS ? 1 : 1u << (sxvki_high_bit(size) - 3);
+    return (uint32_t)sxvki_align_up(size, sxvki_max64(step, alignment));
+}
+
+/*  The class of a slot size: 0 .. 7 as they are, then 8 per power of two. */
+SXVKI_INLINE uint32_t sxvki_slab_class(uint32_t slot_size) {
+    uint32_t e;
+    if (slot_size < SXVKI_SLAB_STEPS) {
+        return slot_size;
+    }
+    e = sxvki_high_bit(slot_size) - 3;
+    return e * SXVKI_SLAB_STEPS + (slot_size >> e);
+}
+
+/*  All slots. */
+SXVKI_INLINE uint64_t sxvki_slab_full(const sxvki_slab* slab) {
+    return ((uint64_t)1 << slab->slot_count) - 1;
+}
+
+/*  A slab without a range; SXVKI_NONE where there is no host memory. */
+SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
+    uint32_t id, from, to, i, slot;
+    sxvki_lock_take(&records->lock);
+    if (records->slabs_free == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
+        sxvki_table_grow(&records->slabs, records->host, &from, &to)) {
+        for (i = to; i-- != from;) {
+            sxvki_slab* slab = sxvki_slab_at(records, i);
+            for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
+                slab->slots[slot].generation = records->first_generation;
+            }
+            slab->next = records->slabs_free;
+            records->slabs_free = i;
+        }
+        sxvki_table_publish(&records->slabs, to);
+    }
+    id = records->slabs_free;
+    if (id != SXVKI_NONE) {
+        records->slabs_free = sxvki_slab_at(records, id)->next;
+    }
+    sxvki_lock_drop(&records->lock);
+    return id;
+}
+
+static void sxvki_slab_delete(sxvki_records* records, uint32_t id) {
+    sxvki_lock_take(&records->lock);
+    sxvki_slab_at(records, id)->next = records->slabs_free;
+    records->slabs_free = id;
+    sxvki_lock_drop(&records->lock);
+}
+
+/*  Take a slot of a slab in a list; the caller holds the lock, and unlinks what is full now. */
+SXVKI_INLINE uint32_t sxvki_slab_take(sxvki_slab* slab, int* is_full) {
+    uint64_t word = sxvki_load64_relaxed(&slab->word);
+    uint64_t left;
+    do {
+        left = word & (word - 1);
+        left = left == SXVKI_SLAB_HELD ? 0 : left;
+    } while (!sxvki_cas64(&slab->word, &word, left));
+    *is_full = left == 0;
+    return sxvki_low_bit(word);
+}
+
+/*  A bit says that a slot is free  =>  its generation says so. */
+SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
+    uint64_t word = sxvki_load64_relaxed(&slab->word);
+    uint32_t i;
+    if (slab->slot_count < SXVKI_SLAB_SLOTS_MIN || slab->slot_count > SXVKI_SLAB_SLOTS ||
+        slab->slot_size == 0 || slab->slot_size > SXVKI_SLAB_SIZE_MAX ||
+        slab->class_index != sxvki_slab_class(slab->slot_size) ||
+        (word & ~SXVKI_SLAB_HELD & ~sxvki_slab_full(slab)) != 0 ||
+        (slab->is_listed && ((word & SXVKI_SLAB_HELD) == 0 || word == SXVKI_SLAB_HELD))) {
+        return 0;
+    }
+    for (i = 0; i < SXVKI_SLAB_SLOTS; i++) {
+        int is_free = i >= slab->slot_count || (word >> i & 1) != 0;
+        if (is_free && (sxvki_load32_relaxed(&slab->slots[i].generation) & 1) != 0) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* ============================================================================================== */
@@ -3301,6 +3507,61 @@ SXVKI_INLINE VkDeviceSize sxvki_type_margin(const sxvki_device* device, uint32_t
     return (sxvki_type_flags(device, type) & need) == need ? device->debug.margin : 0;
 }
 
+/*  An allocation, be it a record or a slot of a slab. Stays right while the allocation lives. */
+typedef struct sxvki_view {
+    sxvki_block* block;
+    uint32_t* state;     /* atomic; SXVKI_STATE_ bits */
+    VkDeviceSize offset; /* bytes in the block */
+    VkDeviceSize size;   /* bytes that the user asked for */
+} sxvki_view;
+
+/*  The block of an allocation, also where another thread may have freed it meanwhile. */
+SXVKI_INLINE sxvki_block* sxvki_block_of(const sxvki_device* device, uint32_t index) {
+    const sxvki_records* records = &device->records;
+    return sxvki_block_at(device, index & SXVKI_HANDLE_SLAB_BIT
+                                      ? sxvki_load32_relaxed(&sxvki_slab_of(records, index)->block)
+                                      : sxvki_record_block(sxvki_record_at(records, index)));
+}
+
+/*  The word with the SXVKI_STATE_ bits, the same. */
+SXVKI_INLINE uint32_t* sxvki_state_of(const sxvki_device* device, uint32_t index) {
+    const sxvki_records* records = &device->records;
+    return index & SXVKI_HANDLE_SLAB_BIT ? &sxvki_slab_of(records, index)->slots[index % 64].state
+                                         : &sxvki_record_at(records, index)->link_b;
+}
+
+/*  index belongs to a live allocation. */
+SXVKI_INLINE sxvki_view sxvki_look(const sxvki_device* device, uint32_t index) {
+    sxvki_view view;
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+        sxvki_slot* slot = &slab->slots[index % 64];
+        VkDeviceSize size = (VkDeviceSize)slab->slot_size << SXVKI_GRANULE_SHIFT;
+        view.block = sxvki_block_at(device, slab->block);
+        view.state = &slot->state;
+        view.offset = (slab->offset << SXVKI_GRANULE_SHIFT) + index % 64 * size;
+        view.size = size - slot->tail;
+    } else {
+        sxvki_record* r = sxvki_record_at(&device->records, index);
+        view.block = sxvki_block_at(device, sxvki_record_block(r));
+        view.state = &r->link_b;
+        view.offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+        view.size = sxvki_record_bytes(r);
+    }
+    return view;
+}
+
+/*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
+SXVKI_INLINE uint32_t sxvki_view_state(const sxvki_view* view) {
+    return sxvki_load32(view->state);
+}
+
+/*  The handle of a live allocation. */
+SXVKI_INLINE SxvkAllocation sxvki_handle_of(const sxvki_device* device, uint32_t index) {
+    return sxvki_handle_make(sxvki_load32_relaxed(sxvki_generation_of(&device->records, index)),
+                             index);
+}
+
 static uint32_t sxvki_block_slot_take(sxvki_device* device) {
     uint32_t id, from, to, i;
     sxvki_lock_take(&device->blocks_lock);
@@ -3542,6 +3803,8 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
 #define SXVKI_LARGE_SHARE            8
 #define SXVKI_DEDICATED_ABOVE        ((VkDeviceSize)16 << 20)
+#define SXVKI_SLAB_EARNED            8  /* allocations without a slot that earn a class a slab */
+#define SXVKI_SLAB_WASTE_SHARE       16 /* slabs waste at most one part in so many of what is live */
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
 #define SXVKI_RETAIN_FRAMES          1200
 #define SXVKI_DOMAIN_LARGE           1u
@@ -3562,7 +3825,13 @@ typedef struct sxvki_domain {
     uint32_t live_count;
     uint64_t block_bytes;
     uint64_t empty_bytes;
-    uint64_t live_bytes;
+    uint64_t live_bytes; /* of ranges handed out, slabs among them */
+    uint64_t slab_bytes;
+    uint32_t slab_count;
+    uint32_t slab_lists[SXVKI_SLAB_CLASSES]; /* slabs with free slots, the latest first */
+    uint8_t slab_demand[SXVKI_SLAB_CLASSES]; /* allocations that found no slot; stops at EARNS */
+    uint64_t slots_taken;       /* count and bytes of all slots ever taken, see SXVKI_SLOTS_ */
+    sxvki_shared64 slots_given; /* atomic */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -3579,7 +3848,8 @@ struct SxvkPool_T {
     uint32_t type;
     SxvkPoolCreateFlags flags;
     int is_custom;
-    int split_kinds;           /* optimal images in domains of their own */
+    int split_kinds; /* optimal images in domains of their own */
+    int has_slabs;
     sxvki_lock dedicated_lock; /* guards the next four, and the records of dedicated allocations */
     uint32_t dedicated_first;
     uint32_t dedicated_count;
@@ -3589,6 +3859,11 @@ struct SxvkPool_T {
     SxvkPool prev_pool; /* list of custom pools */
     SxvkPool next_pool;
 };
+
+/*  Sums of slots: the count in the low bits, bytes above. They only grow, modulo 2^64, and what was
+    taken less what was given is live. */
+#define SXVKI_SLOTS_COUNT_BITS 28
+#define SXVKI_SLOTS_COUNT_MASK (((uint64_t)1 << SXVKI_SLOTS_COUNT_BITS) - 1)
 
 /*  A request for memory, past validation. */
 typedef struct sxvki_request {
@@ -3611,7 +3886,8 @@ typedef struct sxvki_place {
     uint32_t domain;
     uint64_t size;
     uint64_t alignment;
-    uint32_t tail; /* bytes of the range behind what the user asked for */
+    uint32_t tail;      /* bytes of the range behind what the user asked for */
+    uint32_t slot_size; /* granules of a slot that would do; 0: no slab */
 } sxvki_place;
 
 static VkDeviceSize sxvki_default_block_ceiling(const sxvki_device* device, uint32_t type) {
@@ -3664,6 +3940,7 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         }
     }
     pool->split_kinds = pool->block_size == 0 && pool->granularity > SXVKI_SHARED_GRANULARITY_MAX;
+    pool->has_slabs = pool->block_size == 0 && sxvki_type_margin(device, type) == 0;
     return sxvki_lock_init(&pool->dedicated_lock, locked);
 }
 
@@ -3700,6 +3977,7 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
+    memset(domain->slab_lists, 0xFF, sizeof domain->slab_lists); /* SXVKI_NONE */
     if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
         !sxvki_bins_init(&domain->bins, &pool->device->records,
                          sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
@@ -3743,6 +4021,11 @@ static int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* 
     place->size = size >> SXVKI_GRANULE_SHIFT;
     place->alignment = alignment >> SXVKI_GRANULE_SHIFT;
     place->tail = (uint32_t)(size - request->size);
+    place->slot_size = 0;
+    if (pool->has_slabs && place->size <= SXVKI_SLAB_SIZE_MAX &&
+        place->alignment <= SXVKI_SLAB_SIZE_MAX) {
+        place->slot_size = sxvki_slab_slot_size((uint32_t)place->size, (uint32_t)place->alignment);
+    }
     return 1;
 }
 
@@ -3837,12 +4120,151 @@ static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxv
     domain->live_bytes += sxvki_record_bytes(r);
 }
 
+/* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
+
+/*  Live slots, as SXVKI_SLOTS_ says. */
+SXVKI_INLINE uint64_t sxvki_domain_slots(const sxvki_domain* domain) {
+    return domain->slots_taken - sxvki_load64_relaxed(&domain->slots_given);
+}
+
+static void sxvki_domain_list_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
+    uint32_t* head = &domain->slab_lists[slab->class_index];
+    slab->prev = SXVKI_NONE;
+    slab->next = *head;
+    if (*head != SXVKI_NONE) {
+        sxvki_slab_at(domain->bins.records, *head)->prev = id;
+    }
+    *head = id;
+    slab->is_listed = 1;
+}
+
+static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
+    if (slab->prev != SXVKI_NONE) {
+        sxvki_slab_at(domain->bins.records, slab->prev)->next = slab->next;
+    } else {
+        domain->slab_lists[slab->class_index] = slab->next;
+    }
+    if (slab->next != SXVKI_NONE) {
+        sxvki_slab_at(domain->bins.records, slab->next)->prev = slab->prev;
+    }
+    slab->is_listed = 0;
+}
+
+/*  How many slots a new slab should have; 0: none. A class earns slabs by a few allocations that
+    found no slot, and all slabs together, their unused slots and what rounding costs, may waste a
+    small share of what is live. So they start small, and a small program has none. */
+static uint32_t sxvki_domain_slots_for_class(sxvki_domain* domain, uint32_t class_index,
+                                             uint64_t slot_bytes) {
+    uint64_t waste = domain->slab_bytes - (sxvki_domain_slots(domain) >> SXVKI_SLOTS_COUNT_BITS);
+    uint64_t allowed = (domain->live_bytes - waste) / SXVKI_SLAB_WASTE_SHARE;
+    uint64_t slots;
+    if (domain->slab_demand[class_index] < SXVKI_SLAB_EARNED) {
+        domain->slab_demand[class_index]++;
+        return 0;
+    }
+    slots = allowed <= waste ? 0 : (allowed - waste) / slot_bytes;
+    if (slots < SXVKI_SLAB_SLOTS_MIN || domain->slab_bytes >> 35 != 0 ||
+        domain->slab_count >= SXVKI_SLOTS_COUNT_MASK / 64) {
+        return 0;
+    }
+    return (uint32_t)sxvki_min64(sxvki_max64(slots / 4, SXVKI_SLAB_SLOTS_MIN), SXVKI_SLAB_SLOTS);
+}
+
+/*  A slab in the list of its class, if the class deserves one and there is room. bins_prepare was
+    called. */
+SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot_size) {
+    uint32_t class_index = sxvki_slab_class(slot_size);
+    uint32_t slots = sxvki_domain_slots_for_class(domain, class_index,
+                                                  (uint64_t)slot_size << SXVKI_GRANULE_SHIFT);
+    sxvki_records* records = domain->bins.records;
+    sxvki_place place;
+    sxvki_record* r;
+    sxvki_slab* slab;
+    uint32_t id, index;
+    if (slots == 0) {
+        return 0;
+    }
+    domain->slab_demand[class_index] = 0; /* also where it fails: not to be tried each time */
+    id = sxvki_slab_new(records);
+    if (id == SXVKI_NONE) {
+        return 0;
+    }
+    memset(&place, 0, sizeof place);
+    place.size = (uint64_t)slots * slot_size;
+    place.alignment = slot_size & (~slot_size + 1); /* so every slot has what its class allows */
+    index = sxvki_bins_take(&domain->bins, place.size, place.alignment, SXVKI_STRATEGY_MIN_TIME);
+    if (index == SXVKI_NONE) {
+        sxvki_slab_delete(records, id);
+        return 0;
+    }
+    sxvki_domain_account(domain, index, &place, SXVKI_STATE_SLAB);
+    r = sxvki_record_at(records, index);
+    r->link_a = id;
+    slab = sxvki_slab_at(records, id);
+    slab->offset = sxvki_record_offset(r);
+    sxvki_store32_relaxed(&slab->block, sxvki_record_block(r));
+    slab->record = index;
+    slab->slot_size = slot_size;
+    slab->slot_count = slots;
+    slab->class_index = class_index;
+    sxvki_store_ptr(&slab->owner, domain);
+    sxvki_store64_relaxed(&slab->word, sxvki_slab_full(slab) | SXVKI_SLAB_HELD);
+    sxvki_domain_list_slab(domain, id, slab);
+    domain->slab_count++;
+    domain->slab_bytes += place.size << SXVKI_GRANULE_SHIFT;
+    domain->slab_demand[class_index] = SXVKI_SLAB_EARNED;
+    return 1;
+}
+
+/*  A slot of a listed slab; SXVKI_NONE where the class has none. */
+SXVKI_INLINE uint32_t sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place,
+                                             uint32_t state) {
+    uint32_t id = domain->slab_lists[sxvki_slab_class(place->slot_size)];
+    uint64_t bytes = (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
+    sxvki_slab* slab;
+    sxvki_slot* slot;
+    uint32_t i;
+    int is_full;
+    if (id == SXVKI_NONE) {
+        return SXVKI_NONE;
+    }
+    slab = sxvki_slab_at(domain->bins.records, id);
+    i = sxvki_slab_take(slab, &is_full);
+    if (is_full) {
+        sxvki_domain_unlist_slab(domain, slab);
+    }
+    slot = &slab->slots[i];
+    slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
+    sxvki_store32_relaxed(&slot->state, state);
+    sxvki_store32_relaxed(&slot->generation, slot->generation + 1);
+    domain->slots_taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    return sxvki_slot_index(id, i);
+}
+
+/*  Slots are neither the tightest nor the lowest places. */
+SXVKI_INLINE int sxvki_place_uses_slabs(const sxvki_place* place, sxvki_strategy strategy) {
+    return place->slot_size != 0 &&
+           (strategy == SXVKI_STRATEGY_MIN_TIME ||
+            (strategy == SXVKI_STRATEGY_MIN_MEMORY && place->slot_size <= SXVKI_SLAB_SIZE_MAX / 4));
+}
+
 /*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: none has room. O(1). Caller
     holds the lock. */
 static VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
                                          sxvki_strategy strategy, uint32_t state, uint32_t* index) {
+    int use_slabs = sxvki_place_uses_slabs(place, strategy);
+    if (use_slabs) {
+        *index = sxvki_domain_take_slot(domain, place, state);
+        if (SXVKI_LIKELY(*index != SXVKI_NONE)) {
+            return VK_SUCCESS;
+        }
+    }
     if (!sxvki_bins_prepare(&domain->bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (use_slabs && sxvki_domain_open_slab(domain, place->slot_size)) {
+        *index = sxvki_domain_take_slot(domain, place, state);
+        return VK_SUCCESS;
     }
     *index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
     if (*index == SXVKI_NONE) {
@@ -4009,6 +4431,52 @@ static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
     return NULL;
 }
 
+/*  Close a slab of which no slot is in use; returns a block to destroy once the lock is dropped, or
+    null. */
+static sxvki_block* sxvki_domain_close_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
+    sxvki_records* records = domain->bins.records;
+    uint64_t expected = sxvki_slab_full(slab) | SXVKI_SLAB_HELD;
+    sxvki_block* block;
+    if (!sxvki_cas64(&slab->word, &expected, 0)) {
+        return NULL;
+    }
+    sxvki_domain_unlist_slab(domain, slab);
+    sxvki_store_ptr(&slab->owner, NULL);
+    domain->slab_count--;
+    domain->slab_bytes -= sxvki_record_size(sxvki_record_at(records, slab->record))
+                          << SXVKI_GRANULE_SHIFT;
+    domain->slab_demand[slab->class_index] = 0;
+    sxvki_record_at(records, slab->record)->link_a = 0;
+    block = sxvki_domain_give(domain, slab->record);
+    sxvki_slab_delete(records, id);
+    return block;
+}
+
+/*  Give a slot back that is in the caller's hand; no lock is held. Returns a block to destroy, or
+    null. See >>slabs for the argument. */
+static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, uint32_t i) {
+    sxvki_slab* slab = sxvki_slab_at(domain->bins.records, id);
+    uint64_t bit = (uint64_t)1 << i;
+    uint64_t full = sxvki_slab_full(slab);
+    uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
+    sxvki_block* emptied = NULL;
+    uint64_t seen;
+    sxvki_add64(&domain->slots_given, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
+    seen = sxvki_or64(&slab->word, bit | SXVKI_SLAB_HELD);
+    if ((seen & SXVKI_SLAB_HELD) != 0 && (seen | bit) != (full | SXVKI_SLAB_HELD)) {
+        return NULL;
+    }
+    sxvki_lock_take(&domain->lock);
+    if ((seen & SXVKI_SLAB_HELD) == 0) {
+        sxvki_domain_list_slab(domain, id, slab);
+    }
+    if (sxvki_load_ptr(&slab->owner) == domain && slab->is_listed) {
+        emptied = sxvki_domain_close_slab(domain, id, slab);
+    }
+    sxvki_lock_drop(&domain->lock);
+    return emptied;
+}
+
 /*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
     put them on a chain by `next`: they are destroyed once no lock is held. */
 static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t* count,
@@ -4160,11 +4628,98 @@ SXVKI_COLD static void sxvki_pool_shutdown(SxvkPool pool) {
     sxvki_host_free(&pool->device->host, pool->name);
 }
 
-/*  Caller holds the lock. */
+/* --- looking at it all; the caller holds the lock of the domain --- */
+
+/*  The live allocations of a block in the order of their offsets. Slots may be given back meanwhile;
+    all else stays. */
+typedef struct sxvki_walk {
+    const sxvki_records* records;
+    uint32_t record;
+    uint32_t slot;
+} sxvki_walk;
+
+static void sxvki_walk_init(sxvki_walk* walk, const sxvki_device* device,
+                            const sxvki_block* block) {
+    walk->records = &device->records;
+    walk->record = block->first;
+    walk->slot = 0;
+}
+
+/*  The next one's index; SXVKI_NONE after the last. */
+static uint32_t sxvki_walk_next(sxvki_walk* walk) {
+    while (walk->record != SXVKI_NONE) {
+        uint32_t index = walk->record;
+        const sxvki_record* r = sxvki_record_at(walk->records, index);
+        if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB)) {
+            const sxvki_slab* slab = sxvki_slab_at(walk->records, r->link_a);
+            while (walk->slot < slab->slot_count) {
+                uint32_t slot = walk->slot++;
+                if (sxvki_load32(&slab->slots[slot].generation) & 1) {
+                    return sxvki_slot_index(r->link_a, slot);
+                }
+            }
+            walk->slot = 0;
+        }
+        walk->record = r->next;
+        if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB) == 0) {
+            return index;
+        }
+    }
+    return SXVKI_NONE;
+}
+
+/*  Count and bytes of the allocations in a domain. */
+static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* stats) {
+    uint64_t slots = sxvki_domain_slots(domain);
+    stats->allocationCount += domain->live_count - domain->slab_count;
+    stats->allocationCount += (uint32_t)(slots & SXVKI_SLOTS_COUNT_MASK);
+    stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
+    stats->allocationBytes += slots >> SXVKI_SLOTS_COUNT_BITS;
+}
+
+/*  The slab of one range. */
+SXVKI_COLD static int sxvki_domain_slab_is_valid(const sxvki_domain* domain, uint32_t index) {
+    const sxvki_records* records = domain->bins.records;
+    const sxvki_record* r = sxvki_record_at(records, index);
+    const sxvki_slab* slab;
+    if (r->link_a >= sxvki_load32(&records->slabs.capacity)) {
+        return 0;
+    }
+    slab = sxvki_slab_at(records, r->link_a);
+    return sxvki_load_ptr(&slab->owner) == domain && slab->record == index &&
+           slab->block == sxvki_record_block(r) && slab->offset == sxvki_record_offset(r) &&
+           (uint64_t)slab->slot_size * slab->slot_count == sxvki_record_size(r) &&
+           sxvki_slab_is_valid(slab);
+}
+
+/*  The lists hold `count` slabs, all of this domain and of the right class. */
+SXVKI_COLD static int sxvki_domain_lists_are_valid(const sxvki_domain* domain, uint32_t count) {
+    const sxvki_records* records = domain->bins.records;
+    uint32_t i, seen = 0;
+    for (i = 0; i < SXVKI_SLAB_CLASSES; i++) {
+        uint32_t id, prev = SXVKI_NONE;
+        for (id = domain->slab_lists[i]; id != SXVKI_NONE; seen++) {
+            const sxvki_slab* slab;
+            if (id >= sxvki_load32(&records->slabs.capacity) || seen >= count) {
+                return 0;
+            }
+            slab = sxvki_slab_at(records, id);
+            if (sxvki_load_ptr(&slab->owner) != domain || !slab->is_listed ||
+                slab->class_index != i || slab->prev != prev) {
+                return 0;
+            }
+            prev = id;
+            id = slab->next;
+        }
+    }
+    return seen == count;
+}
+
 SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
     const sxvki_device* device = domain->pool->device;
     uint32_t id, prev = SXVKI_NONE, free_count = 0, blocks = 0, empty = 0, live = 0;
-    uint64_t bytes = 0, empty_bytes = 0, live_bytes = 0;
+    uint32_t slabs = 0, listed = 0;
+    uint64_t bytes = 0, empty_bytes = 0, live_bytes = 0, slab_bytes = 0;
     int in_empty_part = 0;
     for (id = domain->block_first; id != SXVKI_NONE; blocks++) {
         const sxvki_block* block = sxvki_block_at(device, id);
@@ -4177,10 +4732,17 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
         }
         for (index = block->first; index != SXVKI_NONE;) {
             const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-            if (sxvki_record_is_live(r)) {
-                count++;
+            if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB)) {
+                if (!sxvki_domain_slab_is_valid(domain, index)) {
+                    return 0;
+                }
+                slabs++;
+                listed += sxvki_slab_at(domain->bins.records, r->link_a)->is_listed;
+                slab_bytes += sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
+            } else if (sxvki_record_is_live(r)) {
                 live_bytes += sxvki_record_bytes(r);
             }
+            count += (uint32_t)sxvki_record_is_live(r);
             index = r->next;
         }
         in_empty_part |= id == domain->empty_first;
@@ -4196,8 +4758,10 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
     }
     return prev == domain->block_last && blocks == domain->listed_count &&
            live == domain->live_count && bytes == domain->block_bytes &&
-           live_bytes == domain->live_bytes && empty == domain->empty_count &&
-           empty_bytes == domain->empty_bytes && sxvki_bins_is_valid(&domain->bins, free_count);
+           live_bytes + slab_bytes == domain->live_bytes && slabs == domain->slab_count &&
+           slab_bytes == domain->slab_bytes && sxvki_domain_lists_are_valid(domain, listed) &&
+           empty == domain->empty_count && empty_bytes == domain->empty_bytes &&
+           sxvki_bins_is_valid(&domain->bins, free_count);
 }
 
 /*  Caller holds the lock of the dedicated allocations. */
@@ -4556,18 +5120,17 @@ static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_wish* wish, Sxv
 #define SXVKI_MARGIN_BYTE 0xDB
 
 /*  Where the margin behind an allocation is, or null. The block is mapped while margins are on. */
-static unsigned char* sxvki_margin_of(const sxvki_device* device, const sxvki_record* r) {
-    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    char* data = sxvki_block_pointer(block);
-    if (block->domain == NULL || sxvki_type_margin(device, block->type) == 0 || data == NULL) {
+static unsigned char* sxvki_margin_of(const sxvki_device* device, const sxvki_view* view) {
+    char* data = sxvki_block_pointer(view->block);
+    if (view->block->domain == NULL || sxvki_type_margin(device, view->block->type) == 0 ||
+        data == NULL) {
         return NULL;
     }
-    return (unsigned char*)data + (sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT) +
-           sxvki_record_bytes(r);
+    return (unsigned char*)data + view->offset + view->size;
 }
 
-static int sxvki_margin_is_intact(const sxvki_device* device, const sxvki_record* r) {
-    const unsigned char* margin = sxvki_margin_of(device, r);
+static int sxvki_margin_is_intact(const sxvki_device* device, const sxvki_view* view) {
+    const unsigned char* margin = sxvki_margin_of(device, view);
     VkDeviceSize i;
     for (i = 0; margin != NULL && i < device->debug.margin; i++) {
         if (margin[i] != SXVKI_MARGIN_BYTE) {
@@ -4577,37 +5140,32 @@ static int sxvki_margin_is_intact(const sxvki_device* device, const sxvki_record
     return 1;
 }
 
-SXVKI_INLINE void sxvki_state_set(sxvki_record* r, uint32_t bits) {
-    uint32_t state = sxvki_record_state(r);
-    while (!sxvki_cas32(&r->link_b, &state, state | bits)) {
+SXVKI_INLINE void sxvki_state_set(uint32_t* state, uint32_t bits) {
+    uint32_t seen = sxvki_load32(state);
+    while (!sxvki_cas32(state, &seen, seen | bits)) {
     }
 }
 
 /*  Name the allocation in a message: "function: name, 4096 bytes of type 1: what it means". */
 SXVKI_COLD static void sxvki_report_allocation(const sxvki_device* device, SxvkMessage message,
-                                               const char* function, const char* name,
-                                               VkDeviceSize size, uint32_t type) {
+                                               const char* function, uint32_t index) {
+    sxvki_view view = sxvki_look(device, index);
+    const char* name = NULL;
     sxvki_line line;
+    if (sxvki_view_state(&view) & SXVKI_STATE_COLD) {
+        name = sxvki_cold_find(&device->records, index)->name;
+    }
     line.size = 0;
     sxvki_line_add(&line, function);
     sxvki_line_add(&line, ": ");
     sxvki_line_add(&line, name != NULL ? name : "(no name)");
     sxvki_line_add(&line, ", ");
-    sxvki_line_add_u64(&line, size, 10);
+    sxvki_line_add_u64(&line, view.size, 10);
     sxvki_line_add(&line, " bytes of memory type ");
-    sxvki_line_add_u64(&line, type, 10);
+    sxvki_line_add_u64(&line, view.block->type, 10);
     sxvki_line_add(&line, ": ");
     sxvki_line_add(&line, sxvki_message_text(message));
     sxvki_report_line(&device->reporter, message, &line);
-}
-
-static const char* sxvki_allocation_name(const sxvki_records* records, const sxvki_record* r,
-                                         uint32_t index) {
-    const sxvki_cold* cold = NULL;
-    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-        cold = sxvki_cold_find(records, index);
-    }
-    return cold != NULL ? cold->name : NULL;
 }
 
 /*  Guards the records and the side table of what lives in the block. */
@@ -4641,13 +5199,14 @@ static void sxvki_check_domain(sxvki_domain* domain) {
     before the range does, so that the block stays while it is unmapped. The lock keeps those out
     that look at margins. */
 static uint32_t sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
-                                    sxvki_block* block, sxvki_lock* lock) {
-    sxvki_record* r = sxvki_record_at(&device->records, sxvki_handle_index(allocation));
+                                    sxvki_block* block) {
+    uint32_t* word = sxvki_state_of(device, sxvki_handle_index(allocation));
+    sxvki_lock* lock = sxvki_block_lock(block);
     uint32_t state = 0;
     sxvki_lock_take(lock);
-    if (sxvki_handle_matches(allocation, r)) {
-        state = sxvki_record_state(r);
-        while (!sxvki_cas32(&r->link_b, &state, state & ~SXVKI_STATE_MAPPINGS)) {
+    if (sxvki_handle_is_valid(&device->records, allocation)) {
+        state = sxvki_load32(word);
+        while (!sxvki_cas32(word, &state, state & ~SXVKI_STATE_MAPPINGS)) {
         }
     }
     sxvki_lock_drop(lock);
@@ -4655,41 +5214,44 @@ static uint32_t sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocat
     return state & SXVKI_STATE_MAPPINGS;
 }
 
-/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. Of two
-    that free the same handle, threads or a message callback, the second finds, under the lock,
-    that the generation grew. */
-static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
-    sxvki_device* device = &allocator->device;
+/*  Free a slot. Of two that free the same handle one raises the generation, and nobody else has
+    the slot then until its bit is set; so the slab and its domain stay, too. */
+static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation) {
     uint32_t index = sxvki_handle_index(allocation);
-    sxvki_record* r = sxvki_handle_record(&device->records, allocation);
-    sxvki_block* block;
+    sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+    sxvki_slot* slot = &slab->slots[index % 64];
+    uint32_t generation = sxvki_load32_relaxed(&slot->generation);
     sxvki_domain* domain;
-    sxvki_lock* lock;
-    uint32_t state;
-    int valid;
-    if (r == NULL) {
+    sxvki_block* block;
+    if (!sxvki_handle_matches(allocation, generation) ||
+        !sxvki_cas32(&slot->generation, &generation, generation + 1)) {
         return 0;
     }
-    block = sxvki_block_at(device, sxvki_record_block(r));
-    if (block->pool == NULL) {
-        return 0; /* another thread has just freed it, and its block */
+    domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
+    if (sxvki_load32(&slot->state) & SXVKI_STATE_COLD) {
+        sxvki_lock_take(&domain->lock); /* a dump may be reading the side table */
+        sxvki_cold_clear(&device->records, index);
+        sxvki_lock_drop(&domain->lock);
     }
-    domain = block->domain;
-    lock = sxvki_block_lock(block);
-    state = sxvki_record_state(r);
-    if ((state & SXVKI_STATE_MARGIN) && !sxvki_margin_is_intact(device, r)) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function,
-                                sxvki_allocation_name(&device->records, r, index),
-                                sxvki_record_bytes(r), block->type);
+    block = sxvki_domain_give_slot(domain, (index & ~SXVKI_HANDLE_SLAB_BIT) / 64, index % 64);
+    if (block != NULL) {
+        sxvki_block_destroy(device, block);
     }
-    if ((state & SXVKI_STATE_MAPPINGS) &&
-        (sxvki_free_mappings(device, allocation, block, lock) & SXVKI_STATE_MAPS_MASK)) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function,
-                                sxvki_allocation_name(&device->records, r, index),
-                                sxvki_record_bytes(r), block->type);
-    }
+    SXVKI_CHECK_DOMAIN(domain);
+    return 1;
+}
+
+/*  Free a range of the bins, or a dedicated block. Of two that free the same handle the second
+    finds, under the lock, that the generation grew. */
+static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, SxvkPool pool,
+                            sxvki_domain* domain) {
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    sxvki_lock* lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
+    sxvki_block* block = NULL;
+    int valid;
     sxvki_lock_take(lock);
-    valid = sxvki_handle_matches(allocation, r);
+    valid = sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation));
     if (valid) {
         if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
             sxvki_cold_clear(&device->records, index);
@@ -4697,7 +5259,8 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
         if (domain != NULL) {
             block = sxvki_domain_give(domain, index);
         } else {
-            sxvki_pool_give_dedicated(block->pool, block, r);
+            block = sxvki_block_at(device, sxvki_record_block(r));
+            sxvki_pool_give_dedicated(pool, block, r);
         }
     }
     sxvki_lock_drop(lock);
@@ -4714,6 +5277,38 @@ static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const 
         SXVKI_CHECK_DOMAIN(domain);
     }
     return 1;
+}
+
+/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
+static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
+    sxvki_device* device = &allocator->device;
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_domain* domain;
+    sxvki_block* block;
+    SxvkPool pool;
+    uint32_t state;
+    if (!sxvki_handle_is_valid(&device->records, allocation)) {
+        return 0;
+    }
+    block = sxvki_block_of(device, index);
+    pool = block->pool;
+    domain = block->domain;
+    if (pool == NULL) {
+        return 0; /* another thread has just freed it, and its block */
+    }
+    state = sxvki_load32(sxvki_state_of(device, index));
+    if (state & SXVKI_STATE_MARGIN) {
+        sxvki_view view = sxvki_look(device, index);
+        if (!sxvki_margin_is_intact(device, &view)) {
+            sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
+        }
+    }
+    if ((state & SXVKI_STATE_MAPPINGS) &&
+        (sxvki_free_mappings(device, allocation, block) & SXVKI_STATE_MAPS_MASK)) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function, index);
+    }
+    return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_free_slot(device, allocation)
+                                         : sxvki_free_range(device, allocation, pool, domain);
 }
 
 /* --- allocating --- */
@@ -4734,16 +5329,14 @@ static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
     sxvki_records* records = &allocator->device.records;
     sxvki_cold* cold = sxvki_cold_make(records, index);
     if (cold != NULL) {
-        sxvki_state_set(sxvki_record_at(records, index), SXVKI_STATE_COLD);
+        sxvki_state_set(sxvki_state_of(&allocator->device, index), SXVKI_STATE_COLD);
     }
     return cold;
 }
 
 /*  A dump may be reading the side table. */
 static sxvki_lock* sxvki_allocation_lock(SxvkAllocator allocator, uint32_t index) {
-    const sxvki_device* device = &allocator->device;
-    return sxvki_block_lock(
-        sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index))));
+    return sxvki_block_lock(sxvki_block_of(&allocator->device, index));
 }
 
 static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, void* user_data) {
@@ -4779,8 +5372,8 @@ static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const ch
 static VkResult sxvki_finish(SxvkAllocator allocator, uint32_t index,
                              const SxvkAllocationCreateInfo* info) {
     sxvki_device* device = &allocator->device;
-    sxvki_record* r = sxvki_record_at(&device->records, index);
-    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_view view = sxvki_look(device, index);
+    sxvki_block* block = view.block;
     VkResult result = VK_SUCCESS;
     void* data;
     if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) &&
@@ -4789,15 +5382,15 @@ static VkResult sxvki_finish(SxvkAllocator allocator, uint32_t index,
         if (result != VK_SUCCESS) {
             return result;
         }
-        sxvki_state_set(r, SXVKI_STATE_MAPPED);
+        sxvki_state_set(view.state, SXVKI_STATE_MAPPED);
     }
     if (block->domain != NULL && sxvki_type_margin(device, block->type) != 0) {
         result = sxvki_block_map(device, block, &data); /* so that the checks find it mapped */
         if (result != VK_SUCCESS) {
             return result;
         }
-        memset(sxvki_margin_of(device, r), SXVKI_MARGIN_BYTE, (size_t)device->debug.margin);
-        sxvki_state_set(r, SXVKI_STATE_MARGIN);
+        memset(sxvki_margin_of(device, &view), SXVKI_MARGIN_BYTE, (size_t)device->debug.margin);
+        sxvki_state_set(view.state, SXVKI_STATE_MARGIN);
     }
     if (info->pUserData != NULL) {
         result = sxvki_set_user_data(allocator, index, info->pUserData);
@@ -4865,14 +5458,13 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
         result = VK_ERROR_FEATURE_NOT_PRESENT;
     }
     if (result == VK_SUCCESS) {
-        *allocation = sxvki_handle_make(sxvki_record_at(&device->records, index), index);
+        *allocation = sxvki_handle_of(device, index);
         result = sxvki_finish(allocator, index, info);
         if (result != VK_SUCCESS) {
             sxvki_free(allocator, *allocation, function);
             *allocation = VK_NULL_HANDLE;
         } else {
-            const sxvki_block* block = sxvki_block_at(
-                device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+            const sxvki_block* block = sxvki_block_of(device, index);
             if (block->domain != NULL) {
                 SXVKI_CHECK_DOMAIN(block->domain);
             }
@@ -4887,16 +5479,15 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
 /*  No lock: what it reads does not change while the allocation lives. */
 static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info) {
     const sxvki_device* device = &allocator->device;
-    const sxvki_record* r = sxvki_record_at(&device->records, index);
-    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    uint32_t state = sxvki_record_state(r);
+    sxvki_view view = sxvki_look(device, index);
+    uint32_t state = sxvki_view_state(&view);
     memset(info, 0, sizeof *info);
-    info->memoryType = block->type;
-    info->deviceMemory = block->memory;
-    info->offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
-    info->size = sxvki_record_bytes(r);
+    info->memoryType = view.block->type;
+    info->deviceMemory = view.block->memory;
+    info->offset = view.offset;
+    info->size = view.size;
     if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
-        char* data = sxvki_block_pointer(block);
+        char* data = sxvki_block_pointer(view.block);
         info->pMappedData = data != NULL ? data + info->offset : NULL;
     }
     if (state & SXVKI_STATE_COLD) {
@@ -4907,21 +5498,18 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
 }
 
 /*  Report and free one allocation that outlived its owner. */
-SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, sxvki_block* block, uint32_t index,
+SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
                                        const char* function) {
     sxvki_device* device = &allocator->device;
-    const sxvki_record* r = sxvki_record_at(&device->records, index);
-    SxvkAllocation allocation = sxvki_handle_make(r, index);
-    sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function,
-                            sxvki_allocation_name(&device->records, r, index),
-                            sxvki_record_bytes(r), block->type);
-    sxvki_free_mappings(device, allocation, block,
-                        sxvki_block_lock(block)); /* one message will do */
+    SxvkAllocation allocation = sxvki_handle_of(device, index);
+    sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
+    sxvki_free_mappings(device, allocation,
+                        sxvki_block_of(device, index)); /* one message will do */
     sxvki_free(allocator, allocation, function);
 }
 
 /*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
-    range, so to look for the next one takes at most two steps. */
+    range, so to look for the next one takes two steps, or the slots of one slab. */
 SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
                                         const char* function) {
     const sxvki_device* device = &allocator->device;
@@ -4929,17 +5517,13 @@ SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
     for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
         const sxvki_domain* domain = sxvki_pool_domain(pool, i);
         while (domain != NULL && domain->live_count != 0) {
-            sxvki_block* block = sxvki_block_at(device, domain->block_first);
-            uint32_t index = block->first;
-            while (!sxvki_record_is_live(sxvki_record_at(&device->records, index))) {
-                index = sxvki_record_at(&device->records, index)->next;
-            }
-            sxvki_free_leak(allocator, block, index, function);
+            sxvki_walk walk;
+            sxvki_walk_init(&walk, device, sxvki_block_at(device, domain->block_first));
+            sxvki_free_leak(allocator, sxvki_walk_next(&walk), function);
         }
     }
     while (pool->dedicated_first != SXVKI_NONE) {
-        sxvki_block* block = sxvki_block_at(device, pool->dedicated_first);
-        sxvki_free_leak(allocator, block, block->first, function);
+        sxvki_free_leak(allocator, sxvki_block_at(device, pool->dedicated_first)->first, function);
     }
 }
 
@@ -5170,39 +5754,40 @@ static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
     return result;
 }
 
-static VkResult sxvki_bind_buffer(const sxvki_device* device, const sxvki_record* r,
-                                  VkDeviceSize offset, VkBuffer buffer, const void* next) {
+static VkResult sxvki_bind_buffer(const sxvki_device* device, uint32_t index, VkDeviceSize offset,
+                                  VkBuffer buffer, const void* next) {
     const sxvki_vk* vk = &device->vk;
-    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_view view = sxvki_look(device, index);
     VkBindBufferMemoryInfo info;
-    offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    offset += view.offset;
     if (next == NULL) {
         return sxvki_vk_result(
-            vk->fn.vkBindBufferMemory(vk->device, buffer, block->memory, offset));
+            vk->fn.vkBindBufferMemory(vk->device, buffer, view.block->memory, offset));
     }
     memset(&info, 0, sizeof info);
     info.sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
     info.pNext = next;
     info.buffer = buffer;
-    info.memory = block->memory;
+    info.memory = view.block->memory;
     info.memoryOffset = offset;
     return sxvki_vk_result(vk->fn.vkBindBufferMemory2(vk->device, 1, &info));
 }
 
-static VkResult sxvki_bind_image(const sxvki_device* device, const sxvki_record* r,
-                                 VkDeviceSize offset, VkImage image, const void* next) {
+static VkResult sxvki_bind_image(const sxvki_device* device, uint32_t index, VkDeviceSize offset,
+                                 VkImage image, const void* next) {
     const sxvki_vk* vk = &device->vk;
-    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_view view = sxvki_look(device, index);
     VkBindImageMemoryInfo info;
-    offset += sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
+    offset += view.offset;
     if (next == NULL) {
-        return sxvki_vk_result(vk->fn.vkBindImageMemory(vk->device, image, block->memory, offset));
+        return sxvki_vk_result(
+            vk->fn.vkBindImageMemory(vk->device, image, view.block->memory, offset));
     }
     memset(&info, 0, sizeof info);
     info.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
     info.pNext = next;
     info.image = image;
-    info.memory = block->memory;
+    info.memory = view.block->memory;
     info.memoryOffset = offset;
     return sxvki_vk_result(vk->fn.vkBindImageMemory2(vk->device, 1, &info));
 }
@@ -5229,9 +5814,7 @@ static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* functio
         goto fail_buffer;
     }
     if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        uint32_t index = sxvki_handle_index(*allocation);
-        result =
-            sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), 0, *buffer, NULL);
+        result = sxvki_bind_buffer(device, sxvki_handle_index(*allocation), 0, *buffer, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -5268,9 +5851,7 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
         goto fail_image;
     }
     if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        uint32_t index = sxvki_handle_index(*allocation);
-        result =
-            sxvki_bind_image(device, sxvki_record_at(&device->records, index), 0, *image, NULL);
+        result = sxvki_bind_image(device, sxvki_handle_index(*allocation), 0, *image, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -5299,13 +5880,12 @@ fail_image:
 static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_t index,
                           void** data) {
     sxvki_device* device = &allocator->device;
-    sxvki_record* r = sxvki_record_at(&device->records, index);
-    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    uint32_t state = sxvki_record_state(r);
+    sxvki_view view = sxvki_look(device, index);
+    uint32_t state = sxvki_view_state(&view);
     void* base = NULL;
     VkResult result;
     *data = NULL;
-    if ((sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+    if ((sxvki_type_flags(device, view.block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
         sxvki_report(&device->reporter, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, "allocation");
         return VK_ERROR_MEMORY_MAP_FAILED;
     }
@@ -5314,51 +5894,50 @@ static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_
             sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
             return VK_ERROR_MEMORY_MAP_FAILED;
         }
-    } while (!sxvki_cas32(&r->link_b, &state, state + 1));
-    result = sxvki_block_map(device, block, &base);
+    } while (!sxvki_cas32(view.state, &state, state + 1));
+    result = sxvki_block_map(device, view.block, &base);
     if (result != VK_SUCCESS) {
-        state = sxvki_record_state(r);
-        while (!sxvki_cas32(&r->link_b, &state, state - 1)) {
+        state = sxvki_view_state(&view);
+        while (!sxvki_cas32(view.state, &state, state - 1)) {
         }
         return result;
     }
-    *data = (char*)base + (sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT);
+    *data = (char*)base + view.offset;
     return VK_SUCCESS;
 }
 
 /*  Returns 0 where the allocation is not mapped. */
 static int sxvki_unmap(SxvkAllocator allocator, uint32_t index) {
     sxvki_device* device = &allocator->device;
-    sxvki_record* r = sxvki_record_at(&device->records, index);
-    uint32_t state = sxvki_record_state(r);
+    uint32_t* word = sxvki_state_of(device, index);
+    uint32_t state = sxvki_load32(word);
     do {
         if ((state & SXVKI_STATE_MAPS_MASK) == 0) {
             return 0;
         }
-    } while (!sxvki_cas32(&r->link_b, &state, state - 1));
-    sxvki_block_unmap(device, sxvki_block_at(device, sxvki_record_block(r)));
+    } while (!sxvki_cas32(word, &state, state - 1));
+    sxvki_block_unmap(device, sxvki_block_of(device, index));
     return 1;
 }
 
 /*  The part of an allocation to flush, in whole atoms. Returns 0 where there is nothing to do. */
-static int sxvki_flush_range(const sxvki_device* device, const sxvki_record* r, VkDeviceSize offset,
+static int sxvki_flush_range(const sxvki_device* device, uint32_t index, VkDeviceSize offset,
                              VkDeviceSize size, VkMappedMemoryRange* range) {
-    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    VkDeviceSize start = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
-    VkDeviceSize bytes = sxvki_record_bytes(r);
+    sxvki_view view = sxvki_look(device, index);
+    VkDeviceSize start = view.offset + offset;
     VkDeviceSize end;
     if (size == VK_WHOLE_SIZE) {
-        size = bytes - offset;
+        size = view.size - offset;
     }
-    if (size == 0 || !sxvki_type_wants_flush(device, block->type)) {
+    if (size == 0 || !sxvki_type_wants_flush(device, view.block->type)) {
         return 0;
     }
-    end = sxvki_align_up(start + offset + size, device->vk.atom);
+    end = sxvki_align_up(start + size, device->vk.atom);
     memset(range, 0, sizeof *range);
     range->sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
-    range->memory = block->memory;
-    range->offset = sxvki_align_down(start + offset, device->vk.atom);
-    range->size = sxvki_min64(end, block->size) - range->offset;
+    range->memory = view.block->memory;
+    range->offset = sxvki_align_down(start, device->vk.atom);
+    range->size = sxvki_min64(end, view.block->size) - range->offset;
     return 1;
 }
 
@@ -5378,11 +5957,9 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
     uint32_t filled = 0;
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
-        const sxvki_record* r =
-            sxvki_record_at(&device->records, sxvki_handle_index(allocations[i]));
-        filled +=
-            (uint32_t)sxvki_flush_range(device, r, offsets != NULL ? offsets[i] : 0,
-                                        sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, &ranges[filled]);
+        filled += (uint32_t)sxvki_flush_range(
+            device, sxvki_handle_index(allocations[i]), offsets != NULL ? offsets[i] : 0,
+            sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, &ranges[filled]);
         if (filled == SXVKI_FLUSH_BATCH || (i + 1 == count && filled != 0)) {
             result =
                 operation == SXVKI_CACHE_FLUSH
@@ -5440,8 +6017,7 @@ static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
             sxvki_lock_take(&domain->lock);
             stats->blockCount += domain->listed_count;
             stats->blockBytes += domain->block_bytes;
-            stats->allocationCount += domain->live_count;
-            stats->allocationBytes += domain->live_bytes;
+            sxvki_domain_add_live(domain, stats);
             sxvki_lock_drop(&domain->lock);
         }
     }
@@ -5507,18 +6083,16 @@ SXVKI_COLD static void sxvki_detailed_add_block(SxvkDetailedStatistics* stats,
                                                 const sxvki_device* device,
                                                 const sxvki_block* block) {
     VkDeviceSize end = 0;
+    sxvki_walk walk;
     uint32_t index;
     stats->statistics.blockCount++;
     stats->statistics.blockBytes += block->size;
-    for (index = block->first; index != SXVKI_NONE;) {
-        const sxvki_record* r = sxvki_record_at(&device->records, index);
-        if (sxvki_record_is_live(r)) {
-            VkDeviceSize offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
-            sxvki_detailed_add_gap(stats, end, offset);
-            sxvki_detailed_add_live(stats, sxvki_record_bytes(r));
-            end = offset + sxvki_record_bytes(r);
-        }
-        index = r->next;
+    sxvki_walk_init(&walk, device, block);
+    while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+        sxvki_view view = sxvki_look(device, index);
+        sxvki_detailed_add_gap(stats, end, view.offset);
+        sxvki_detailed_add_live(stats, view.size);
+        end = view.offset + view.size;
     }
     sxvki_detailed_add_gap(stats, end, block->size);
 }
@@ -5590,6 +6164,7 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
     sxvki_findings* findings = (sxvki_findings*)context;
     const sxvki_device* device = pool->device;
     uint32_t i, id, index;
+    sxvki_walk walk;
     if (((findings->type_bits >> pool->type) & 1) == 0 ||
         sxvki_type_margin(device, pool->type) == 0) {
         return;
@@ -5601,16 +6176,15 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
         }
         sxvki_lock_take(&domain->lock);
         for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
-            for (index = sxvki_block_at(device, id)->first; index != SXVKI_NONE;) {
-                const sxvki_record* r = sxvki_record_at(&device->records, index);
-                if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_MARGIN)) {
+            sxvki_walk_init(&walk, device, sxvki_block_at(device, id));
+            while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+                sxvki_view view = sxvki_look(device, index);
+                if (sxvki_view_state(&view) & SXVKI_STATE_MARGIN) {
                     findings->checked++;
-                    if (!sxvki_margin_is_intact(device, r)) {
-                        sxvki_findings_note(findings, pool, ", allocation at offset ",
-                                            sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT);
+                    if (!sxvki_margin_is_intact(device, &view)) {
+                        sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);
                     }
                 }
-                index = r->next;
             }
         }
         sxvki_lock_drop(&domain->lock);
@@ -5687,18 +6261,17 @@ SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator all
                                              uint32_t index) {
     static const char kinds[][16] = {"UNKNOWN", "BUFFER", "IMAGE_UNKNOWN", "IMAGE_LINEAR",
                                      "IMAGE_OPTIMAL"};
-    const sxvki_records* records = &allocator->device.records;
-    const sxvki_record* r = sxvki_record_at(records, index);
-    uint32_t state = sxvki_record_state(r);
+    sxvki_view view = sxvki_look(&allocator->device, index);
+    uint32_t state = sxvki_view_state(&view);
     uint32_t class_id = (state >> SXVKI_STATE_CLASS_SHIFT) & 0xFF;
     sxvki_json_pair_string(json, "Type", kinds[(state >> SXVKI_STATE_KIND_SHIFT) & 7]);
-    sxvki_json_pair_u64(json, "Size", sxvki_record_bytes(r));
+    sxvki_json_pair_u64(json, "Size", view.size);
     if (class_id != 0) {
         sxvki_json_pair_u64(json, "Usage",
                             sxvki_load64_relaxed(&allocator->classes[class_id]) >> 3);
     }
     if (state & SXVKI_STATE_COLD) {
-        const sxvki_cold* cold = sxvki_cold_find(records, index);
+        const sxvki_cold* cold = sxvki_cold_find(&allocator->device.records, index);
         if (cold->user_data != NULL) {
             char digits[24];
             sxvki_json_pair_string(json, "CustomData",
@@ -5722,12 +6295,13 @@ SXVKI_COLD static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDev
 
 SXVKI_COLD static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocator,
                                         const sxvki_block* block) {
-    const sxvki_records* records = &allocator->device.records;
+    const sxvki_device* device = &allocator->device;
     SxvkDetailedStatistics stats;
     VkDeviceSize end = 0;
+    sxvki_walk walk;
     uint32_t index;
     sxvki_detailed_init(&stats);
-    sxvki_detailed_add_block(&stats, &allocator->device, block);
+    sxvki_detailed_add_block(&stats, device, block);
     sxvki_json_key_u64(json, "", block->id);
     sxvki_json_begin(json, "{");
     sxvki_json_pair_u64(json, "MapRefCount", sxvki_load32(&block->map_word) & 0xFFFFFFu);
@@ -5737,18 +6311,15 @@ SXVKI_COLD static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocato
     sxvki_json_pair_u64(json, "UnusedRanges", stats.unusedRangeCount);
     sxvki_json_key(json, "Suballocations");
     sxvki_json_begin(json, "[");
-    for (index = block->first; index != SXVKI_NONE;) {
-        const sxvki_record* r = sxvki_record_at(records, index);
-        if (sxvki_record_is_live(r)) {
-            VkDeviceSize offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
-            sxvki_json_gap(json, end, offset);
-            sxvki_json_begin(json, "{");
-            sxvki_json_pair_u64(json, "Offset", offset);
-            sxvki_json_allocation(json, allocator, index);
-            sxvki_json_end(json, "}");
-            end = offset + sxvki_record_bytes(r);
-        }
-        index = r->next;
+    sxvki_walk_init(&walk, device, block);
+    while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+        sxvki_view view = sxvki_look(device, index);
+        sxvki_json_gap(json, end, view.offset);
+        sxvki_json_begin(json, "{");
+        sxvki_json_pair_u64(json, "Offset", view.offset);
+        sxvki_json_allocation(json, allocator, index);
+        sxvki_json_end(json, "}");
+        end = view.offset + view.size;
     }
     sxvki_json_gap(json, end, block->size);
     sxvki_json_end(json, "]");
@@ -5969,7 +6540,7 @@ static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* functio
 static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* function,
                                        SxvkAllocation allocation, uint32_t* index) {
     *index = sxvki_handle_index(allocation);
-    if (SXVKI_LIKELY(sxvki_handle_record(&allocator->device.records, allocation) != NULL)) {
+    if (SXVKI_LIKELY(sxvki_handle_is_valid(&allocator->device.records, allocation))) {
         return VK_SUCCESS;
     }
     return sxvki_reject(allocator,
@@ -6142,7 +6713,7 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
 /*  [offset, offset + size) of an allocation; VK_WHOLE_SIZE is allowed where whole is set. */
 static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function, uint32_t index,
                                   VkDeviceSize offset, VkDeviceSize size, int whole) {
-    VkDeviceSize bytes = sxvki_record_bytes(sxvki_record_at(&allocator->device.records, index));
+    VkDeviceSize bytes = sxvki_look(&allocator->device, index).size;
     SXVKI_REJECT_IF(offset > bytes, BAD_RANGE, "offset");
     SXVKI_REJECT_IF(!(whole && size == VK_WHOLE_SIZE) && size > bytes - offset, BAD_RANGE, "size");
     (void)bytes;
@@ -6155,8 +6726,7 @@ static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function,
 /*  Memory to flush must be mapped (VUID-VkMappedMemoryRange-memory-00684). */
 static VkResult sxvki_check_mapped(SxvkAllocator allocator, const char* function, uint32_t index) {
     const sxvki_device* device = &allocator->device;
-    const sxvki_block* block =
-        sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+    const sxvki_block* block = sxvki_block_of(device, index);
     SXVKI_REJECT_IF(sxvki_type_wants_flush(device, block->type) &&
                         sxvki_block_pointer(block) == NULL,
                     NOT_MAPPED, "allocation");
@@ -6641,7 +7211,7 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
 
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
     return allocator != VK_NULL_HANDLE &&
-                   sxvki_handle_record(&allocator->device.records, allocation) != NULL
+                   sxvki_handle_is_valid(&allocator->device.records, allocation)
                ? VK_TRUE
                : VK_FALSE;
 }
@@ -6668,8 +7238,7 @@ SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocati
     if (allocator != VK_NULL_HANDLE &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
-        const sxvki_block* block =
-            sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+        const sxvki_block* block = sxvki_block_of(device, index);
         sxvki_get_info(allocator, index, &pAllocationInfo->allocationInfo);
         pAllocationInfo->blockSize = block->size;
         pAllocationInfo->dedicatedMemory = block->domain == NULL ? VK_TRUE : VK_FALSE;
@@ -6688,8 +7257,7 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
     if (allocator != VK_NULL_HANDLE &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
-        uint32_t block = sxvki_record_block(sxvki_record_at(&device->records, index));
-        *pFlags = sxvki_type_flags(device, sxvki_block_at(device, block)->type);
+        *pFlags = sxvki_type_flags(device, sxvki_block_of(device, index)->type);
     }
 }
 
@@ -6721,7 +7289,7 @@ SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_REJECT_IF(!(priority >= 0.0f && priority <= 1.0f), BAD_PRIORITY, "priority");
     device = &allocator->device;
-    block = sxvki_block_at(device, sxvki_record_block(sxvki_record_at(&device->records, index)));
+    block = sxvki_block_of(device, index);
     if (!device->vk.set_priority || block->domain != NULL) {
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
@@ -6729,20 +7297,37 @@ SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
     return VK_SUCCESS;
 }
 
+/*  Ranges that hold a slab are no allocations. */
+static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
+    if ((generation & 1) == 0 ||
+        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_SLAB) != 0) {
+        return VK_TRUE;
+    }
+    return callback(user_data, allocator, sxvki_handle_make(generation, index));
+}
+
 SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
                                           PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
-    const sxvki_records* records;
-    uint32_t index;
+    const sxvki_device* device;
+    uint32_t id, index;
     if (allocator == VK_NULL_HANDLE || pfnCallback == NULL) {
         return;
     }
-    records = &allocator->device.records;
-    for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
-        const sxvki_record* r = sxvki_record_at(records, index);
-        SxvkAllocation allocation = sxvki_handle_make(r, index);
-        if (sxvki_handle_record(records, allocation) != NULL &&
-            !pfnCallback(pUserData, allocator, allocation)) {
+    device = &allocator->device;
+    for (index = 0; index < sxvki_load32(&device->records.hot.capacity); index++) {
+        if (!sxvki_visit_allocation(allocator, index, pfnCallback, pUserData)) {
             return;
+        }
+    }
+    for (id = 0; id < sxvki_load32(&device->records.slabs.capacity); id++) {
+        for (index = 0; index < SXVKI_SLAB_SLOTS; index++) {
+            if (!sxvki_visit_allocation(allocator, sxvki_slot_index(id, index), pfnCallback,
+                                        pUserData)) {
+                return;
+            }
         }
     }
 }
@@ -6867,8 +7452,7 @@ static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* f
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
-    return sxvki_bind_buffer(&allocator->device, sxvki_record_at(&allocator->device.records, index),
-                             offset, buffer, next);
+    return sxvki_bind_buffer(&allocator->device, index, offset, buffer, next);
 }
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -6892,8 +7476,7 @@ static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* fu
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
-    return sxvki_bind_image(&allocator->device, sxvki_record_at(&allocator->device.records, index),
-                            offset, image, next);
+    return sxvki_bind_image(&allocator->device, index, offset, image, next);
 }
 
 SX_VKALLOC_API VkResult sxvkBindImageMemory(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -6984,8 +7567,7 @@ static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function
     result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(device->vk.device, info,
                                                           device->host.driver_callbacks, pBuffer));
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_buffer(device, sxvki_record_at(&device->records, index), offset,
-                                   *pBuffer, NULL);
+        result = sxvki_bind_buffer(device, index, offset, *pBuffer, NULL);
         if (result != VK_SUCCESS) {
             device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
                                           device->host.driver_callbacks);
@@ -7089,8 +7671,7 @@ static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
     result = sxvki_vk_result(device->vk.fn.vkCreateImage(device->vk.device, info,
                                                          device->host.driver_callbacks, pImage));
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_image(device, sxvki_record_at(&device->records, index), offset, *pImage,
-                                  NULL);
+        result = sxvki_bind_image(device, index, offset, *pImage, NULL);
         if (result != VK_SUCCESS) {
             device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
         }

@@ -31,9 +31,8 @@ static Rig* flags_rig(SxvkAllocatorCreateFlags flags) {
 
 static sxvki_block* block_of(Rig* rig, SxvkAllocation allocation) {
     sxvki_device* device = &rig->allocator->device;
-    sxvki_record* r = sxvki_handle_record(&device->records, allocation);
-    assert_non_null(r);
-    return sxvki_block_at(device, sxvki_record_block(r));
+    assert_true(sxvki_handle_is_valid(&device->records, allocation));
+    return sxvki_block_of(device, sxvki_handle_index(allocation));
 }
 
 static SimMemoryInfo memory_of(Rig* rig, SxvkAllocation allocation) {

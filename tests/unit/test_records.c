@@ -18,6 +18,13 @@
 #include "sx_vkalloc.h"
 #include "testing.h"
 
+/*  The record behind a handle, or null where the handle is not valid. */
+static sxvki_record* handle_record(const sxvki_records* records, SxvkAllocation handle) {
+    return sxvki_handle_is_valid(records, handle)
+               ? sxvki_record_at(records, sxvki_handle_index(handle))
+               : NULL;
+}
+
 #define SALT          0x12345678u
 #define LIVE          192
 #define PATTERNS      200000
@@ -52,7 +59,7 @@ static uint32_t take_live(world* w) {
 }
 
 static SxvkAllocation handle_of(const world* w, uint32_t index) {
-    return sxvki_handle_make(sxvki_record_at(&w->records, index), index);
+    return sxvki_handle_make(sxvki_record_at(&w->records, index)->generation, index);
 }
 
 static uint32_t chain_length(const world* w, uint32_t head) {
@@ -116,15 +123,15 @@ static void test_stale_and_doubly_freed(void** state) {
     uint32_t index = take_live(&w);
     sxvki_record* r = sxvki_record_at(&w.records, index);
     SxvkAllocation first = handle_of(&w, index);
-    assert_ptr_equal(sxvki_handle_record(&w.records, first), r);
+    assert_ptr_equal(handle_record(&w.records, first), r);
     assert_int_equal(sxvki_handle_index(first), index);
     sxvki_record_age(r); /* freed: a second free finds nothing */
-    assert_null(sxvki_handle_record(&w.records, first));
+    assert_null(handle_record(&w.records, first));
     sxvki_record_age(r); /* handed out again, to somebody else */
     SxvkAllocation second = handle_of(&w, index);
     assert_ptr_not_equal(first, second);
-    assert_null(sxvki_handle_record(&w.records, first));
-    assert_ptr_equal(sxvki_handle_record(&w.records, second), r);
+    assert_null(handle_record(&w.records, first));
+    assert_ptr_equal(handle_record(&w.records, second), r);
     world_shutdown(&w);
 }
 
@@ -139,10 +146,10 @@ static void test_foreign(void** state) {
         assert_int_equal(take_live(&b), index);
         SxvkAllocation ours = handle_of(&a, index);
         SxvkAllocation theirs = handle_of(&b, index);
-        assert_non_null(sxvki_handle_record(&a.records, ours));
-        assert_non_null(sxvki_handle_record(&b.records, theirs));
-        assert_null(sxvki_handle_record(&a.records, theirs));
-        assert_null(sxvki_handle_record(&b.records, ours));
+        assert_non_null(handle_record(&a.records, ours));
+        assert_non_null(handle_record(&b.records, theirs));
+        assert_null(handle_record(&a.records, theirs));
+        assert_null(handle_record(&b.records, ours));
     }
     world_shutdown(&a);
     world_shutdown(&b);
@@ -154,13 +161,13 @@ static void test_null(void** state) {
     (void)state;
     world w;
     world_init(&w, 0);
-    assert_null(sxvki_handle_record(&w.records, NULL));
+    assert_null(handle_record(&w.records, NULL));
     uint32_t index = take_live(&w);
     assert_int_equal(index, 0);
     assert_non_null(handle_of(&w, 0));
-    assert_null(sxvki_handle_record(&w.records, NULL));
+    assert_null(handle_record(&w.records, NULL));
     sxvki_record_age(sxvki_record_at(&w.records, 0));
-    assert_null(sxvki_handle_record(&w.records, NULL));
+    assert_null(handle_record(&w.records, NULL));
     world_shutdown(&w);
 }
 
@@ -171,12 +178,12 @@ static void test_index_beyond_capacity(void** state) {
     (void)take_live(&w);
     const uintptr_t top = ((uintptr_t)1 << SXVKI_HANDLE_INDEX_BITS) - 1;
     const uintptr_t generation = (uintptr_t)(SALT + 1) << SXVKI_HANDLE_INDEX_BITS;
-    assert_non_null(sxvki_handle_record(&w.records, (SxvkAllocation)generation));
+    assert_non_null(handle_record(&w.records, (SxvkAllocation)generation));
     for (uintptr_t index = w.records.hot.capacity; index <= top; index = index * 2 + 1) {
-        assert_null(sxvki_handle_record(&w.records, (SxvkAllocation)(generation | index)));
+        assert_null(handle_record(&w.records, (SxvkAllocation)(generation | index)));
     }
-    assert_null(sxvki_handle_record(&w.records, (SxvkAllocation)(generation | top)));
-    assert_null(sxvki_handle_record(&w.records, (SxvkAllocation)UINTPTR_MAX));
+    assert_null(handle_record(&w.records, (SxvkAllocation)(generation | top)));
+    assert_null(handle_record(&w.records, (SxvkAllocation)UINTPTR_MAX));
     world_shutdown(&w);
 }
 
@@ -201,12 +208,12 @@ static void test_bit_patterns(void** state) {
     }
     for (int i = 0; i < PATTERNS; i++) {
         SxvkAllocation wild = (SxvkAllocation)(uintptr_t)testing_random(&seed);
-        assert_int_equal(sxvki_handle_record(&w.records, wild) != NULL, is_handle(&w, wild));
+        assert_int_equal(handle_record(&w.records, wild) != NULL, is_handle(&w, wild));
         /* A generation near the real ones, at a real index. */
         uintptr_t generation = SALT + testing_below(&seed, 8);
         uintptr_t index = testing_below(&seed, LIVE);
         SxvkAllocation near = (SxvkAllocation)(generation << SXVKI_HANDLE_INDEX_BITS | index);
-        sxvki_record* found = sxvki_handle_record(&w.records, near);
+        sxvki_record* found = handle_record(&w.records, near);
         assert_int_equal(found != NULL, is_handle(&w, near));
         matches += found != NULL;
     }
@@ -216,7 +223,7 @@ static void test_bit_patterns(void** state) {
         uintptr_t handle = (uintptr_t)handle_of(&w, index);
         for (uint32_t bit = 0; bit < sizeof(handle) * 8; bit++) {
             SxvkAllocation turned = (SxvkAllocation)(handle ^ (uintptr_t)1 << bit);
-            assert_int_equal(sxvki_handle_record(&w.records, turned) != NULL,
+            assert_int_equal(handle_record(&w.records, turned) != NULL,
                              is_handle(&w, turned));
         }
     }
@@ -233,17 +240,17 @@ static void test_generation_wraps(void** state) {
     assert_int_equal(index, 0);
     assert_int_equal(r->generation, UINT32_MAX);
     SxvkAllocation before = handle_of(&w, index);
-    assert_ptr_equal(sxvki_handle_record(&w.records, before), r);
+    assert_ptr_equal(handle_record(&w.records, before), r);
     sxvki_record_age(r);
     assert_int_equal(r->generation, 0);
     assert_false(sxvki_record_is_live(r));
-    assert_null(sxvki_handle_record(&w.records, before));
-    assert_null(sxvki_handle_record(&w.records, NULL));
+    assert_null(handle_record(&w.records, before));
+    assert_null(handle_record(&w.records, NULL));
     sxvki_record_age(r);
     SxvkAllocation after = handle_of(&w, index);
     assert_non_null(after);
-    assert_ptr_equal(sxvki_handle_record(&w.records, after), r);
-    assert_null(sxvki_handle_record(&w.records, before));
+    assert_ptr_equal(handle_record(&w.records, after), r);
+    assert_null(handle_record(&w.records, before));
     world_shutdown(&w);
 }
 
@@ -299,7 +306,7 @@ static void test_growth_moves_nothing(void** state) {
     sxvki_record_set(r, 9, 10, 11);
     assert_int_equal(sxvki_records_take(&w.records, 20000, &chain), 20000);
     assert_ptr_equal(sxvki_record_at(&w.records, index), r);
-    assert_ptr_equal(sxvki_handle_record(&w.records, handle), r);
+    assert_ptr_equal(handle_record(&w.records, handle), r);
     assert_int_equal(sxvki_record_offset(r), 10);
     /* Each record has a place for its cold page. */
     assert_true((uint64_t)w.records.cold.capacity * SXVKI_COLD_PAGE >= w.records.hot.capacity);
