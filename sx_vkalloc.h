@@ -2553,7 +2553,7 @@ SXVKI_INLINE uint32_t sxvki_slab_slot_size(uint32_t size, uint32_t alignment) {
 }
 
 /*  The class of a slot size: 0 .. 7 as they are, then 8 per power of two. */
-SXVKI_INLINE uint32_t sxvki_slab_class(uint32_t slot_size) {
+SXVKI_INLINE uint32_t sxvki_slab_class_of(uint32_t slot_size) {
     uint32_t e;
     if (slot_size < SXVKI_SLAB_STEPS) {
         return slot_size;
@@ -2616,7 +2616,7 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
     uint32_t i;
     if (slab->slot_count < SXVKI_SLAB_SLOTS_MIN || slab->slot_count > SXVKI_SLAB_SLOTS ||
         slab->slot_size == 0 || slab->slot_size > SXVKI_SLAB_SIZE_MAX ||
-        slab->class_index != sxvki_slab_class(slab->slot_size) ||
+        slab->class_index != sxvki_slab_class_of(slab->slot_size) ||
         (word & ~SXVKI_SLAB_HELD & ~sxvki_slab_full(slab)) != 0 ||
         (slab->is_listed && ((word & SXVKI_SLAB_HELD) == 0 || word == SXVKI_SLAB_HELD))) {
         return 0;
@@ -3804,12 +3804,24 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_LARGE_SHARE            8
 #define SXVKI_DEDICATED_ABOVE        ((VkDeviceSize)16 << 20)
 #define SXVKI_SLAB_EARNED            8  /* allocations without a slot that earn a class a slab */
-#define SXVKI_SLAB_WASTE_SHARE       16 /* slabs waste at most one part in so many of what is live */
+#define SXVKI_SLAB_SHARE             64 /* a slab is at most one part in so many of what is live */
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
 #define SXVKI_RETAIN_FRAMES          1200
 #define SXVKI_DOMAIN_LARGE           1u
 #define SXVKI_DOMAIN_OPTIMAL         2u
 #define SXVKI_DOMAIN_COUNT           4u
+
+/*  Slots of one size. The sums only grow, modulo 2^64, and what was taken less what was given is
+    live. */
+typedef struct sxvki_slab_class {
+    uint64_t taken;       /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
+    sxvki_shared64 given; /* atomic; the same of those that were given back */
+    uint32_t list;        /* slabs with free slots, the latest first */
+    uint32_t demand;      /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
+} sxvki_slab_class;
+
+#define SXVKI_SLOTS_COUNT_BITS 28
+#define SXVKI_SLOTS_COUNT_MASK (((uint64_t)1 << SXVKI_SLOTS_COUNT_BITS) - 1)
 
 typedef struct sxvki_domain {
     sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
@@ -3828,10 +3840,7 @@ typedef struct sxvki_domain {
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
     uint32_t slab_count;
-    uint32_t slab_lists[SXVKI_SLAB_CLASSES]; /* slabs with free slots, the latest first */
-    uint8_t slab_demand[SXVKI_SLAB_CLASSES]; /* allocations that found no slot; stops at EARNS */
-    uint64_t slots_taken;       /* count and bytes of all slots ever taken, see SXVKI_SLOTS_ */
-    sxvki_shared64 slots_given; /* atomic */
+    sxvki_slab_class* classes; /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -3859,11 +3868,6 @@ struct SxvkPool_T {
     SxvkPool prev_pool; /* list of custom pools */
     SxvkPool next_pool;
 };
-
-/*  Sums of slots: the count in the low bits, bytes above. They only grow, modulo 2^64, and what was
-    taken less what was given is live. */
-#define SXVKI_SLOTS_COUNT_BITS 28
-#define SXVKI_SLOTS_COUNT_MASK (((uint64_t)1 << SXVKI_SLOTS_COUNT_BITS) - 1)
 
 /*  A request for memory, past validation. */
 typedef struct sxvki_request {
@@ -3951,6 +3955,7 @@ SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint
 SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
     sxvki_bins_shutdown(&domain->bins);
     sxvki_lock_shutdown(&domain->lock);
+    sxvki_host_free(&domain->pool->device->host, domain->classes);
     sxvki_host_free(&domain->pool->device->host, domain);
 }
 
@@ -3959,6 +3964,20 @@ static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint
     int is_small = pool->block_size == 0 && (index & SXVKI_DOMAIN_LARGE) == 0;
     return is_small ? sxvki_max64(SXVKI_SMALL_BLOCK_MAX, pool->max_block_size)
                     : pool->max_block_size;
+}
+
+/*  Returns 0 where there is no host memory. */
+SXVKI_COLD static int sxvki_domain_init_classes(sxvki_domain* domain) {
+    uint32_t i;
+    if (!domain->pool->has_slabs || (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
+        return 1;
+    }
+    domain->classes = (sxvki_slab_class*)sxvki_host_alloc_zeroed(
+        &domain->pool->device->host, SXVKI_SLAB_CLASSES * sizeof(sxvki_slab_class));
+    for (i = 0; domain->classes != NULL && i < SXVKI_SLAB_CLASSES; i++) {
+        domain->classes[i].list = SXVKI_NONE;
+    }
+    return domain->classes != NULL;
 }
 
 /*  Make the domain if it is not there; null where there is no host memory. */
@@ -3977,8 +3996,8 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
-    memset(domain->slab_lists, 0xFF, sizeof domain->slab_lists); /* SXVKI_NONE */
-    if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
+    if (!sxvki_domain_init_classes(domain) ||
+        !sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
         !sxvki_bins_init(&domain->bins, &pool->device->records,
                          sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
         sxvki_domain_shutdown(domain);
@@ -4122,13 +4141,13 @@ static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxv
 
 /* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
 
-/*  Live slots, as SXVKI_SLOTS_ says. */
-SXVKI_INLINE uint64_t sxvki_domain_slots(const sxvki_domain* domain) {
-    return domain->slots_taken - sxvki_load64_relaxed(&domain->slots_given);
+/*  Live slots of a class and their bytes. */
+SXVKI_INLINE uint64_t sxvki_slab_class_live(const sxvki_slab_class* c) {
+    return c->taken - sxvki_load64_relaxed(&c->given);
 }
 
 static void sxvki_domain_list_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
-    uint32_t* head = &domain->slab_lists[slab->class_index];
+    uint32_t* head = &domain->classes[slab->class_index].list;
     slab->prev = SXVKI_NONE;
     slab->next = *head;
     if (*head != SXVKI_NONE) {
@@ -4142,7 +4161,7 @@ static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
     if (slab->prev != SXVKI_NONE) {
         sxvki_slab_at(domain->bins.records, slab->prev)->next = slab->next;
     } else {
-        domain->slab_lists[slab->class_index] = slab->next;
+        domain->classes[slab->class_index].list = slab->next;
     }
     if (slab->next != SXVKI_NONE) {
         sxvki_slab_at(domain->bins.records, slab->next)->prev = slab->prev;
@@ -4151,31 +4170,29 @@ static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
 }
 
 /*  How many slots a new slab should have; 0: none. A class earns slabs by a few allocations that
-    found no slot, and all slabs together, their unused slots and what rounding costs, may waste a
-    small share of what is live. So they start small, and a small program has none. */
-static uint32_t sxvki_domain_slots_for_class(sxvki_domain* domain, uint32_t class_index,
-                                             uint64_t slot_bytes) {
-    uint64_t waste = domain->slab_bytes - (sxvki_domain_slots(domain) >> SXVKI_SLOTS_COUNT_BITS);
-    uint64_t allowed = (domain->live_bytes - waste) / SXVKI_SLAB_WASTE_SHARE;
-    uint64_t slots;
-    if (domain->slab_demand[class_index] < SXVKI_SLAB_EARNED) {
-        domain->slab_demand[class_index]++;
+    found no slot; a new one is small against what the class has, and against all that is live. So
+    slabs start small, and a small program has none. */
+static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, sxvki_slab_class* c,
+                                        uint32_t slot_size) {
+    uint64_t live = sxvki_slab_class_live(c) & SXVKI_SLOTS_COUNT_MASK;
+    uint64_t most = (domain->live_bytes / SXVKI_SLAB_SHARE) >> SXVKI_GRANULE_SHIFT;
+    most = sxvki_min64(most / slot_size, SXVKI_SLAB_SLOTS);
+    if (c->demand < SXVKI_SLAB_EARNED) {
+        c->demand++;
         return 0;
     }
-    slots = allowed <= waste ? 0 : (allowed - waste) / slot_bytes;
-    if (slots < SXVKI_SLAB_SLOTS_MIN || domain->slab_bytes >> 35 != 0 ||
-        domain->slab_count >= SXVKI_SLOTS_COUNT_MASK / 64) {
+    if (most < SXVKI_SLAB_SLOTS_MIN || live >= SXVKI_SLOTS_COUNT_MASK / 2) {
         return 0;
     }
-    return (uint32_t)sxvki_min64(sxvki_max64(slots / 4, SXVKI_SLAB_SLOTS_MIN), SXVKI_SLAB_SLOTS);
+    return (uint32_t)sxvki_min64(most, sxvki_max64(live / 4, SXVKI_SLAB_SLOTS_MIN));
 }
 
 /*  A slab in the list of its class, if the class deserves one and there is room. bins_prepare was
     called. */
 SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot_size) {
-    uint32_t class_index = sxvki_slab_class(slot_size);
-    uint32_t slots = sxvki_domain_slots_for_class(domain, class_index,
-                                                  (uint64_t)slot_size << SXVKI_GRANULE_SHIFT);
+    uint32_t class_index = sxvki_slab_class_of(slot_size);
+    sxvki_slab_class* c = &domain->classes[class_index];
+    uint32_t slots = sxvki_domain_slab_slots(domain, c, slot_size);
     sxvki_records* records = domain->bins.records;
     sxvki_place place;
     sxvki_record* r;
@@ -4184,7 +4201,7 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
     if (slots == 0) {
         return 0;
     }
-    domain->slab_demand[class_index] = 0; /* also where it fails: not to be tried each time */
+    c->demand = 0; /* also where it fails: not to be tried each time */
     id = sxvki_slab_new(records);
     if (id == SXVKI_NONE) {
         return 0;
@@ -4212,14 +4229,15 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
     sxvki_domain_list_slab(domain, id, slab);
     domain->slab_count++;
     domain->slab_bytes += place.size << SXVKI_GRANULE_SHIFT;
-    domain->slab_demand[class_index] = SXVKI_SLAB_EARNED;
+    c->demand = SXVKI_SLAB_EARNED;
     return 1;
 }
 
 /*  A slot of a listed slab; SXVKI_NONE where the class has none. */
 SXVKI_INLINE uint32_t sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place,
                                              uint32_t state) {
-    uint32_t id = domain->slab_lists[sxvki_slab_class(place->slot_size)];
+    sxvki_slab_class* c = &domain->classes[sxvki_slab_class_of(place->slot_size)];
+    uint32_t id = c->list;
     uint64_t bytes = (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
     sxvki_slab* slab;
     sxvki_slot* slot;
@@ -4237,7 +4255,7 @@ SXVKI_INLINE uint32_t sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_p
     slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
     sxvki_store32_relaxed(&slot->state, state);
     sxvki_store32_relaxed(&slot->generation, slot->generation + 1);
-    domain->slots_taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
     return sxvki_slot_index(id, i);
 }
 
@@ -4445,7 +4463,7 @@ static sxvki_block* sxvki_domain_close_slab(sxvki_domain* domain, uint32_t id, s
     domain->slab_count--;
     domain->slab_bytes -= sxvki_record_size(sxvki_record_at(records, slab->record))
                           << SXVKI_GRANULE_SHIFT;
-    domain->slab_demand[slab->class_index] = 0;
+    domain->classes[slab->class_index].demand = 0;
     sxvki_record_at(records, slab->record)->link_a = 0;
     block = sxvki_domain_give(domain, slab->record);
     sxvki_slab_delete(records, id);
@@ -4461,7 +4479,7 @@ static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, ui
     uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
     sxvki_block* emptied = NULL;
     uint64_t seen;
-    sxvki_add64(&domain->slots_given, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
+    sxvki_add64(&domain->classes[slab->class_index].given, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     seen = sxvki_or64(&slab->word, bit | SXVKI_SLAB_HELD);
     if ((seen & SXVKI_SLAB_HELD) != 0 && (seen | bit) != (full | SXVKI_SLAB_HELD)) {
         return NULL;
@@ -4670,11 +4688,14 @@ static uint32_t sxvki_walk_next(sxvki_walk* walk) {
 
 /*  Count and bytes of the allocations in a domain. */
 static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* stats) {
-    uint64_t slots = sxvki_domain_slots(domain);
+    uint32_t i;
     stats->allocationCount += domain->live_count - domain->slab_count;
-    stats->allocationCount += (uint32_t)(slots & SXVKI_SLOTS_COUNT_MASK);
     stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
-    stats->allocationBytes += slots >> SXVKI_SLOTS_COUNT_BITS;
+    for (i = 0; domain->slab_count != 0 && i < SXVKI_SLAB_CLASSES; i++) {
+        uint64_t live = sxvki_slab_class_live(&domain->classes[i]);
+        stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
+        stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
+    }
 }
 
 /*  The slab of one range. */
@@ -4696,9 +4717,9 @@ SXVKI_COLD static int sxvki_domain_slab_is_valid(const sxvki_domain* domain, uin
 SXVKI_COLD static int sxvki_domain_lists_are_valid(const sxvki_domain* domain, uint32_t count) {
     const sxvki_records* records = domain->bins.records;
     uint32_t i, seen = 0;
-    for (i = 0; i < SXVKI_SLAB_CLASSES; i++) {
+    for (i = 0; domain->classes != NULL && i < SXVKI_SLAB_CLASSES; i++) {
         uint32_t id, prev = SXVKI_NONE;
-        for (id = domain->slab_lists[i]; id != SXVKI_NONE; seen++) {
+        for (id = domain->classes[i].list; id != SXVKI_NONE; seen++) {
             const sxvki_slab* slab;
             if (id >= sxvki_load32(&records->slabs.capacity) || seen >= count) {
                 return 0;
