@@ -1813,8 +1813,12 @@ SXVKI_INLINE sxvki_slab* sxvki_slab_at(const sxvki_records* records, uint32_t id
 }
 
 /*  The slab that an index with the slab bit names. */
+SXVKI_INLINE uint32_t sxvki_slot_slab(uint32_t index) {
+    return (index & ~SXVKI_HANDLE_SLAB_BIT) / 64;
+}
+
 SXVKI_INLINE sxvki_slab* sxvki_slab_of(const sxvki_records* records, uint32_t index) {
-    return sxvki_slab_at(records, (index & ~SXVKI_HANDLE_SLAB_BIT) / 64);
+    return sxvki_slab_at(records, sxvki_slot_slab(index));
 }
 
 SXVKI_INLINE uint32_t sxvki_slot_index(uint32_t slab, uint32_t slot) {
@@ -1877,7 +1881,7 @@ SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, uint32_t generation
 /*  Where the generation of an index stands; null where there is no such index. */
 SXVKI_INLINE uint32_t* sxvki_generation_of(const sxvki_records* records, uint32_t index) {
     if (index & SXVKI_HANDLE_SLAB_BIT) {
-        uint32_t id = (index & ~SXVKI_HANDLE_SLAB_BIT) / 64;
+        uint32_t id = sxvki_slot_slab(index);
         return id < sxvki_load32(&records->slabs.capacity)
                    ? &sxvki_slab_at(records, id)->slots[index % 64].generation
                    : NULL;
@@ -2657,6 +2661,12 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
 #define SXVKI_AMD_FLAGS                                                                            \
     (VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD)
 
+/*  Flags of an allocation that matter here. */
+#define SXVKI_ACCESS_FLAGS                                                                         \
+    ((uint32_t)SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |                           \
+     (uint32_t)SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |                                     \
+     (uint32_t)SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT)
+
 /*  A device heap is a small window where the largest device heap is this many times as big. */
 #define SXVKI_WINDOW_RATIO      8
 
@@ -2885,6 +2895,61 @@ static uint32_t sxvki_memory_type_next(const sxvki_memory_model* model, sxvki_wi
         return SXVKI_NONE;
     }
     return next;
+}
+
+/*  Decisions are remembered, because a program asks the same few dozen questions for ever: to score
+    16 types costs 400 instructions, to find the answer 40. An entry is written once and never
+    changes; when the table is full further questions are just scored. */
+#define SXVKI_DECISIONS       64
+#define SXVKI_DECISION_PROBES 4
+#define SXVKI_DECISION_BUSY   1u
+#define SXVKI_DECISION_READY  2u
+#define SXVKI_DECISION_KEYS   5
+
+typedef struct sxvki_decision {
+    uint32_t word; /* atomic: 0 unused, BUSY, or READY and the type above it */
+    uint32_t key[SXVKI_DECISION_KEYS];
+} sxvki_decision;
+
+static uint32_t sxvki_memory_type_decide(const sxvki_memory_model* model, sxvki_decision* decisions,
+                                         uint32_t type_bits, const SxvkAllocationCreateInfo* info,
+                                         const sxvki_purpose* purpose) {
+    const uint32_t shape = (uint32_t)(purpose->device_access != 0) |
+                           (uint32_t)(purpose->transient != 0) << 1 |
+                           (uint32_t)(purpose->is_protected != 0) << 2;
+    uint32_t key[SXVKI_DECISION_KEYS];
+    uint32_t slot, probe, type;
+    sxvki_wish wish;
+    key[0] = info->memoryTypeBits != 0 ? type_bits & info->memoryTypeBits : type_bits;
+    key[1] = info->requiredFlags;
+    key[2] = info->preferredFlags;
+    key[3] = info->avoidedFlags;
+    key[4] = (info->flags & SXVKI_ACCESS_FLAGS) | (uint32_t)info->usage << 16 | shape << 24;
+    slot =
+        (key[0] ^ key[4] ^ key[4] >> 8 ^ key[1] * 3 ^ key[2] * 5 ^ key[3] * 7) * 0x9E3779B1u >> 26;
+    for (probe = 0; probe < SXVKI_DECISION_PROBES; probe++) {
+        sxvki_decision* d = &decisions[(slot + probe) % SXVKI_DECISIONS];
+        uint32_t word = sxvki_load32(&d->word);
+        if (SXVKI_LIKELY((word & SXVKI_DECISION_READY) != 0 && d->key[0] == key[0] &&
+                         d->key[4] == key[4] && d->key[1] == key[1] && d->key[2] == key[2] &&
+                         d->key[3] == key[3])) {
+            return word >> 2;
+        }
+        if (word == 0) {
+            break;
+        }
+    }
+    sxvki_wish_init(&wish, model, type_bits, info, purpose);
+    type = sxvki_memory_type_best(model, &wish);
+    if (probe < SXVKI_DECISION_PROBES && type != SXVKI_NONE) {
+        sxvki_decision* d = &decisions[(slot + probe) % SXVKI_DECISIONS];
+        uint32_t unused = 0;
+        if (sxvki_cas32(&d->word, &unused, SXVKI_DECISION_BUSY)) {
+            memcpy(d->key, key, sizeof d->key);
+            sxvki_store32(&d->word, SXVKI_DECISION_READY | type << 2);
+        }
+    }
+    return type;
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
@@ -3848,6 +3913,9 @@ struct SxvkPool_T {
     void* domains[SXVKI_DOMAIN_COUNT]; /* atomic; sxvki_domain* */
     VkDeviceSize block_size;           /* of every block; 0: grow from small */
     VkDeviceSize max_block_size;
+    VkDeviceSize unit;          /* bytes; ranges start at multiples of it and are such in size */
+    VkDeviceSize mixed_unit;    /* the same where buffers and optimal images must be kept apart */
+    VkDeviceSize margin;        /* bytes behind each */
     VkDeviceSize min_alignment; /* bytes */
     VkDeviceSize granularity;   /* bytes, 1: nothing to keep apart */
     size_t min_block_count;
@@ -3944,7 +4012,13 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         }
     }
     pool->split_kinds = pool->block_size == 0 && pool->granularity > SXVKI_SHARED_GRANULARITY_MAX;
-    pool->has_slabs = pool->block_size == 0 && sxvki_type_margin(device, type) == 0;
+    pool->unit = SXVKI_GRANULE;
+    if (sxvki_type_wants_flush(device, type)) {
+        pool->unit = sxvki_max64(pool->unit, device->vk.atom);
+    }
+    pool->mixed_unit = sxvki_max64(pool->unit, pool->granularity);
+    pool->margin = sxvki_type_margin(device, type);
+    pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
     return sxvki_lock_init(&pool->dedicated_lock, locked);
 }
 
@@ -4013,25 +4087,17 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
 /*  Size, alignment and domain of a request. Returns 0 for what no block can hold. */
 static int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* request,
                             sxvki_place* place) {
-    const sxvki_device* device = pool->device;
-    VkDeviceSize alignment = sxvki_max64(request->alignment, SXVKI_GRANULE);
-    VkDeviceSize unit = SXVKI_GRANULE;
-    VkDeviceSize size = request->size;
     int is_linear = request->kind == SXVKI_KIND_BUFFER || request->kind == SXVKI_KIND_IMAGE_LINEAR;
     int is_split = pool->split_kinds && request->kind == SXVKI_KIND_IMAGE_OPTIMAL;
+    VkDeviceSize unit = is_linear || is_split ? pool->unit : pool->mixed_unit;
+    VkDeviceSize alignment = sxvki_max64(request->alignment, unit);
+    VkDeviceSize size = request->size;
     alignment = sxvki_max64(alignment, pool->min_alignment);
-    if (!is_linear && !is_split) {
-        unit = sxvki_max64(unit, pool->granularity);
-    }
-    if (sxvki_type_wants_flush(device, pool->type)) {
-        unit = sxvki_max64(unit, device->vk.atom);
-    }
-    alignment = sxvki_max64(alignment, unit);
     if (size > (SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) - 2 * unit - 65536 ||
         alignment > (SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) / 2) {
         return 0;
     }
-    size = sxvki_align_up(size + sxvki_type_margin(device, pool->type), unit);
+    size = sxvki_align_up(size + pool->margin, unit);
     place->domain = 0;
     if (pool->block_size == 0) {
         place->domain = (size >= SXVKI_SMALL_LIMIT ? SXVKI_DOMAIN_LARGE : 0) |
@@ -4472,8 +4538,8 @@ static sxvki_block* sxvki_domain_close_slab(sxvki_domain* domain, uint32_t id, s
 
 /*  Give a slot back that is in the caller's hand; no lock is held. Returns a block to destroy, or
     null. See >>slabs for the argument. */
-static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, uint32_t i) {
-    sxvki_slab* slab = sxvki_slab_at(domain->bins.records, id);
+static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
+                                           uint32_t i) {
     uint64_t bit = (uint64_t)1 << i;
     uint64_t full = sxvki_slab_full(slab);
     uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
@@ -4836,6 +4902,7 @@ struct SxvkAllocator_T {
     sxvki_lock pools_lock;                    /* guards the list of custom pools */
     SxvkPool first_pool;
     sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
+    sxvki_decision decisions[SXVKI_DECISIONS];
 };
 
 SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, uint64_t usage) {
@@ -5115,14 +5182,21 @@ static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish
 }
 
 /*  The whole ladder. What other domains keep empty is given back before the last resort. */
-static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_wish* wish, SxvkPool pool,
+static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
+                            const sxvki_purpose* purpose, const SxvkAllocationCreateInfo* info,
                             const sxvki_request* request, uint32_t state, uint32_t* index) {
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
+    SxvkPool pool = info->pool;
+    sxvki_wish wish;
     VkResult result;
     int again;
+    if (pool != NULL && ((type_bits >> pool->type) & 1) == 0) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, purpose);
     for (again = 0;; again++) {
         result = pool != NULL ? sxvki_allocate_in_pool(pool, request, state, index)
-                              : sxvki_allocate_by_wish(allocator, wish, request, 0, state, index);
+                              : sxvki_allocate_by_wish(allocator, &wish, request, 0, state, index);
         if (!sxvki_is_full(result) || never) {
             return result;
         }
@@ -5131,7 +5205,7 @@ static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_wish* wish, Sxv
         }
     }
     if (pool == NULL && !request->needs_dedicated) {
-        result = sxvki_allocate_by_wish(allocator, wish, request, 1, state, index);
+        result = sxvki_allocate_by_wish(allocator, &wish, request, 1, state, index);
     }
     return result;
 }
@@ -5206,6 +5280,9 @@ static void sxvki_unmap_all(sxvki_device* device, sxvki_block* block, uint32_t s
 #if SX_VKALLOC_DEBUG >= 3
 static void sxvki_check_domain(sxvki_domain* domain) {
     int is_valid;
+    if (domain == NULL) {
+        return; /* dedicated */
+    }
     sxvki_lock_take(&domain->lock);
     is_valid = sxvki_domain_is_valid(domain);
     sxvki_lock_drop(&domain->lock);
@@ -5216,12 +5293,14 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  End the mappings of an allocation that is about to be freed; returns what they were. They go
-    before the range does, so that the block stays while it is unmapped. The lock keeps those out
-    that look at margins. */
-static uint32_t sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
-                                    sxvki_block* block) {
-    uint32_t* word = sxvki_state_of(device, sxvki_handle_index(allocation));
+/*  End the mappings of an allocation that is about to be freed, and say so where sxvkMapMemory made
+    them; with no function, keep silent. They go before the range does, so that the block stays
+    while it is unmapped. The lock keeps those out that look at margins. */
+SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
+                                           const char* function) {
+    uint32_t index = sxvki_handle_index(allocation);
+    uint32_t* word = sxvki_state_of(device, index);
+    sxvki_block* block = sxvki_block_of(device, index);
     sxvki_lock* lock = sxvki_block_lock(block);
     uint32_t state = 0;
     sxvki_lock_take(lock);
@@ -5232,20 +5311,34 @@ static uint32_t sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocat
     }
     sxvki_lock_drop(lock);
     sxvki_unmap_all(device, block, state);
-    return state & SXVKI_STATE_MAPPINGS;
+    if ((state & SXVKI_STATE_MAPS_MASK) != 0 && function != NULL) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function, index);
+    }
 }
 
 /*  Free a slot. Of two that free the same handle one raises the generation, and nobody else has
     the slot then until its bit is set; so the slab and its domain stay, too. */
-static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation) {
+static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
-    sxvki_slab* slab = sxvki_slab_of(&device->records, index);
-    sxvki_slot* slot = &slab->slots[index % 64];
-    uint32_t generation = sxvki_load32_relaxed(&slot->generation);
+    uint32_t id = sxvki_slot_slab(index);
     sxvki_domain* domain;
     sxvki_block* block;
-    if (!sxvki_handle_matches(allocation, generation) ||
-        !sxvki_cas32(&slot->generation, &generation, generation + 1)) {
+    sxvki_slab* slab;
+    sxvki_slot* slot;
+    uint32_t generation;
+    if (id >= sxvki_load32(&device->records.slabs.capacity)) {
+        return 0;
+    }
+    slab = sxvki_slab_at(&device->records, id);
+    slot = &slab->slots[index % 64];
+    generation = sxvki_load32_relaxed(&slot->generation);
+    if (!sxvki_handle_matches(allocation, generation)) {
+        return 0;
+    }
+    if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
+        sxvki_free_mappings(device, allocation, function);
+    }
+    if (!sxvki_cas32(&slot->generation, &generation, generation + 1)) {
         return 0;
     }
     domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
@@ -5254,7 +5347,7 @@ static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation) {
         sxvki_cold_clear(&device->records, index);
         sxvki_lock_drop(&domain->lock);
     }
-    block = sxvki_domain_give_slot(domain, (index & ~SXVKI_HANDLE_SLAB_BIT) / 64, index % 64);
+    block = sxvki_domain_give_slot(domain, id, slab, index % 64);
     if (block != NULL) {
         sxvki_block_destroy(device, block);
     }
@@ -5262,15 +5355,31 @@ static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation) {
     return 1;
 }
 
-/*  Free a range of the bins, or a dedicated block. Of two that free the same handle the second
-    finds, under the lock, that the generation grew. */
-static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, SxvkPool pool,
-                            sxvki_domain* domain) {
+/*  Free a range of the bins, or a dedicated block. Of two that free the same handle, threads or a
+    message callback, the second finds, under the lock, that the generation grew. */
+static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     sxvki_record* r = sxvki_record_at(&device->records, index);
-    sxvki_lock* lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
-    sxvki_block* block = NULL;
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_domain* domain = block->domain;
+    SxvkPool pool = block->pool;
+    sxvki_lock* lock;
+    uint32_t state;
     int valid;
+    if (pool == NULL) {
+        return 0; /* another thread has just freed it, and its block */
+    }
+    lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
+    state = sxvki_record_state(r);
+    if (state & SXVKI_STATE_MARGIN) {
+        sxvki_view view = sxvki_look(device, index);
+        if (!sxvki_margin_is_intact(device, &view)) {
+            sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
+        }
+    }
+    if (state & SXVKI_STATE_MAPPINGS) {
+        sxvki_free_mappings(device, allocation, function);
+    }
     sxvki_lock_take(lock);
     valid = sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation));
     if (valid) {
@@ -5280,7 +5389,6 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, Sxv
         if (domain != NULL) {
             block = sxvki_domain_give(domain, index);
         } else {
-            block = sxvki_block_at(device, sxvki_record_block(r));
             sxvki_pool_give_dedicated(pool, block, r);
         }
     }
@@ -5303,33 +5411,11 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, Sxv
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
     sxvki_device* device = &allocator->device;
-    uint32_t index = sxvki_handle_index(allocation);
-    sxvki_domain* domain;
-    sxvki_block* block;
-    SxvkPool pool;
-    uint32_t state;
-    if (!sxvki_handle_is_valid(&device->records, allocation)) {
-        return 0;
+    if (sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT) {
+        return sxvki_free_slot(device, allocation, function);
     }
-    block = sxvki_block_of(device, index);
-    pool = block->pool;
-    domain = block->domain;
-    if (pool == NULL) {
-        return 0; /* another thread has just freed it, and its block */
-    }
-    state = sxvki_load32(sxvki_state_of(device, index));
-    if (state & SXVKI_STATE_MARGIN) {
-        sxvki_view view = sxvki_look(device, index);
-        if (!sxvki_margin_is_intact(device, &view)) {
-            sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
-        }
-    }
-    if ((state & SXVKI_STATE_MAPPINGS) &&
-        (sxvki_free_mappings(device, allocation, block) & SXVKI_STATE_MAPS_MASK)) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function, index);
-    }
-    return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_free_slot(device, allocation)
-                                         : sxvki_free_range(device, allocation, pool, domain);
+    return sxvki_handle_is_valid(&device->records, allocation) &&
+           sxvki_free_range(device, allocation, function);
 }
 
 /* --- allocating --- */
@@ -5393,10 +5479,16 @@ static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const ch
 static VkResult sxvki_finish(SxvkAllocator allocator, uint32_t index,
                              const SxvkAllocationCreateInfo* info) {
     sxvki_device* device = &allocator->device;
-    sxvki_view view = sxvki_look(device, index);
-    sxvki_block* block = view.block;
     VkResult result = VK_SUCCESS;
+    sxvki_block* block;
+    sxvki_view view;
     void* data;
+    if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) == 0 && device->debug.margin == 0 &&
+        info->pUserData == NULL && info->pName == NULL) {
+        return VK_SUCCESS;
+    }
+    view = sxvki_look(device, index);
+    block = view.block;
     if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) &&
         (sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)) {
         result = sxvki_block_map(device, block, &data);
@@ -5439,44 +5531,74 @@ typedef struct sxvki_requirements {
     VkImage image;
 } sxvki_requirements;
 
+/*  What the ladder needs to know of a request. */
+static void sxvki_request_init(sxvki_request* request, const sxvki_device* device,
+                               const sxvki_requirements* requirements, sxvki_kind kind,
+                               const SxvkAllocationCreateInfo* info) {
+    int can_alias = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0;
+    int names_resource = !can_alias || requirements->needs_dedicated;
+    request->size = requirements->memory.size;
+    request->alignment =
+        sxvki_max64(sxvki_max64(requirements->memory.alignment, info->minAlignment),
+                    device->debug.minAlignment);
+    request->kind = can_alias ? SXVKI_KIND_UNKNOWN : kind;
+    request->flags = info->flags;
+    request->strategy = sxvki_strategy_of(info->flags);
+    request->priority = info->priority;
+    request->next = info->pNext;
+    request->buffer = names_resource ? requirements->buffer : VK_NULL_HANDLE;
+    request->image = names_resource ? requirements->image : VK_NULL_HANDLE;
+    request->needs_dedicated = requirements->needs_dedicated || info->pNext != NULL ||
+                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
+    request->prefers_dedicated = requirements->prefers_dedicated;
+}
+
+/*  What nearly every allocation is: room in a block that is there, of the best memory type. Anything
+    else than success says to climb the ladder. */
+static VkResult sxvki_allocate_quickly(SxvkAllocator allocator, uint32_t type_bits,
+                                       const sxvki_purpose* purpose,
+                                       const SxvkAllocationCreateInfo* info,
+                                       const sxvki_request* request, uint32_t state,
+                                       uint32_t* index) {
+    sxvki_device* device = &allocator->device;
+    SxvkPool pool = info->pool;
+    sxvki_domain* domain;
+    sxvki_place place;
+    if (request->needs_dedicated || request->prefers_dedicated || device->debug.flags != 0) {
+        return VK_NOT_READY;
+    }
+    if (pool == NULL) {
+        uint32_t type = sxvki_memory_type_decide(&device->model, allocator->decisions, type_bits,
+                                                 info, purpose);
+        pool = type != SXVKI_NONE ? sxvki_default_pool(allocator, type) : NULL;
+    } else if (((type_bits >> pool->type) & 1) == 0) {
+        return VK_NOT_READY;
+    }
+    if (pool == NULL || !sxvki_pool_place(pool, request, &place)) {
+        return VK_NOT_READY;
+    }
+    domain = sxvki_pool_domain(pool, place.domain);
+    return domain == NULL ? VK_NOT_READY
+                          : sxvki_domain_take(domain, &place, request->strategy, state, index);
+}
+
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
 static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
                                const sxvki_requirements* requirements, const sxvki_purpose* purpose,
                                const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
     sxvki_device* device = &allocator->device;
-    sxvki_request request;
-    sxvki_wish wish;
+    uint32_t type_bits = requirements->memory.memoryTypeBits;
     uint32_t index = SXVKI_NONE;
-    uint32_t state;
+    uint32_t state = (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
+                     sxvki_class_id(allocator, purpose->kind, purpose->usage)
+                         << SXVKI_STATE_CLASS_SHIFT;
+    sxvki_request request;
     VkResult result;
     *allocation = VK_NULL_HANDLE;
-    memset(&request, 0, sizeof request);
-    request.size = requirements->memory.size;
-    request.alignment = sxvki_max64(requirements->memory.alignment, info->minAlignment);
-    request.alignment = sxvki_max64(request.alignment, device->debug.minAlignment);
-    request.kind = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0 ? SXVKI_KIND_UNKNOWN
-                                                                             : purpose->kind;
-    request.flags = info->flags;
-    request.strategy = sxvki_strategy_of(info->flags);
-    request.priority = info->priority;
-    request.next = info->pNext;
-    if (requirements->needs_dedicated ||
-        (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) == 0) {
-        request.buffer = requirements->buffer;
-        request.image = requirements->image;
-    }
-    request.needs_dedicated = requirements->needs_dedicated || info->pNext != NULL ||
-                              (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
-    request.prefers_dedicated = requirements->prefers_dedicated;
-    state = (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
-            sxvki_class_id(allocator, purpose->kind, purpose->usage) << SXVKI_STATE_CLASS_SHIFT;
-    if (info->pool == NULL) {
-        sxvki_wish_init(&wish, &device->model, requirements->memory.memoryTypeBits, info, purpose);
-        result = sxvki_climb(allocator, &wish, NULL, &request, state, &index);
-    } else if ((requirements->memory.memoryTypeBits >> info->pool->type) & 1) {
-        result = sxvki_climb(allocator, NULL, info->pool, &request, state, &index);
-    } else {
-        result = VK_ERROR_FEATURE_NOT_PRESENT;
+    sxvki_request_init(&request, device, requirements, purpose->kind, info);
+    result = sxvki_allocate_quickly(allocator, type_bits, purpose, info, &request, state, &index);
+    if (result != VK_SUCCESS) {
+        result = sxvki_climb(allocator, type_bits, purpose, info, &request, state, &index);
     }
     if (result == VK_SUCCESS) {
         *allocation = sxvki_handle_of(device, index);
@@ -5484,15 +5606,12 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
         if (result != VK_SUCCESS) {
             sxvki_free(allocator, *allocation, function);
             *allocation = VK_NULL_HANDLE;
-        } else {
-            const sxvki_block* block = sxvki_block_of(device, index);
-            if (block->domain != NULL) {
-                SXVKI_CHECK_DOMAIN(block->domain);
-            }
         }
     }
     if (result != VK_SUCCESS) {
         sxvki_report_failure(device, result, function);
+    } else {
+        SXVKI_CHECK_DOMAIN(sxvki_block_of(device, index)->domain);
     }
     return result;
 }
@@ -5524,8 +5643,9 @@ SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
     sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
-    sxvki_free_mappings(device, allocation,
-                        sxvki_block_of(device, index)); /* one message will do */
+    if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_MAPPINGS) {
+        sxvki_free_mappings(device, allocation, NULL); /* one message will do */
+    }
     sxvki_free(allocator, allocation, function);
 }
 
