@@ -176,7 +176,8 @@ typedef enum SxvkAllocatorCreateFlagBits {
     SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT = 0x00000008,
     SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT = 0x00000010,
     /* The feature bufferDeviceAddress is enabled: all memory is allocated with
-       VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Vulkan asks for it to be enabled, even in 1.2. */
+       VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT, but where a chain of yours has a
+       VkMemoryAllocateFlagsInfo: set it there. Vulkan asks for the feature, even in 1.2. */
     SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT = 0x00000020,
     SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT = 0x00000040,
     SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT = 0x00000080,
@@ -207,7 +208,9 @@ typedef enum SxvkMemoryUsage {
 typedef enum SxvkAllocationCreateFlagBits {
     /* A VkDeviceMemory of its own. */
     SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT = 0x00000001,
-    /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. */
+    /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. The search
+       takes a bounded number of steps and may miss a range that would only just fit; see
+       STRATEGY_MIN_MEMORY. */
     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT = 0x00000002,
     /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
        host-visible (with _UNKNOWN, _AUTO without HOST_ACCESS, ALLOW_TRANSFER_INSTEAD, pools). */
@@ -273,7 +276,7 @@ typedef enum SxvkMessageSeverity {
     X(CONFLICTING_FLAGS, ERROR, "flags exclude each other")                                        \
     X(BAD_ENUM, ERROR, "a value is not of its enumeration")                                        \
     X(BAD_SIZE, ERROR, "a size is zero or out of range")                                           \
-    X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two")                                  \
+    X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two, or too small")                    \
     X(BAD_INDEX, ERROR, "an index is out of range")                                                \
     X(BAD_RANGE, ERROR, "a range leaves the allocation")                                           \
     X(BAD_PRIORITY, ERROR, "a priority is not between 0 and 1")                                    \
@@ -430,7 +433,7 @@ typedef struct SxvkPoolCreateInfo {
        dedicated allocation unless it is asked for. */
     VkDeviceSize blockSize;
     size_t minBlockCount; /* blocks made at once and kept */
-    size_t maxBlockCount; /* 0 = no limit */
+    size_t maxBlockCount; /* 0 = no limit; see NEVER_ALLOCATE for what a full pool may miss */
     float priority;       /* 0 to 1, with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5 */
     VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
     /* Optional chain for the VkMemoryAllocateInfo of each block; must live as long as the pool. */
@@ -514,8 +517,9 @@ SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkMemoryPropertyFlags* pFlags);
 
-/*  Call once per frame: refreshes the budget and lets go of one block that has been empty for 1200
-    frames (20 s at 60 Hz), and in a heap that is over its budget, of all empty blocks at once.
+/*  Call once per frame with a number that grows (and may wrap): refreshes the budget and lets go of
+    one block that has been empty for 1200 frames (20 s at 60 Hz), and in a heap that is over its
+    budget, of all empty blocks at once.
     Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
@@ -634,7 +638,9 @@ SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
                                                   SxvkAllocation allocation, float priority);
 
 /*  Call pfnCallback for each live allocation until it returns VK_FALSE. The callback runs outside
-    every lock and may use the allocator, even free; allocations made meanwhile may be missed.
+    every lock and may use the allocator, even free. Allocations made meanwhile may be missed, or be
+    seen before they have a name, user data or a mapping. Keep apart from it what frees or renames
+    the allocations that the callback looks at.
     Cost      O(most allocations that ever lived at once)
 */
 SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
@@ -644,7 +650,8 @@ SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
 
 /*  Give a pointer to the first byte. Maps are counted: each one needs its sxvkUnmapMemory. The
     pointer is the same each time, and MAPPED_BIT has it in SxvkAllocationInfo already.
-    Returns   VK_SUCCESS, MEMORY_MAP_FAILED (also: not host-visible), VALIDATION_FAILED
+    Returns   VK_SUCCESS, MEMORY_MAP_FAILED (also: not host-visible, or mapped 255 times already),
+              VALIDATION_FAILED
     Cost      O(1); vkMapMemory once per block
 */
 SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -726,7 +733,8 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
                                                   const VkBufferCreateInfo* pBufferCreateInfo,
                                                   VkBuffer* pBuffer);
 
-/*  Destroy the buffer, then free the memory; either may be null. */
+/*  Destroy the buffer, then free the memory; either may be null. Where the allocation is not valid
+    any more nothing happens to the buffer either: it may be gone as well. */
 SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
                                       SxvkAllocation allocation);
 
@@ -1699,9 +1707,9 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
     A record belongs to the bins that took it, under their lock; the table has a lock of its own for
     growing and for passing records between bins.
 
-    A small range may be a slot of a slab instead, see >>slabs: 16 bytes that say how it differs from
-    its neighbours. A handle's index with SXVKI_HANDLE_SLAB_BIT names a slab and a slot in it; what
-    is said of generations holds for both.
+    A small range may be a slot of a slab instead, see >>slabs: 16 bytes for what its neighbours do
+    not share. A handle's index with SXVKI_HANDLE_SLAB_BIT names a slab and a slot in it; what is
+    said of generations holds for both.
 */
 
 #define SXVKI_GRANULE_SHIFT 4
@@ -1745,8 +1753,8 @@ typedef enum sxvki_kind {
 } sxvki_kind;
 
 typedef struct sxvki_cold {
-    void* user_data;
-    char* name;
+    void* user_data; /* both atomic: sxvkForEachAllocation may look */
+    void* name;      /* char* */
 } sxvki_cold;
 
 /*  One of the equal parts of a slab. */
@@ -1850,8 +1858,9 @@ SXVKI_INLINE int sxvki_record_is_live(const sxvki_record* r) {
     return (int)(r->generation & 1);
 }
 
+/*  Release: who sees the new generation sees what was written before, see sxvkForEachAllocation. */
 SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
-    sxvki_store32_relaxed(&r->generation, r->generation + 1);
+    sxvki_store32(&r->generation, r->generation + 1);
 }
 
 /*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
@@ -1894,7 +1903,7 @@ SXVKI_INLINE uint32_t* sxvki_generation_of(const sxvki_records* records, uint32_
 /*  0 for a stale, freed or foreign handle. */
 SXVKI_INLINE int sxvki_handle_is_valid(const sxvki_records* records, SxvkAllocation handle) {
     const uint32_t* generation = sxvki_generation_of(records, sxvki_handle_index(handle));
-    return generation != NULL && sxvki_handle_matches(handle, sxvki_load32_relaxed(generation));
+    return generation != NULL && sxvki_handle_matches(handle, sxvki_load32(generation));
 }
 
 static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
@@ -2009,7 +2018,8 @@ static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold != NULL) {
         sxvki_host_free(records->host, cold->name);
-        memset(cold, 0, sizeof *cold);
+        sxvki_store_ptr(&cold->name, NULL);
+        sxvki_store_ptr(&cold->user_data, NULL);
     }
 }
 
@@ -2245,7 +2255,8 @@ static uint32_t sxvki_bins_split(sxvki_bins* bins, uint32_t before, uint64_t sta
     return index;
 }
 
-/*  Hand out [start, start + size) of a free range. bins_prepare was called. */
+/*  Take [start, start + size) of a free range out of it; the caller ages the record once it says
+    all that it should. bins_prepare was called. */
 static uint32_t sxvki_bins_carve(sxvki_bins* bins, uint32_t index, uint64_t start, uint64_t size) {
     sxvki_record* r = sxvki_record_at(bins->records, index);
     uint32_t block = sxvki_record_block(r);
@@ -2266,7 +2277,6 @@ static uint32_t sxvki_bins_carve(sxvki_bins* bins, uint32_t index, uint64_t star
     }
     r->link_a = 0;
     r->link_b = 0;
-    sxvki_record_age(r);
     return index;
 }
 
@@ -2346,7 +2356,7 @@ static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_
     return index;
 }
 
-/*  Hand out a range; SXVKI_NONE where no free range is found. bins_prepare was called. O(1). */
+/*  The same where there is room; SXVKI_NONE where no free range is found. O(1). */
 static uint32_t sxvki_bins_take(sxvki_bins* bins, uint64_t size, uint64_t alignment,
                                 sxvki_strategy strategy) {
     uint64_t start = 0;
@@ -2524,13 +2534,14 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
           take    under the owner's lock, from a slab in the list: clear a bit. If that was the last
                   one clear HELD with it, and unlink the slab: nobody refers to it any more but its
                   allocations
-          give    without a lock: raise the slot's generation, then set its bit and HELD. If HELD was
-                  clear: take the lock, and put the slab into the list. If all bits are set now:
-                  take the lock, and close the slab
+          give    without a lock: raise the slot's generation, then set its bit and HELD. If HELD
+                  was clear: take the lock, and put the slab into the list. If all bits are set
+                  now: take the lock, and close the slab
 
     Why this is safe:
 
-    S1  Only who holds the lock clears bits, so a slab in the list has a free slot until he takes it.
+    S1  Only who holds the lock clears bits, so a slab in the list has a free slot until he takes
+        it.
     S2  A slot is in one hand: its taker's from the clearing of the bit on, its giver's from the
         raising of the generation on, which one of several givers wins, to the setting of the bit.
     S3  While any slot is in a hand the slab is not closed, so its giver may read all of it. After
@@ -4198,6 +4209,7 @@ static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxv
     sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
     r->link_a = place->tail;
     sxvki_store32_relaxed(&r->link_b, state);
+    sxvki_record_age(r);
     if (block->live_count++ == 0) {
         sxvki_domain_mark(domain, block, 0);
     }
@@ -4282,7 +4294,7 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
     }
     sxvki_domain_account(domain, index, &place, SXVKI_STATE_SLAB);
     r = sxvki_record_at(records, index);
-    r->link_a = id;
+    r->link_a = id; /* only looked at under the lock */
     slab = sxvki_slab_at(records, id);
     slab->offset = sxvki_record_offset(r);
     sxvki_store32_relaxed(&slab->block, sxvki_record_block(r));
@@ -4320,7 +4332,7 @@ SXVKI_INLINE uint32_t sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_p
     slot = &slab->slots[i];
     slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
     sxvki_store32_relaxed(&slot->state, state);
-    sxvki_store32_relaxed(&slot->generation, slot->generation + 1);
+    sxvki_store32(&slot->generation, slot->generation + 1);
     c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
     return sxvki_slot_index(id, i);
 }
@@ -4332,8 +4344,8 @@ SXVKI_INLINE int sxvki_place_uses_slabs(const sxvki_place* place, sxvki_strategy
             (strategy == SXVKI_STRATEGY_MIN_MEMORY && place->slot_size <= SXVKI_SLAB_SIZE_MAX / 4));
 }
 
-/*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: none has room. O(1). Caller
-    holds the lock. */
+/*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1).
+    Caller holds the lock. */
 static VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
                                          sxvki_strategy strategy, uint32_t state, uint32_t* index) {
     int use_slabs = sxvki_place_uses_slabs(place, strategy);
@@ -4571,7 +4583,7 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     while (*count != 0 && domain->empty_first != SXVKI_NONE &&
            domain->listed_count > domain->pool->min_block_count) {
         sxvki_block* block = sxvki_block_at(device, domain->empty_first);
-        if (now - block->empty_since < frames) {
+        if (frames != 0 && (int32_t)(now - block->empty_since) < (int32_t)frames) {
             break;
         }
         sxvki_domain_forget(domain, block);
@@ -4714,8 +4726,8 @@ SXVKI_COLD static void sxvki_pool_shutdown(SxvkPool pool) {
 
 /* --- looking at it all; the caller holds the lock of the domain --- */
 
-/*  The live allocations of a block in the order of their offsets. Slots may be given back meanwhile;
-    all else stays. */
+/*  The live allocations of a block in the order of their offsets. Slots may be given back
+    meanwhile; all else stays. */
 typedef struct sxvki_walk {
     const sxvki_records* records;
     uint32_t record;
@@ -5248,7 +5260,7 @@ SXVKI_COLD static void sxvki_report_allocation(const sxvki_device* device, SxvkM
     const char* name = NULL;
     sxvki_line line;
     if (sxvki_view_state(&view) & SXVKI_STATE_COLD) {
-        name = sxvki_cold_find(&device->records, index)->name;
+        name = (const char*)sxvki_load_ptr(&sxvki_cold_find(&device->records, index)->name);
     }
     line.size = 0;
     sxvki_line_add(&line, function);
@@ -5293,15 +5305,33 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
+/*  Look at the margin of an allocation that is about to be freed; once, should the message's
+    callback free it too. */
+SXVKI_COLD static void sxvki_check_margin(sxvki_device* device, SxvkAllocation allocation,
+                                          const char* function) {
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_view view = sxvki_look(device, index);
+    uint32_t state = sxvki_view_state(&view);
+    int intact = sxvki_margin_is_intact(device, &view);
+    while ((state & SXVKI_STATE_MARGIN) != 0) {
+        if (sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MARGIN)) {
+            sxvki_block_unmap(device, view.block);
+            if (!intact) {
+                sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
+            }
+            return;
+        }
+    }
+}
+
 /*  End the mappings of an allocation that is about to be freed, and say so where sxvkMapMemory made
     them; with no function, keep silent. They go before the range does, so that the block stays
     while it is unmapped. The lock keeps those out that look at margins. */
 SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
+                                           sxvki_block* block, sxvki_lock* lock,
                                            const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     uint32_t* word = sxvki_state_of(device, index);
-    sxvki_block* block = sxvki_block_of(device, index);
-    sxvki_lock* lock = sxvki_block_lock(block);
     uint32_t state = 0;
     sxvki_lock_take(lock);
     if (sxvki_handle_is_valid(&device->records, allocation)) {
@@ -5331,12 +5361,13 @@ static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, cons
     }
     slab = sxvki_slab_at(&device->records, id);
     slot = &slab->slots[index % 64];
-    generation = sxvki_load32_relaxed(&slot->generation);
+    generation = sxvki_load32(&slot->generation);
     if (!sxvki_handle_matches(allocation, generation)) {
         return 0;
     }
     if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, function);
+        block = sxvki_block_of(device, index);
+        sxvki_free_mappings(device, allocation, block, sxvki_block_lock(block), function);
     }
     if (!sxvki_cas32(&slot->generation, &generation, generation + 1)) {
         return 0;
@@ -5372,13 +5403,10 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
     lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
     state = sxvki_record_state(r);
     if (state & SXVKI_STATE_MARGIN) {
-        sxvki_view view = sxvki_look(device, index);
-        if (!sxvki_margin_is_intact(device, &view)) {
-            sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
-        }
+        sxvki_check_margin(device, allocation, function);
     }
     if (state & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, function);
+        sxvki_free_mappings(device, allocation, block, lock, function);
     }
     sxvki_lock_take(lock);
     valid = sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation));
@@ -5453,7 +5481,7 @@ static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, voi
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_lock_take(lock);
-    cold->user_data = user_data;
+    sxvki_store_ptr(&cold->user_data, user_data);
     sxvki_lock_drop(lock);
     return VK_SUCCESS;
 }
@@ -5468,8 +5496,8 @@ static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const ch
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_lock_take(lock);
-    old = cold->name;
-    cold->name = copy;
+    old = (char*)cold->name;
+    sxvki_store_ptr(&cold->name, copy);
     sxvki_lock_drop(lock);
     sxvki_host_free(host, old);
     return VK_SUCCESS;
@@ -5553,8 +5581,8 @@ static void sxvki_request_init(sxvki_request* request, const sxvki_device* devic
     request->prefers_dedicated = requirements->prefers_dedicated;
 }
 
-/*  What nearly every allocation is: room in a block that is there, of the best memory type. Anything
-    else than success says to climb the ladder. */
+/*  What nearly every allocation is: room in a block that is there, of the best memory type.
+    Anything else than success says to climb the ladder. */
 static VkResult sxvki_allocate_quickly(SxvkAllocator allocator, uint32_t type_bits,
                                        const sxvki_purpose* purpose,
                                        const SxvkAllocationCreateInfo* info,
@@ -5632,8 +5660,8 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
     }
     if (state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
-        info->pUserData = cold->user_data;
-        info->pName = cold->name;
+        info->pUserData = sxvki_load_ptr(&cold->user_data);
+        info->pName = (const char*)sxvki_load_ptr(&cold->name);
     }
 }
 
@@ -5643,8 +5671,13 @@ SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
     sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
+    if (!sxvki_handle_is_valid(&device->records, allocation)) {
+        return; /* the message's callback has freed it */
+    }
     if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, NULL); /* one message will do */
+        sxvki_block* block = sxvki_block_of(device, index);
+        sxvki_free_mappings(device, allocation, block, sxvki_block_lock(block),
+                            NULL); /* one message will do */
     }
     sxvki_free(allocator, allocation, function);
 }
@@ -5717,9 +5750,11 @@ SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const ch
     sxvki_host host = device->host;
     uint32_t type;
     while (allocator->first_pool != NULL) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_POOL, function,
-                     allocator->first_pool->name);
-        sxvki_destroy_pool(allocator, allocator->first_pool, function);
+        SxvkPool pool = allocator->first_pool;
+        sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
+        if (allocator->first_pool == pool) { /* else the message's callback has destroyed it */
+            sxvki_destroy_pool(allocator, pool, function);
+        }
     }
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
@@ -6419,7 +6454,7 @@ SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator all
                                    sxvki_digits(digits + 23, (uintptr_t)cold->user_data, 16));
         }
         if (cold->name != NULL) {
-            sxvki_json_pair_string(json, "Name", cold->name);
+            sxvki_json_pair_string(json, "Name", (const char*)cold->name);
         }
     }
 }
@@ -6835,6 +6870,11 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
     SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_POOL_FLAGS, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->memoryTypeIndex >= device->model.properties.memoryTypeCount, BAD_INDEX,
                     "pCreateInfo->memoryTypeIndex");
+    SXVKI_REJECT_IF((sxvki_type_flags(device, info->memoryTypeIndex) & SXVKI_AMD_FLAGS) != 0 &&
+                        !device->model.amd_coherent,
+                    MISSING_FEATURE,
+                    "pCreateInfo->memoryTypeIndex, "
+                    "SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT");
     SXVKI_REJECT_IF(info->blockSize > SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT ||
                         info->blockSize > device->vk.max_allocation_size,
                     BAD_SIZE, "pCreateInfo->blockSize");
@@ -6871,6 +6911,21 @@ static VkResult sxvki_check_mapped(SxvkAllocator allocator, const char* function
     SXVKI_REJECT_IF(sxvki_type_wants_flush(device, block->type) &&
                         sxvki_block_pointer(block) == NULL,
                     NOT_MAPPED, "allocation");
+    return VK_SUCCESS;
+}
+
+/*  A resource at an offset of an allocation: is it the memory that the resource needs? */
+static VkResult sxvki_check_fit(SxvkAllocator allocator, const char* function, uint32_t index,
+                                VkDeviceSize offset, const VkMemoryRequirements* needs) {
+    sxvki_view view = sxvki_look(&allocator->device, index);
+    SXVKI_REJECT_IF(offset > view.size || needs->size > view.size - offset, BAD_RANGE,
+                    "the resource is larger than what is left of the allocation");
+    SXVKI_REJECT_IF((view.offset + offset) % needs->alignment != 0, BAD_ALIGNMENT,
+                    "the resource needs a stricter alignment than the allocation or offset has");
+    SXVKI_REJECT_IF(((needs->memoryTypeBits >> view.block->type) & 1) == 0, BAD_STRUCT,
+                    "the resource cannot live in the memory type of the allocation");
+    (void)view;
+    (void)needs;
     return VK_SUCCESS;
 }
 
@@ -7593,6 +7648,12 @@ static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* f
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
+    if (SX_VKALLOC_VALIDATE && next == NULL) { /* a chain may change what is needed */
+        VkMemoryRequirements needs;
+        const sxvki_vk* vk = &allocator->device.vk;
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &needs);
+        SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
+    }
     return sxvki_bind_buffer(&allocator->device, index, offset, buffer, next);
 }
 
@@ -7617,6 +7678,12 @@ static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* fu
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
+    if (SX_VKALLOC_VALIDATE && next == NULL) { /* a chain may change what is needed */
+        VkMemoryRequirements needs;
+        const sxvki_vk* vk = &allocator->device.vk;
+        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &needs);
+        SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
+    }
     return sxvki_bind_image(&allocator->device, index, offset, image, next);
 }
 
@@ -7708,7 +7775,12 @@ static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function
     result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(device->vk.device, info,
                                                           device->host.driver_callbacks, pBuffer));
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_buffer(device, index, offset, *pBuffer, NULL);
+        VkMemoryRequirements needs;
+        device->vk.fn.vkGetBufferMemoryRequirements(device->vk.device, *pBuffer, &needs);
+        result = sxvki_check_fit(allocator, function, index, offset, &needs);
+        if (result == VK_SUCCESS) {
+            result = sxvki_bind_buffer(device, index, offset, *pBuffer, NULL);
+        }
         if (result != VK_SUCCESS) {
             device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
                                           device->host.driver_callbacks);
@@ -7812,7 +7884,12 @@ static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
     result = sxvki_vk_result(device->vk.fn.vkCreateImage(device->vk.device, info,
                                                          device->host.driver_callbacks, pImage));
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_image(device, index, offset, *pImage, NULL);
+        VkMemoryRequirements needs;
+        device->vk.fn.vkGetImageMemoryRequirements(device->vk.device, *pImage, &needs);
+        result = sxvki_check_fit(allocator, function, index, offset, &needs);
+        if (result == VK_SUCCESS) {
+            result = sxvki_bind_image(device, index, offset, *pImage, NULL);
+        }
         if (result != VK_SUCCESS) {
             device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
         }

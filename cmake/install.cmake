@@ -16,6 +16,9 @@ if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
 else()
     set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
+# From the file back to the prefix: ../.. for lib/pkgconfig, ../../.. for lib/x86_64-linux-gnu/pkgconfig.
+file(RELATIVE_PATH pc_up "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" pc_up "${pc_up}")
 configure_file(cmake/sx_vkalloc.pc.in sx_vkalloc.pc @ONLY)
 
 install(TARGETS sx_vkalloc EXPORT sx_vkalloc INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

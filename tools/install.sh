@@ -189,10 +189,11 @@ if ! may_install; then
     exit 1
 fi
 
-# Package lists are fetched only now. A failure here is not yet one: they may be known already.
+# Package lists are fetched only now. A failure here is not yet one: they may be known already. Arch
+# wants no new list without an upgrade of everything, so there only where there is no list yet.
 case $manager in
 apt-get) $as_root apt-get update -q || true ;;
-pacman) $as_root pacman -Sy --noconfirm || true ;;
+pacman) ls /var/lib/pacman/sync/*.db >/dev/null 2>&1 || $as_root pacman -Sy --noconfirm || true ;;
 esac </dev/null
 
 echo "sx_vkalloc: installing $wanted"

@@ -228,8 +228,7 @@ static void test_threads_and_the_only_block(void** state) {
     (void)state;
     sim_set_call_hook(rig->sim, allocate_slowly, NULL);
     for (round = 0; round < 6; round++) {
-        SxvkPoolCreateInfo info = {
-            .memoryTypeIndex = LOCAL, .blockSize = MIB, .maxBlockCount = 1};
+        SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB, .maxBlockCount = 1};
         SxvkPool pool = create_pool(rig, &info);
         bool fails = round % 3 == 2;
         Taker takers[THREADS];
@@ -486,6 +485,21 @@ static void test_the_frame_counter_wraps(void** state) {
     assert_int_equal(sim_live_memory_count(rig->sim), 1);
     sxvkSetCurrentFrameIndex(rig->allocator, 1200);
     assert_int_equal(sim_live_memory_count(rig->sim), 0);
+    rig_destroy(rig);
+}
+
+/*  Some pass the index of the swapchain's image: a number that goes back makes no block old. */
+static void test_the_frame_counter_goes_back(void** state) {
+    Rig* rig = rig_create(NULL);
+    uint32_t frame;
+    (void)state;
+    for (frame = 0; frame < 300; frame++) {
+        SxvkAllocation a = rig_allocate(rig, LOCAL, KIB);
+        sxvkSetCurrentFrameIndex(rig->allocator, frame % 3);
+        sxvkFreeMemory(rig->allocator, a);
+        sxvkSetCurrentFrameIndex(rig->allocator, (frame + 1) % 3);
+    }
+    assert_int_equal(memory_calls(rig), 1);
     rig_destroy(rig);
 }
 
@@ -1018,6 +1032,7 @@ int main(void) {
         cmocka_unit_test(test_steady_loop_makes_no_driver_call),
         cmocka_unit_test(test_the_tick_frees_old_blocks),
         cmocka_unit_test(test_the_frame_counter_wraps),
+        cmocka_unit_test(test_the_frame_counter_goes_back),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_what_stays_is_small),
         cmocka_unit_test(test_externally_synchronized_pool_is_let_alone),

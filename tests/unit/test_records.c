@@ -407,6 +407,7 @@ static void test_threads_share_records(void** state) {
 static void test_cold_entries(void** state) {
     (void)state;
     int data[2];
+    char* name;
     world w;
     world_init(&w, SALT);
     uint32_t chain = SXVKI_NONE;
@@ -424,7 +425,8 @@ static void test_cold_entries(void** state) {
     assert_true(a->user_data == NULL && a->name == NULL && b->user_data == NULL && b->name == NULL);
     a->user_data = &data[0];
     b->user_data = &data[1];
-    assert_true(sxvki_host_copy_string(&w.host, "a name", &b->name));
+    assert_true(sxvki_host_copy_string(&w.host, "a name", &name));
+    b->name = name;
     assert_ptr_equal(sxvki_cold_make(&w.records, SXVKI_COLD_PAGE - 1), a);
     assert_ptr_equal(sxvki_cold_find(&w.records, SXVKI_COLD_PAGE), b);
     assert_ptr_equal(sxvki_cold_find(&w.records, 0), a - (SXVKI_COLD_PAGE - 1));

@@ -226,6 +226,95 @@ static void test_freed_by_its_own_message(void** state) {
     }
 }
 
+/*  Callbacks that free what a message of the end is about: a leak, plain or dedicated, and a pool. */
+typedef struct Cleaner {
+    SxvkAllocator allocator;
+    SxvkAllocation allocation;
+    SxvkPool pool;
+    uint32_t counts[SXVK_MESSAGE_COUNT];
+} Cleaner;
+
+static void VKAPI_PTR clean_up(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
+                               const char* pText) {
+    Cleaner* cleaner = (Cleaner*)pUserData;
+    SxvkAllocation allocation = cleaner->allocation;
+    SxvkPool pool = cleaner->pool;
+    (void)severity;
+    (void)pText;
+    cleaner->counts[message]++;
+    if (message == SXVK_MESSAGE_LEAKED_ALLOCATION || message == SXVK_MESSAGE_CORRUPTED_MARGIN) {
+        cleaner->allocation = VK_NULL_HANDLE;
+        sxvkFreeMemory(cleaner->allocator, allocation);
+    } else if (message == SXVK_MESSAGE_LEAKED_POOL) {
+        cleaner->pool = VK_NULL_HANDLE;
+        sxvkDestroyPool(cleaner->allocator, pool);
+    }
+}
+
+static void test_leaks_freed_by_their_message(void** state) {
+    int dedicated;
+    (void)state;
+    for (dedicated = 0; dedicated < 2; dedicated++) {
+        VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << 1);
+        SxvkAllocationCreateInfo create = {
+            .flags = dedicated ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0};
+        SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = 1};
+        RigOptions options = rig_options();
+        Cleaner cleaner;
+        Rig* rig;
+        memset(&cleaner, 0, sizeof cleaner);
+        options.info.pfnMessage = clean_up;
+        options.info.pMessageUserData = &cleaner;
+        rig = rig_create(&options);
+        cleaner.allocator = rig->allocator;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &cleaner.pool), VK_SUCCESS);
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &create, &cleaner.allocation, NULL),
+            VK_SUCCESS);
+        sxvkDestroyAllocator(rig->allocator);
+        rig->allocator = VK_NULL_HANDLE;
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_LEAKED_ALLOCATION], 1);
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_LEAKED_POOL], 1);
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_INVALID_ALLOCATION], 0);
+        rig_destroy(rig);
+    }
+}
+
+/*  A callback that frees the allocation with the broken margin: told once, and the outer free finds
+    the allocation gone; also where its block went with it. */
+static void test_corrupted_freed_by_its_message(void** state) {
+    SxvkDebugInfo debug = {.margin = 16};
+    RigOptions options = rig_options();
+    SxvkAllocation allocation;
+    Cleaner cleaner;
+    void* data;
+    Rig* rig;
+    int mapped;
+    (void)state;
+    memset(&cleaner, 0, sizeof cleaner);
+    options.info.pDebugInfo = &debug;
+    options.info.pfnMessage = clean_up;
+    options.info.pMessageUserData = &cleaner;
+    options.sim.backing = true;
+    for (mapped = 0; mapped < 2; mapped++) {
+        memset(cleaner.counts, 0, sizeof cleaner.counts);
+        rig = rig_create(&options);
+        cleaner.allocator = rig->allocator;
+        allocation = rig_allocate(rig, 1, 100);
+        cleaner.allocation = allocation;
+        assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
+        ((unsigned char*)data)[100] = 0;
+        if (!mapped) {
+            sxvkUnmapMemory(rig->allocator, allocation);
+        }
+        sxvkFreeMemory(rig->allocator, allocation);
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_CORRUPTED_MARGIN], 1);
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_FREED_WHILE_MAPPED], mapped);
+        assert_int_equal(cleaner.counts[SXVK_MESSAGE_INVALID_ALLOCATION], 1);
+        rig_destroy(rig);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_list),
@@ -235,6 +324,8 @@ int main(void) {
         cmocka_unit_test(test_stderr),
         cmocka_unit_test(test_callbacks_may_use_the_allocator),
         cmocka_unit_test(test_freed_by_its_own_message),
+        cmocka_unit_test(test_leaks_freed_by_their_message),
+        cmocka_unit_test(test_corrupted_freed_by_its_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,15 @@ static void assert_rejected(Rig* rig, const Snapshot* before, SxvkMessage messag
         assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__);                             \
     } while (0)
 
+/*  The same where the driver must be asked first. */
+#define REJECTS_ASKING(rig, id, call)                                                              \
+    do {                                                                                           \
+        Snapshot before_ = look(rig);                                                              \
+        assert_int_equal(call, INVALID);                                                           \
+        before_.calls = rig_calls(rig);                                                            \
+        assert_rejected((rig), &before_, SXVK_MESSAGE_##id, __LINE__);                             \
+    } while (0)
+
 /*  The same for a function that returns nothing, or something else. */
 #define PROTESTS(rig, id, call)                                                                    \
     do {                                                                                           \
@@ -220,6 +229,21 @@ static void refuse_allocation_info(Rig* rig, const SxvkAllocationCreateInfo* cre
     STEP(sxvkExplainMemoryType(rig->allocator, UINT32_MAX, create, NULL, NULL, &text));
     assert_null(text);
 #undef STEP
+}
+
+/*  The AMD coherent types need a feature of the device. */
+static void test_pool_of_a_type_that_is_not_enabled(void) {
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = 4};
+    SimProfile profile =
+        testing_profile(TESTING_PROFILES, "amd_rdna_windows_8type_device_coherent");
+    RigOptions options = rig_options();
+    SxvkPool pool;
+    Rig* rig;
+    options.profile = &profile;
+    rig = rig_create(&options);
+    REJECTS(rig, MISSING_FEATURE, sxvkCreatePool(rig->allocator, &info, &pool));
+    assert_null(pool);
+    rig_destroy(rig);
 }
 
 static void test_allocation_info(void** state) {
@@ -455,6 +479,24 @@ static void test_handles(void** state) {
     rig_destroy(rig);
 }
 
+/*  A buffer and an image of the user that need more than the 1000 bytes that are there. */
+static void test_bind_of_what_does_not_fit(Rig* rig, SxvkAllocation allocation) {
+    VkBufferCreateInfo buffer_info = testing_buffer(64 * KIB, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    VkImageCreateInfo image_info = testing_image(64, 64, VK_IMAGE_TILING_LINEAR);
+    const SxvkVulkanFunctions* fn = &rig->allocator->device.vk.fn;
+    VkDevice device = sim_device(rig->sim);
+    VkBuffer buffer;
+    VkImage image;
+    assert_int_equal(fn->vkCreateBuffer(device, &buffer_info, NULL, &buffer), VK_SUCCESS);
+    assert_int_equal(fn->vkCreateImage(device, &image_info, NULL, &image), VK_SUCCESS);
+    REJECTS_ASKING(rig, BAD_RANGE, sxvkBindBufferMemory(rig->allocator, allocation, buffer));
+    REJECTS_ASKING(rig, BAD_RANGE,
+                   sxvkBindBufferMemory2(rig->allocator, allocation, 500, buffer, NULL));
+    REJECTS_ASKING(rig, BAD_RANGE, sxvkBindImageMemory(rig->allocator, allocation, image));
+    fn->vkDestroyBuffer(device, buffer, NULL);
+    fn->vkDestroyImage(device, image, NULL);
+}
+
 /* ------------------------------------------------------------------ use of allocations */
 
 static void test_ranges(void** state) {
@@ -509,6 +551,16 @@ static void test_ranges(void** state) {
     REJECTS(rig, BAD_RANGE,
             sxvkCreateAliasingImage2(rig->allocator, allocation, 1001, &image_info, &image));
     assert_true(image == VK_NULL_HANDLE);
+    /* What the resource needs, not only its size, must fit. */
+    REJECTS_ASKING(rig, BAD_RANGE,
+                   sxvkCreateAliasingImage2(rig->allocator, allocation, 1000, &image_info, &image));
+    REJECTS_ASKING(rig, BAD_RANGE,
+                   sxvkCreateAliasingImage(rig->allocator, allocation, &image_info, &image));
+    assert_true(image == VK_NULL_HANDLE);
+    REJECTS_ASKING(rig, BAD_ALIGNMENT,
+                   sxvkCreateAliasingBuffer2(rig->allocator, allocation, 1, &buffer_info, &buffer));
+    assert_true(buffer == VK_NULL_HANDLE);
+    test_bind_of_what_does_not_fit(rig, allocation);
     REJECTS(rig, NULL_ARGUMENT,
             sxvkCreateAliasingBuffer(rig->allocator, allocation, &buffer_info, NULL));
     REJECTS(rig, NULL_ARGUMENT,
@@ -714,6 +766,7 @@ static void test_pools(void** state) {
     bad = good;
     bad.memoryTypeIndex = 4;
     REJECTS(rig, BAD_INDEX, sxvkCreatePool(rig->allocator, &bad, &pool));
+    test_pool_of_a_type_that_is_not_enabled();
     REFUSED(BAD_SIZE, .blockSize = (VkDeviceSize)1 << 42);
     REFUSED(BAD_SIZE, .blockSize = UINT64_MAX);
     REFUSED(BAD_SIZE, .minBlockCount = 3, .maxBlockCount = 2);
