@@ -123,6 +123,7 @@ double wall_seconds(void) {
 
 static double ns_per_tick = 1;
 static uint64_t cost_in_ticks;
+static uint64_t step_in_ticks;
 
 uint64_t ticks_now(void) {
 #if HAVE_TSC
@@ -149,7 +150,13 @@ void ticks_calibrate(void) {
     ns_per_tick = HAVE_TSC ? seconds * 1e9 / (double)(ticks_now() - first) : 1;
     for (int i = 0; i < SAMPLES; i++) {
         uint64_t before = ticks_now();
-        costs[i] = (double)(ticks_now() - before);
+        uint64_t cost = ticks_now() - before;
+        costs[i] = (double)cost;
+        /* A counter that is emulated or slowed down moves in steps of many. */
+        if (cost > 0 && i > 0 && costs[i] != costs[i - 1]) {
+            uint64_t step = (uint64_t)fabs(costs[i] - costs[i - 1]);
+            step_in_ticks = step < step_in_ticks || step_in_ticks == 0 ? step : step_in_ticks;
+        }
     }
     cost_in_ticks = (uint64_t)median_of(costs, SAMPLES);
     free(costs);
@@ -161,6 +168,10 @@ double ticks_ns(double ticks) {
 
 double ticks_cost_ns(void) {
     return ticks_ns((double)cost_in_ticks);
+}
+
+double ticks_step_ns(void) {
+    return ticks_ns((double)step_in_ticks);
 }
 
 const char* ticks_name(void) {

@@ -96,6 +96,7 @@ double wall_seconds(void);
 void ticks_calibrate(void);
 uint64_t ticks_now(void);
 double ticks_cost_ns(void);
+double ticks_step_ns(void); /* the least by which two readings were seen to differ */
 double ticks_ns(double ticks);
 const char* ticks_name(void);
 

@@ -84,8 +84,9 @@ static SimProfile device_profile(const Setup* setup) {
     profile.maxMemoryAllocationCount = UINT32_MAX;
     profile.bufferImageGranularity =
         setup->granularity > 0 ? setup->granularity : settings.granularity;
-    /* As big as the BAR must be for blender-heavy, which keeps 1.4 GB there. */
-    profile.memory.memoryHeaps[2].size = 2 * GIB;
+    if (setup->barBytes > 0) {
+        profile.memory.memoryHeaps[2].size = setup->barBytes;
+    }
     if (setup->heapBytes > 0) {
         profile.memory.memoryHeaps[0].size = setup->heapBytes;
     }

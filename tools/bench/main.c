@@ -245,6 +245,7 @@ static void describe_run(void) {
     (void)cJSON_AddNumberToObject(root, "bufferImageGranularity", (double)settings.granularity);
     (void)cJSON_AddStringToObject(root, "operationClock", ticks_name());
     (void)cJSON_AddNumberToObject(root, "operationClockCostNs", ticks_cost_ns());
+    (void)cJSON_AddNumberToObject(root, "operationClockStepNs", ticks_step_ns());
     cJSON* peers = cJSON_AddArrayToObject(root, "subjects");
     (void)printf("sx_vkalloc %s, %s, %s%s\n", version, COMPILER,
                  OPTIMISED ? "optimised" : "NOT OPTIMISED",
@@ -252,8 +253,9 @@ static void describe_run(void) {
     (void)printf("%s run, %u rounds, up to %u threads, bufferImageGranularity %llu\n",
                  scales[settings.scale], settings.rounds, settings.threads,
                  (unsigned long long)settings.granularity);
-    (void)printf("single operations: %s, which costs %.1f ns itself (taken off)\nmeasured:",
-                 ticks_name(), ticks_cost_ns());
+    (void)printf("single operations: %s, in steps of %.1f ns; it costs %.1f ns itself (taken off)\n"
+                 "measured:",
+                 ticks_name(), ticks_step_ns(), ticks_cost_ns());
     for (uint32_t i = 0; i < count; i++) {
         (void)printf("%s %s", i > 0 ? "," : "", kinds[i]->name);
         (void)cJSON_AddItemToArray(peers, cJSON_CreateString(kinds[i]->name));

@@ -78,6 +78,16 @@ static Axis log_axis(double min, double max, double margin) {
     return axis;
 }
 
+/*  The next 1, 2 or 5 times a power of ten, upwards or downwards. */
+static double round_number(double value, bool up) {
+    double power = pow(10, floor(log10(value)));
+    double lead = value / power;
+    if (up) {
+        return power * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+    }
+    return power * (lead >= 5 ? 5 : lead >= 2 ? 2 : 1);
+}
+
 static void measure(const Plot* plot, Sheet* sheet) {
     double x_min = INFINITY, x_max = 0, y_min = INFINITY, y_max = 0;
     for (size_t s = 0; s < plot->count; s++) {
@@ -92,23 +102,24 @@ static void measure(const Plot* plot, Sheet* sheet) {
         }
     }
     sheet->x = plot->logX ? log_axis(x_min, x_max, 0.08) : linear_axis(x_max, false);
-    sheet->y = plot->logY ? log_axis(pow(10, floor(log10(y_min))), pow(10, ceil(log10(y_max))), 0)
+    sheet->y = plot->logY ? log_axis(round_number(y_min, false), round_number(y_max, true), 0)
                           : linear_axis(y_max, true);
 }
 
 /* ------------------------------------------------------------------ drawing */
 
-/*  "1k", "250k", "1M"; small numbers as they are. */
-static void short_number(char* text, size_t size, double value) {
-    double magnitude = fabs(value);
-    const char* suffix = magnitude >= 1e6 ? "M" : magnitude >= 1e4 || magnitude == 1e3 ? "k" : "";
+/*  "500k", "1M" where it gets long; one axis keeps to one unit unless it is logarithmic. */
+static void short_number(char* text, size_t size, double value, double largest) {
+    const char* suffix = largest >= 1e6 ? "M" : largest >= 1e4 ? "k" : "";
     double unit = *suffix == 'M' ? 1e6 : *suffix == 'k' ? 1e3 : 1;
+    suffix = value > 0 ? suffix : "";
     (void)snprintf(text, size, "%.4g%s", value / unit, suffix);
 }
 
 static void draw_tick(const Sheet* sheet, bool horizontal, double value) {
     char text[32];
-    short_number(text, sizeof text, value);
+    const Axis* axis = horizontal ? &sheet->x : &sheet->y;
+    short_number(text, sizeof text, value, axis->log ? value : axis->to);
     if (horizontal) {
         double x = page_x(sheet, value);
         (void)fprintf(sheet->file,
@@ -126,14 +137,20 @@ static void draw_tick(const Sheet* sheet, bool horizontal, double value) {
 
 static void draw_ticks(const Sheet* sheet, bool horizontal) {
     const Axis* axis = horizontal ? &sheet->x : &sheet->y;
-    if (axis->log) {
-        for (double power = ceil(axis->from - 1e-9); power <= axis->to + 1e-9; power++) {
-            draw_tick(sheet, horizontal, pow(10, power));
-        }
-    } else {
+    if (!axis->log) {
         for (double value = axis->from; value <= axis->to + axis->step * 1e-6;
              value += axis->step) {
             draw_tick(sheet, horizontal, value);
+        }
+        return;
+    }
+    for (double power = floor(axis->from); power <= axis->to; power++) {
+        static const double leads[] = {1, 2, 5};
+        for (size_t i = 0; i < (horizontal ? 1 : 3); i++) {
+            double at = power + log10(leads[i]);
+            if (at >= axis->from - 1e-9 && at <= axis->to + 1e-9) {
+                draw_tick(sheet, horizontal, leads[i] * pow(10, power));
+            }
         }
     }
 }

@@ -92,9 +92,7 @@ static void churn_case(const Churn* churn, Table* rows, Table* latencies, Plot* 
         Contestant* contestant = &contest.contestants[i];
         churn_row(rows, &contest, i);
         if (plot != NULL) {
-            PlotSeries* series = plot->count > i
-                                     ? &plot->series[i]
-                                     : plot_series(plot, contestant->kind->name, PLOT_MARKED, 16);
+            PlotSeries* series = series_of(plot, contestant->kind->name);
             Spread spread = spread_of(contestant->nsPerPair, settings.rounds);
             plot_point(series, churn->live, spread.median, spread.min, spread.max);
         }

@@ -22,6 +22,7 @@ extern "C" {
 typedef struct Setup {
     uint64_t granularity; /* bufferImageGranularity, bytes; 0 = as in the settings */
     uint64_t heapBytes;   /* of the first heap; 0 = 8 GiB */
+    uint64_t barBytes;    /* of the heap that the CPU sees of it; 0 = 256 MiB */
     uint32_t typeCount;   /* equal device-local types; 0 = the four of a discrete GPU */
     /* A custom pool of blocks of so many bytes in type 0; 0 = the default pools. */
     uint64_t blockBytes;

@@ -77,9 +77,9 @@ void* vma_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t
     VmaAllocationCreateInfo info = {};
     VmaAllocation allocation = VK_NULL_HANDLE;
     info.pool = reinterpret_cast<Vma*>(subject)->pool;
-    return vma_result(
-        vmaAllocateMemory(allocator_of(subject), &requirements, &info, &allocation, nullptr),
-        allocation);
+    VkResult result =
+        vmaAllocateMemory(allocator_of(subject), &requirements, &info, &allocation, nullptr);
+    return vma_result(result, allocation);
 }
 
 void vma_release(Subject* subject, void* allocation) {
@@ -90,9 +90,9 @@ void* vma_allocate_for_buffer(Subject* subject, VkBuffer buffer) {
     VmaAllocationCreateInfo info = {};
     VmaAllocation allocation = VK_NULL_HANDLE;
     info.memoryTypeBits = 1;
-    return vma_result(
-        vmaAllocateMemoryForBuffer(allocator_of(subject), buffer, &info, &allocation, nullptr),
-        allocation);
+    VkResult result =
+        vmaAllocateMemoryForBuffer(allocator_of(subject), buffer, &info, &allocation, nullptr);
+    return vma_result(result, allocation);
 }
 
 void vma_create(Subject* subject, const ResourceInfo* wanted, Resource* resource) {
