@@ -1,5 +1,5 @@
 /*
-    bench.h - what all sequences share: the settings of a run, the random sequences of the design,
+    bench.h - what all sequences share: the settings of a run, the random numbers,
     clocks, statistics, and the one way to give up.
 */
 #ifndef BENCH_H

@@ -176,9 +176,9 @@ static double page_faults(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_minflt : 0;
 }
 
-/*  Until nearly every place has changed hands: a heap just filled is not what churn makes of it. And
-    for a while longer where memory still becomes real, which only the mallocs touch: a page costs as
-    much as twenty pairs, and a program that has run for a time has paid for it. */
+/*  Until nearly every place has changed hands: a heap just filled is not what churn makes of it.
+    And for a while longer where memory still becomes real, which only the mallocs touch: a page
+    costs as much as twenty pairs, and a program that has run for a time has paid for it. */
 static void warm_up(Contest* contest, Contestant* contestant) {
     const Churn* churn = &contest->churn;
     uint32_t pairs = churn->live * 2 > churn->pairs ? churn->live * 2 : churn->pairs;

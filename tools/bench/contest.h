@@ -27,7 +27,7 @@ typedef struct Usage {
 
 Usage usage_of(Subject* subject);
 
-/*  liveBytes, committedBytes, committedOverLive, blocks, vkAllocateMemory and hostBytes of a row. */
+/*  liveBytes, committedBytes, committedOverLive, blocks, vkAllocateMemory, hostBytes of a row. */
 void table_usage(Table* table, const Usage* usage);
 
 typedef struct Contestant {

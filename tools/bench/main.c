@@ -1,6 +1,6 @@
 /*
-    main.c - the benchmark of sx_vkalloc: speed and waste on the simulated device, as ratios to peers
-    in the same process.
+    main.c - the benchmark of sx_vkalloc: speed and waste on the simulated device, as ratios to
+    peers in the same process.
 
         cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release
         cmake --build build/bench --target sxvk_bench
@@ -273,6 +273,7 @@ int main(int argc, char** argv) {
     bool wanted[SEQUENCE_COUNT] = {false};
     bool all = true;
     choose_defaults();
+    subjects_prepare();
     parse(argc, argv, wanted);
     check_settings();
     if (settings.rounds == 0) {

@@ -1,7 +1,7 @@
 /*
-    sequence_host.c - memory of the CPU: what an empty allocator keeps, what each allocation adds, and
-    what stays when all is freed and trimmed. Counted by the allocation callbacks, in the bytes that
-    were asked for.
+    sequence_host.c - memory of the CPU: what an empty allocator keeps, what each allocation adds,
+    and what stays when all is freed and trimmed. Counted by the allocation callbacks, in the bytes
+    that were asked for.
 */
 #include "contest.h"
 #include "sequences.h"

@@ -61,10 +61,12 @@ static void churn_own(Worker* worker, uint32_t pairs) {
     }
 }
 
-/*  Take what is in some place of the array, or put something where nothing is. Another thread is to blame when that lasts: let it run. */
+/*  Take what is in some place of the array, or put something where nothing is. Another thread is to
+    blame when that lasts: let it run. */
 static void* exchange(Worker* worker, void** places, uint32_t count, void* put) {
     for (uint32_t tries = 1;; tries++) {
-        /* Not the next one: what is there would clot into long runs. */
+        /* A fresh place each time: going on to the next one would clot the array into long runs
+           of full and of empty places. */
         uint32_t place = random_below(&worker->random, count);
         void* expected = NULL;
         if (put == NULL) {

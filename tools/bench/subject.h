@@ -138,8 +138,11 @@ extern const SubjectKind subject_tlsf;
 
 #define MAX_SUBJECTS 8
 
-/*  Ours first, then the peers that are there, were asked for, and have one of these traits (0 = all).
-    Returns their number. */
+/*  Call first: tells the mallocs to keep their memory, see subject_malloc.c. */
+void subjects_prepare(void);
+
+/*  Ours first, then the peers that are there, were asked for, and have one of these traits (0 =
+    all). Returns their number. */
 uint32_t subjects_with(unsigned traits, const SubjectKind* kinds[MAX_SUBJECTS]);
 
 /*  NULL, or a key in settings.peers that is no peer. */

@@ -73,20 +73,6 @@ static void* find(void* library, const char* name, void* function, size_t size) 
     return symbol;
 }
 
-/*  Both mallocs are told to give nothing back to the system, as a device allocator keeps its blocks
-    while it works: what is compared is their own work, not the kernel's with pages that come and
-    go. The options of mimalloc have one name up to 2.0 and another one since. */
-static void keep_memory(void) {
-    (void)setenv("MIMALLOC_ALLOW_DECOMMIT", "0", 0);
-    (void)setenv("MIMALLOC_PURGE_DELAY", "-1", 0);
-    (void)setenv("MIMALLOC_PAGE_RESET", "0", 0);
-#ifdef __GLIBC__
-    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    (void)mallopt(M_TOP_PAD, 64 << 20);
-#endif
-}
-
 static bool mimalloc_available(void) {
     static const char* const names[] = {
 #ifdef SXVK_BENCH_MIMALLOC_LIBRARY
@@ -95,7 +81,6 @@ static bool mimalloc_available(void) {
         "libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so", "libmimalloc.so.3"};
     if (!mimalloc.tried) {
         mimalloc.tried = true;
-        keep_memory();
         for (size_t i = 0; i < sizeof names / sizeof *names && mimalloc.library == NULL; i++) {
             mimalloc.library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         }
@@ -184,6 +169,20 @@ static const SubjectKind* const all_kinds[] = {
 #endif
 };
 #define KIND_COUNT (sizeof all_kinds / sizeof *all_kinds)
+
+/*  Both mallocs are told to give nothing back to the system, as a device allocator keeps its blocks
+    while it works: what is compared is their own work, not the kernel's with pages that come and
+    go. The options of mimalloc have one name up to 2.0 and another one since. */
+void subjects_prepare(void) {
+    (void)setenv("MIMALLOC_ALLOW_DECOMMIT", "0", 0);
+    (void)setenv("MIMALLOC_PURGE_DELAY", "-1", 0);
+    (void)setenv("MIMALLOC_PAGE_RESET", "0", 0);
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    (void)mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
 
 /*  Is this key one of a comma-separated list? */
 static bool is_listed(const char* list, const char* key) {
