@@ -107,7 +107,9 @@ void run_fill(void) {
     FillTimes* times = allocate_or_die(MAX_SUBJECTS, sizeof *times);
     Table table =
         TABLE("fill", "allocate N of 256 B-256 KiB, then free them all",
-              "the allocator makes its blocks anew each time, where it let them go", fill_columns);
+              "blocks that were let go, and pages that a malloc gave back, are made anew each "
+              "time",
+              fill_columns);
     for (int kind = 0; kind < ORDER_COUNT; kind++) {
         Contest contest;
         make_order((Order)kind, order, churn.live);
