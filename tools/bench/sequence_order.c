@@ -134,7 +134,7 @@ static const Column hole_columns[] = {
     {"holes", "holes", "%.0f"},
     {"subject", "subject", NULL},
     {"nsPerAllocate", "ns to allocate (min..max)", "%.1f"},
-    {"ratio", "ours/it", "%.4f"},
+    {"ratio", "ours/it", "%.3g"},
     {"allocate.p50", "p50", "%.0f"},
     {"allocate.p99", "p99", "%.0f"},
     {"allocate.max", "max", "%.0f"},
