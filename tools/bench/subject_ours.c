@@ -1,0 +1,164 @@
+/*
+    subject_ours.c - sx_vkalloc, through its public functions, with its locks on.
+
+    The implementation is compiled here and all calls from elsewhere go through function pointers:
+    nothing is inlined that would not be in a program.
+*/
+#define SX_VKALLOC_IMPLEMENTATION
+#include "sx_vkalloc.h"
+
+#include "subject.h"
+
+typedef struct Ours {
+    Subject base;
+    SxvkAllocator allocator;
+    SxvkPool pool;
+} Ours;
+
+static void VKAPI_PTR ours_message(void* user, SxvkMessageSeverity severity, SxvkMessage message,
+                                   const char* text) {
+    (void)user;
+    (void)severity;
+    /* A sequence that looks for the limit runs into this one on purpose. */
+    if (message != SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY) {
+        die("the allocator says: %s", text);
+    }
+}
+
+static Subject* ours_open(const Setup* setup) {
+    Ours* ours = allocate_or_die(1, sizeof *ours);
+    Device* device = device_open(setup);
+    SxvkVulkanFunctions functions = {0};
+    SxvkAllocatorCreateInfo info = {0};
+    ours->base.kind = &subject_ours;
+    ours->base.device = device;
+    functions.vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    functions.vkGetDeviceProcAddr = sim_get_device_proc_addr();
+    info.instance = sim_instance(device->sim);
+    info.physicalDevice = sim_physical_device(device->sim);
+    info.device = sim_device(device->sim);
+    info.vulkanApiVersion = VK_API_VERSION_1_3;
+    info.pVulkanFunctions = &functions;
+    info.pAllocationCallbacks = &device->host.callbacks;
+    info.pfnMessage = ours_message;
+    check(sxvkCreateAllocator(&info, &ours->allocator), "sxvkCreateAllocator");
+    if (setup->blockBytes > 0) {
+        SxvkPoolCreateInfo pool = {0};
+        pool.blockSize = setup->blockBytes;
+        pool.maxBlockCount = (size_t)setup->maxBlocks;
+        pool.flags = setup->poolIgnoresGranularity
+                         ? SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT
+                         : 0;
+        check(sxvkCreatePool(ours->allocator, &pool, &ours->pool), "sxvkCreatePool");
+    }
+    return &ours->base;
+}
+
+static void ours_close(Subject* subject) {
+    Ours* ours = (Ours*)subject;
+    sxvkDestroyPool(ours->allocator, ours->pool);
+    sxvkDestroyAllocator(ours->allocator);
+    device_close(subject->device);
+    free(ours);
+}
+
+static void* ours_result(VkResult result, SxvkAllocation allocation) {
+    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+        check(result, "the allocation");
+    }
+    return allocation;
+}
+
+static void* ours_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+    Ours* ours = (Ours*)subject;
+    VkMemoryRequirements requirements = {size, alignment, (uint32_t)1 << type};
+    SxvkAllocationCreateInfo info = {0};
+    SxvkAllocation allocation;
+    info.pool = ours->pool;
+    VkResult result = sxvkAllocateMemory(ours->allocator, &requirements, &info, &allocation, NULL);
+    return ours_result(result, allocation);
+}
+
+static void ours_release(Subject* subject, void* allocation) {
+    sxvkFreeMemory(((Ours*)subject)->allocator, (SxvkAllocation)allocation);
+}
+
+static void* ours_allocate_for_buffer(Subject* subject, VkBuffer buffer) {
+    Ours* ours = (Ours*)subject;
+    SxvkAllocationCreateInfo info = {0};
+    SxvkAllocation allocation;
+    info.memoryTypeBits = 1;
+    VkResult result =
+        sxvkAllocateMemoryForBuffer(ours->allocator, buffer, &info, &allocation, NULL);
+    return ours_result(result, allocation);
+}
+
+static void ours_create(Subject* subject, const ResourceInfo* wanted, Resource* resource) {
+    Ours* ours = (Ours*)subject;
+    SxvkAllocationCreateInfo info = {0};
+    SxvkAllocation allocation = NULL;
+    VkResult result;
+    info.requiredFlags = wanted->properties;
+    info.memoryTypeBits = device_type_bit(subject->device, wanted->properties);
+    subject->device->wanted = wanted;
+    if (wanted->isImage) {
+        result = sxvkCreateImage(ours->allocator, &wanted->image, &info, &resource->image,
+                                 &allocation, NULL);
+    } else {
+        result = sxvkCreateBuffer(ours->allocator, &wanted->buffer, &info, &resource->buffer,
+                                  &allocation, NULL);
+    }
+    check(result, wanted->isImage ? "sxvkCreateImage" : "sxvkCreateBuffer");
+    resource->allocation = allocation;
+    resource->size = wanted->size;
+}
+
+static void ours_destroy(Subject* subject, Resource* resource) {
+    SxvkAllocator allocator = ((Ours*)subject)->allocator;
+    SxvkAllocation allocation = (SxvkAllocation)resource->allocation;
+    if (resource->image != VK_NULL_HANDLE) {
+        sxvkDestroyImage(allocator, resource->image, allocation);
+    } else {
+        sxvkDestroyBuffer(allocator, resource->buffer, allocation);
+    }
+    memset(resource, 0, sizeof *resource);
+}
+
+static uint64_t ours_live_bytes(Subject* subject) {
+    uint64_t live = 0;
+    for (uint32_t heap = 0; heap < subject->device->memory.memoryHeapCount; heap++) {
+        SxvkBudget budget;
+        sxvkGetHeapBudget(((Ours*)subject)->allocator, heap, &budget);
+        live += budget.statistics.allocationBytes;
+    }
+    return live;
+}
+
+static void ours_tick(Subject* subject, uint32_t frame) {
+    sxvkSetCurrentFrameIndex(((Ours*)subject)->allocator, frame);
+}
+
+static void ours_trim(Subject* subject) {
+    (void)sxvkTrim(((Ours*)subject)->allocator);
+}
+
+static void ours_check_integrity(Subject* subject) {
+    check(sxvkCheckIntegrity(((Ours*)subject)->allocator), "sxvkCheckIntegrity");
+}
+
+const SubjectKind subject_ours = {
+    .key = "sx_vkalloc",
+    .name = "sx_vkalloc",
+    .traits = HAS_DEVICE | THREAD_SAFE | IS_OURS,
+    .open = ours_open,
+    .close = ours_close,
+    .allocate = ours_allocate,
+    .release = ours_release,
+    .allocateForBuffer = ours_allocate_for_buffer,
+    .create = ours_create,
+    .destroy = ours_destroy,
+    .liveBytes = ours_live_bytes,
+    .tick = ours_tick,
+    .trim = ours_trim,
+    .checkIntegrity = ours_check_integrity,
+};

@@ -1,0 +1,145 @@
+// subject_vma.cpp - AMD's Vulkan Memory Allocator with its default settings; compiled only where
+// SX_VKALLOC_BENCH_VMA_DIR says where the user's vk_mem_alloc.h (3.0 or newer) is.
+
+#define VMA_STATIC_VULKAN_FUNCTIONS  0
+#define VMA_DYNAMIC_VULKAN_FUNCTIONS 1
+#define VMA_IMPLEMENTATION
+#include <vk_mem_alloc.h>
+
+#include "subject.h"
+
+#include <cstdlib>
+
+namespace {
+
+struct Vma {
+    Subject base;
+    VmaAllocator allocator;
+    VmaPool pool;
+};
+
+VmaAllocator allocator_of(Subject* subject) {
+    return reinterpret_cast<Vma*>(subject)->allocator;
+}
+
+VmaAllocation allocation_of(void* allocation) {
+    return static_cast<VmaAllocation>(allocation);
+}
+
+Subject* vma_open(const Setup* setup) {
+    Vma* vma = static_cast<Vma*>(allocate_or_die(1, sizeof(Vma)));
+    Device* device = device_open(setup);
+    VmaVulkanFunctions functions = {};
+    VmaAllocatorCreateInfo info = {};
+    vma->base.kind = &subject_vma;
+    vma->base.device = device;
+    functions.vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    functions.vkGetDeviceProcAddr = sim_get_device_proc_addr();
+    info.instance = sim_instance(device->sim);
+    info.physicalDevice = sim_physical_device(device->sim);
+    info.device = sim_device(device->sim);
+    info.vulkanApiVersion = VK_API_VERSION_1_3;
+    info.pVulkanFunctions = &functions;
+    info.pAllocationCallbacks = &device->host.callbacks;
+    check(vmaCreateAllocator(&info, &vma->allocator), "vmaCreateAllocator");
+    if (setup->blockBytes > 0) {
+        VmaPoolCreateInfo pool = {};
+        pool.blockSize = setup->blockBytes;
+        pool.maxBlockCount = static_cast<size_t>(setup->maxBlocks);
+        pool.flags =
+            setup->poolIgnoresGranularity ? VMA_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT : 0;
+        check(vmaCreatePool(vma->allocator, &pool, &vma->pool), "vmaCreatePool");
+    }
+    return &vma->base;
+}
+
+void vma_close(Subject* subject) {
+    Vma* vma = reinterpret_cast<Vma*>(subject);
+    Device* device = subject->device;
+    if (vma->pool != VK_NULL_HANDLE) {
+        vmaDestroyPool(vma->allocator, vma->pool);
+    }
+    vmaDestroyAllocator(vma->allocator);
+    device_close(device);
+    std::free(vma);
+}
+
+void* vma_result(VkResult result, VmaAllocation allocation) {
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+        return nullptr;
+    }
+    check(result, "VMA's allocation");
+    return allocation;
+}
+
+void* vma_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+    VkMemoryRequirements requirements = {size, alignment, 1u << type};
+    VmaAllocationCreateInfo info = {};
+    VmaAllocation allocation = VK_NULL_HANDLE;
+    info.pool = reinterpret_cast<Vma*>(subject)->pool;
+    VkResult result =
+        vmaAllocateMemory(allocator_of(subject), &requirements, &info, &allocation, nullptr);
+    return vma_result(result, allocation);
+}
+
+void vma_release(Subject* subject, void* allocation) {
+    vmaFreeMemory(allocator_of(subject), allocation_of(allocation));
+}
+
+void* vma_allocate_for_buffer(Subject* subject, VkBuffer buffer) {
+    VmaAllocationCreateInfo info = {};
+    VmaAllocation allocation = VK_NULL_HANDLE;
+    info.memoryTypeBits = 1;
+    VkResult result =
+        vmaAllocateMemoryForBuffer(allocator_of(subject), buffer, &info, &allocation, nullptr);
+    return vma_result(result, allocation);
+}
+
+void vma_create(Subject* subject, const ResourceInfo* wanted, Resource* resource) {
+    VmaAllocationCreateInfo info = {};
+    VmaAllocation allocation = VK_NULL_HANDLE;
+    info.requiredFlags = wanted->properties;
+    info.memoryTypeBits = device_type_bit(subject->device, wanted->properties);
+    subject->device->wanted = wanted;
+    check(wanted->isImage ? vmaCreateImage(allocator_of(subject), &wanted->image, &info,
+                                           &resource->image, &allocation, nullptr)
+                          : vmaCreateBuffer(allocator_of(subject), &wanted->buffer, &info,
+                                            &resource->buffer, &allocation, nullptr),
+          wanted->isImage ? "vmaCreateImage" : "vmaCreateBuffer");
+    resource->allocation = allocation;
+    resource->size = wanted->size;
+}
+
+void vma_destroy(Subject* subject, Resource* resource) {
+    VmaAllocation allocation = allocation_of(resource->allocation);
+    if (resource->image != VK_NULL_HANDLE) {
+        vmaDestroyImage(allocator_of(subject), resource->image, allocation);
+    } else {
+        vmaDestroyBuffer(allocator_of(subject), resource->buffer, allocation);
+    }
+    *resource = Resource();
+}
+
+uint64_t vma_live_bytes(Subject* subject) {
+    VmaBudget budgets[VK_MAX_MEMORY_HEAPS];
+    uint64_t live = 0;
+    vmaGetHeapBudgets(allocator_of(subject), budgets);
+    for (uint32_t heap = 0; heap < subject->device->memory.memoryHeapCount; heap++) {
+        live += budgets[heap].statistics.allocationBytes;
+    }
+    return live;
+}
+
+void vma_tick(Subject* subject, uint32_t frame) {
+    vmaSetCurrentFrameIndex(allocator_of(subject), frame);
+}
+
+} // namespace
+
+extern "C" const SubjectKind subject_vma = {
+    "vma",        "VMA",       HAS_DEVICE | THREAD_SAFE,
+    nullptr,      vma_open,    vma_close,
+    vma_allocate, vma_release, vma_allocate_for_buffer,
+    vma_create,   vma_destroy, vma_live_bytes,
+    vma_tick,     nullptr,     nullptr,
+};
