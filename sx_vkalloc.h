@@ -3555,7 +3555,8 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 */
 
 /*  Figures: committed / live, averaged over the events of a trace, with the calls to
-    vkAllocateMemory, for a neighbour of the value that stands here; "game" is the synthetic
+    vkAllocateMemory, for a neighbour of the value that stands here (measured with SXVKI_MIX_BELOW
+    at 2 GiB); "game" is the synthetic
     sequence of 1,500 items of which 80 % are unloaded. The values hang together: a change of one by
     a little moves single traces by a few points to either side. */
 
@@ -3563,10 +3564,12 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     calls for 1.431 with 44, tiny sets 285 calls for 218; 1 MiB: warzone 1.209 for 1.129. */
 #define SXVKI_SMALL_LIMIT ((VkDeviceSize)128 << 10)
 
-/*  What the program holds from which on small and large ranges do not share blocks at all. Never
-    sharing: nexuiz 44 calls for 37, stellarium 62 for 55, openarena 1.590 for 1.431. Always
-    sharing: game after the unload 3.76 for 2.48. 1 GiB and 4 GiB change nothing much. */
-#define SXVKI_MIX_BELOW ((VkDeviceSize)2 << 30)
+/*  What the program holds from which on small and large ranges do not share blocks at all: sharing
+    saves calls, and costs memory once the blocks are many. 512 MiB: stellarium 62 calls for 58, but
+    10k and 100k live of 256 B to 1 MiB 1.140 and 1.073 for 1.194 and 1.082; 2 GiB: stellarium 55,
+    1.167 and 1.117. Never sharing: nexuiz 44 calls for 37, openarena 1.590 for 1.431, 10k and 100k
+    1.093 and 1.055. Always sharing: game after the unload 3.76 for 2.76. */
+#define SXVKI_MIX_BELOW ((VkDeviceSize)1 << 30)
 
 /*  The least block: 1 MiB is what a program with one small buffer holds. Large ones of 1 MiB:
     openarena 1.501 with 52 calls for 1.431 with 44; of 4 MiB: gcompris 1.535 for 1.314. */
