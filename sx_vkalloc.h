@@ -518,7 +518,7 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
                                                 VkMemoryPropertyFlags* pFlags);
 
 /*  Call once per frame with a number that grows (and may wrap): refreshes the budget and lets go of
-    one block that has been empty for 1200 frames (20 s at 60 Hz), and in a heap that is over its
+    one block that has been empty for 360 frames (6 s at 60 Hz), and in a heap that is over its
     budget, of all empty blocks at once.
     Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
@@ -3437,6 +3437,16 @@ static void sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_t* u
     }
 }
 
+/*  What we hold in all heaps. */
+static uint64_t sxvki_budget_total(const sxvki_budget* budget) {
+    uint64_t total = 0;
+    uint32_t h;
+    for (h = 0; h < budget->heap_count; h++) {
+        total += sxvki_load64_relaxed(&budget->heaps[h].block_bytes);
+    }
+    return total;
+}
+
 static int sxvki_budget_has_room(const sxvki_budget* budget, uint32_t h, uint64_t bytes) {
     uint64_t usage, limit;
     sxvki_budget_get(budget, h, &usage, &limit);
@@ -3533,8 +3543,8 @@ typedef struct sxvki_block {
     uint32_t first; /* the record at offset 0; guarded by the domain, as is all below */
     uint32_t prev;  /* in the list of the domain, or of the dedicated blocks of the pool */
     uint32_t next;
-    uint32_t live_count;  /* allocations in it */
-    uint32_t empty_since; /* frame in which live_count became 0 */
+    uint32_t live_count; /* allocations in it */
+    uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -3846,10 +3856,12 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 /*  >>pool       blocks of one type; growth                                                       */
 /* ============================================================================================== */
 /*
-    A pool has up to four domains, made when first needed: ranges below 1 MiB and others, which
-    never share a block (5 to 9 points of memory on game mixes), each for optimal images and for the
-    rest where bufferImageGranularity is large. A domain is a lock, the bins, and the list of its
-    blocks. A pool with a fixed block size has one domain for everything.
+    A pool has up to four domains, made when first needed: ranges below 128 KiB and others, which
+    have their own blocks, each for optimal images and for the rest where bufferImageGranularity is
+    large. A domain is a lock, the bins, and the list of its blocks. A pool with a fixed block size
+    has one domain for everything. Small and large ranges are apart because one small range can keep
+    a large block alive. But a program that holds little pays for each block that it opens: until it
+    holds SXVKI_MIX_BELOW, the other domain of the pair is asked for room before one grows.
 
     bufferImageGranularity G without a page table: where buffers and optimal images share blocks,
     the optimal images, and all of which the kind is not known, start at multiples of G and are
@@ -3859,10 +3871,18 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     allocate, lock, publish. Two threads that both find no room both grow; at worst there is one
     block per thread too many, which serves the next requests.
 
-    Retention. A block that runs empty stays while the empty ones are a small part of the domain, so
-    that a working set that breathes costs no driver calls. The frame tick frees the ones that
-    stayed empty for SXVKI_RETAIN_FRAMES, one per tick; sxvkTrim frees all; over budget none is
-    kept.
+    The size of a block. Most waste is the tail of the newest block of each domain, and what does
+    not divide a block. So a block is as large as what lives in the domain, less where the domain
+    grows slowly, but a small part of what the program holds in all; it has room for a few of the
+    ranges that it is made for, and for a whole number of them. What is large even against all that
+    the program holds gets dedicated memory.
+
+    Retention. A block that runs empty stays while the empty ones are a small part of what the
+    program holds, and where the domain breathes: where it needed a block within a few frames after
+    it had given one back. So a working set that comes and goes with the frames costs calls only at
+    first. A pool likewise takes sizes into blocks of which it saw dedicated memory come and go. The
+    frame tick frees the blocks that stayed empty for SXVKI_RETAIN_FRAMES, one per tick, and ends
+    the breathing; sxvkTrim frees all empty ones; over budget none is kept.
 
     The list of blocks holds those in use first, then the empty ones, the longest empty first.
 
@@ -3871,18 +3891,81 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     I3  live_count and live_bytes are the sums over the live ranges
 */
 
-#define SXVKI_SMALL_LIMIT            ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MIN        ((VkDeviceSize)1 << 20)
-#define SXVKI_SMALL_BLOCK_MAX        ((VkDeviceSize)16 << 20)
-#define SXVKI_SMALL_SHARE            16 /* the next block is one part in so many of the rest */
-#define SXVKI_LARGE_BLOCK_MIN        ((VkDeviceSize)4 << 20)
-#define SXVKI_LARGE_BLOCK_MAX        ((VkDeviceSize)64 << 20)
-#define SXVKI_LARGE_SHARE            8
-#define SXVKI_DEDICATED_ABOVE        ((VkDeviceSize)16 << 20)
+/*  Figures: committed / live, averaged over the events of a trace, with the calls to
+    vkAllocateMemory, for a neighbour of the value that stands here (measured without slabs, and
+    with SXVKI_MIX_BELOW at 2 GiB); "game" is the synthetic sequence of 1,500 items of which 80 %
+    are unloaded. The values hang together: a change of one by a little moves single traces by a few
+    points to either side. */
+
+/*  Ranges below it are small. 64 KiB: blender 1.166 for 1.137; 256 KiB: openarena 1.497 with 50
+    calls for 1.431 with 44, tiny sets 285 calls for 218; 1 MiB: warzone 1.209 for 1.129. */
+#define SXVKI_SMALL_LIMIT ((VkDeviceSize)128 << 10)
+
+/*  What the program holds from which on small and large ranges do not share blocks at all: sharing
+    saves calls, and costs memory once the blocks are many. 512 MiB: stellarium 62 calls for 58, but
+    10k and 100k live of 256 B to 1 MiB 1.140 and 1.073 for 1.194 and 1.082; 2 GiB: stellarium 55,
+    1.167 and 1.117. Never sharing: nexuiz 44 calls for 37, openarena 1.590 for 1.431, 10k and 100k
+    1.093 and 1.055. Always sharing: game after the unload 3.76 for 2.76. */
+#define SXVKI_MIX_BELOW ((VkDeviceSize)1 << 30)
+
+/*  The least block: 1 MiB is what a program with one small buffer holds. Large ones of 1 MiB:
+    openarena 1.501 with 52 calls for 1.431 with 44; of 4 MiB: gcompris 1.535 for 1.314. */
+#define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
+#define SXVKI_LARGE_BLOCK_MIN ((VkDeviceSize)2 << 20)
+
+/*  The largest block. 16 MiB: stellarium 82 calls for 55, nexuiz 47 for 37, game 1,366 for 1,045;
+    64 MiB: stellarium 1.222 for 1.191, game after the unload 4.38 for 2.48. */
+#define SXVKI_BLOCK_MAX ((VkDeviceSize)32 << 20)
+
+/*  A block is at most one part in so many of what the program holds. 6: blender 1.194 for 1.137,
+    openarena 1.571 for 1.431; 12: openarena 67 calls for 44, stellarium 70 for 55. */
+#define SXVKI_BLOCK_SHARE 8
+
+/*  A block has room for so many ranges of the size that it is made for. 3: gcompris 1.863 for
+    1.314, tiny sets 431 calls for 218; 6: warzone 1.454 for 1.129. */
+#define SXVKI_BLOCK_NEEDS 4
+
+/*  A block is a whole number of the ranges that it is made for, where that is no more than so many;
+    else it is rounded to a quarter of a power of two. 1: game 1.180 for 1.060, blender 1.208 for
+    1.137; 8 and 32: openarena 54 and 50 calls for 44. */
+#define SXVKI_BLOCK_FIT  16
+#define SXVKI_BLOCK_UNIT ((VkDeviceSize)64 << 10)
+
+/*  A domain that handed out so many ranges since it grew needs just half of what lives in it, four
+    times as many a quarter: calls are rare then. Never: minetest 1.366 for 1.296. */
+#define SXVKI_SLOW_GROWTH 512
+
+/*  From this size on a range of the request's own size is looked for before a larger one is cut.
+    Never: blender 1.163 for 1.139, game 1.089 for 1.077; 256 KiB: nothing more. */
+#define SXVKI_BEST_FIT_ABOVE ((VkDeviceSize)1 << 20)
+
+/*  What is above both this and one part in so many of what the program holds gets dedicated memory.
+    8 MiB: stk 1.663 with 20 calls for 1.458 with 24, 4 MiB: blender 1.130 with 117 calls for 1.139
+    with 110. A share of 128: game 1.092 with 875 calls for 1.077 with 1,045; of 256: 1.060 with
+    1,678. */
+#define SXVKI_DEDICATED_ABOVE ((VkDeviceSize)6 << 20)
+#define SXVKI_DEDICATED_SHARE 192
+
+/*  Empty blocks stay while they are no more than one part in so many of what the program holds, and
+    the only empty block of a domain up to a size. 32: game 1.084 for 1.077 with 80 calls less. Only
+    up to 2 MiB: tiny sets 514 calls for 218, 8 MiB: minetest 1.335 for 1.296. */
+#define SXVKI_EMPTY_SHARE     48
+#define SXVKI_EMPTY_BLOCK_MAX ((VkDeviceSize)4 << 20)
+
+/*  What a domain gave back and needs again within so many frames, it keeps from then on. 1: warzone
+    36 calls for 23, blender 127 for 110. */
+#define SXVKI_BREATH_FRAMES 4
+
+/*  Without frames, so many allocations of a domain count as one. 16: game after the unload 3.02 for
+    2.48; 64: 3.55. */
+#define SXVKI_TAKES_PER_FRAME 8
+
+/*  How long an empty block may stay. 120: stellarium 62 calls for 55; 1200: stk 1.725 for 1.458. */
+#define SXVKI_RETAIN_FRAMES          360
+
 #define SXVKI_SLAB_EARNED            8  /* allocations without a slot that earn a class a slab */
 #define SXVKI_SLAB_SHARE             64 /* a slab is at most one part in so many of what is live */
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
-#define SXVKI_RETAIN_FRAMES          1200
 #define SXVKI_DOMAIN_LARGE           1u
 #define SXVKI_DOMAIN_OPTIMAL         2u
 #define SXVKI_DOMAIN_COUNT           4u
@@ -3911,6 +3994,11 @@ typedef struct sxvki_domain {
     uint32_t listed_count; /* in the list */
     uint32_t empty_count;
     uint32_t live_count;
+    uint32_t take_count; /* ranges handed out, ever */
+    uint32_t takes_then; /* when the last block was made */
+    uint32_t freed_then; /* by the clock of the domain: when it last gave a block back */
+    int has_freed;       /* ... if ever */
+    int breathes;        /* needed a block soon after */
     uint64_t block_bytes;
     uint64_t empty_bytes;
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
@@ -3943,6 +4031,8 @@ struct SxvkPool_T {
     uint32_t dedicated_count;
     uint64_t dedicated_bytes; /* of blocks */
     uint64_t dedicated_live_bytes;
+    sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
+    uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
     SxvkPool prev_pool; /* list of custom pools */
     SxvkPool next_pool;
@@ -4047,8 +4137,7 @@ SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
 /*  No block of the domain is larger. */
 static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint32_t index) {
     int is_small = pool->block_size == 0 && (index & SXVKI_DOMAIN_LARGE) == 0;
-    return is_small ? sxvki_max64(SXVKI_SMALL_BLOCK_MAX, pool->max_block_size)
-                    : pool->max_block_size;
+    return is_small ? sxvki_max64(SXVKI_SMALL_LIMIT, pool->max_block_size) : pool->max_block_size;
 }
 
 /*  Returns 0 where there is no host memory. */
@@ -4164,12 +4253,18 @@ static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, i
     }
 }
 
+/*  The frame; while the program has not told of any, every few allocations count as one. */
+SXVKI_INLINE uint32_t sxvki_domain_clock(const sxvki_domain* domain) {
+    uint32_t frame = sxvki_load32_relaxed(&domain->pool->device->frame);
+    return frame != 0 ? frame : domain->take_count / SXVKI_TAKES_PER_FRAME;
+}
+
 /*  Move a block whose live_count became 0, or stopped being 0. */
 static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_empty) {
     sxvki_domain_list_remove(domain, block);
     sxvki_domain_list_insert(domain, block, is_empty);
+    block->since = sxvki_domain_clock(domain);
     if (is_empty) {
-        block->empty_since = sxvki_load32_relaxed(&domain->pool->device->frame);
         domain->empty_count++;
         domain->empty_bytes += block->size;
     } else {
@@ -4195,7 +4290,7 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->first =
         sxvki_bins_add_block(&domain->bins, block->id, block->size >> SXVKI_GRANULE_SHIFT);
     sxvki_domain_list_insert(domain, block, 1);
-    block->empty_since = sxvki_load32_relaxed(&domain->pool->device->frame);
+    block->since = sxvki_domain_clock(domain);
     domain->listed_count++;
     domain->block_bytes += block->size;
     domain->empty_count++;
@@ -4214,6 +4309,7 @@ static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxv
         sxvki_domain_mark(domain, block, 0);
     }
     domain->live_count++;
+    domain->take_count++;
     domain->live_bytes += sxvki_record_bytes(r);
 }
 
@@ -4348,7 +4444,7 @@ SXVKI_INLINE int sxvki_place_uses_slabs(const sxvki_place* place, sxvki_strategy
     Caller holds the lock. */
 static VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
                                          sxvki_strategy strategy, uint32_t state, uint32_t* index) {
-    int use_slabs = sxvki_place_uses_slabs(place, strategy);
+    int use_slabs = domain->classes != NULL && sxvki_place_uses_slabs(place, strategy);
     if (use_slabs) {
         *index = sxvki_domain_take_slot(domain, place, state);
         if (SXVKI_LIKELY(*index != SXVKI_NONE)) {
@@ -4391,22 +4487,28 @@ static VkDeviceSize sxvki_pool_size_floor(const struct SxvkPool_T* pool) {
     return sxvki_min64(sxvki_pow2_ceil(floor), pool->max_block_size);
 }
 
-/*  The size that the next block of a domain should have, for a request of `need` bytes: a share of
-    what is committed, so that a block that is not full costs a few percent. */
-static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceSize need) {
+/*  The size that the next block of a domain should have, for a request of `need` bytes that takes
+    `step` with what its alignment costs. */
+static VkDeviceSize sxvki_domain_next_size(const sxvki_domain* domain, VkDeviceSize need,
+                                           VkDeviceSize step) {
     const struct SxvkPool_T* pool = domain->pool;
-    VkDeviceSize size;
+    VkDeviceSize smallest =
+        domain->index & SXVKI_DOMAIN_LARGE ? SXVKI_LARGE_BLOCK_MIN : SXVKI_SMALL_BLOCK_MIN;
+    VkDeviceSize size = domain->live_bytes + need;
+    uint32_t takes = domain->take_count - domain->takes_then;
     if (pool->block_size != 0) {
         return pool->block_size;
     }
-    if (domain->index & SXVKI_DOMAIN_LARGE) {
-        size = sxvki_pow2_ceil(domain->block_bytes / SXVKI_LARGE_SHARE + 1);
-        size = sxvki_min64(sxvki_max64(size, SXVKI_LARGE_BLOCK_MIN), SXVKI_LARGE_BLOCK_MAX);
-    } else {
-        size = sxvki_pow2_ceil(domain->block_bytes / SXVKI_SMALL_SHARE + 1);
-        size = sxvki_min64(sxvki_max64(size, SXVKI_SMALL_BLOCK_MIN), SXVKI_SMALL_BLOCK_MAX);
-    }
+    size >>= (takes >= SXVKI_SLOW_GROWTH) + (takes >= 4 * SXVKI_SLOW_GROWTH);
+    size = sxvki_min64(size, sxvki_budget_total(&pool->device->budget) / SXVKI_BLOCK_SHARE);
+    size = sxvki_max64(size, sxvki_max64(smallest, SXVKI_BLOCK_NEEDS * need));
+    size = sxvki_min64(size, SXVKI_BLOCK_MAX);
     size = sxvki_max64(size, sxvki_pool_size_floor(pool));
+    size = sxvki_min64(size, pool->max_block_size);
+    if (step > size || step < size / SXVKI_BLOCK_FIT) {
+        step = sxvki_pow2_ceil(size) / 4;
+    }
+    size = sxvki_align_up((size + step / 2) / step * step, SXVKI_BLOCK_UNIT);
     return sxvki_max64(sxvki_min64(size, pool->max_block_size), need);
 }
 
@@ -4417,7 +4519,7 @@ SXVKI_COLD static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize siz
                                                  sxvki_block** block) {
     sxvki_device* device = pool->device;
     uint32_t heap = sxvki_type_heap(device, pool->type);
-    VkDeviceSize floor = sxvki_max64(need, SXVKI_SMALL_LIMIT / 4);
+    VkDeviceSize floor = sxvki_max64(need, SXVKI_SMALL_BLOCK_MIN / 4);
     sxvki_memory_request request;
     VkResult result;
     memset(&request, 0, sizeof request);
@@ -4449,6 +4551,8 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
                                              int within_budget, uint32_t state, uint32_t* index) {
     SxvkPool pool = domain->pool;
     VkDeviceSize need = place == NULL ? 0 : place->size << SXVKI_GRANULE_SHIFT;
+    VkDeviceSize step =
+        place == NULL ? 0 : sxvki_align_up(place->size, place->alignment) << SXVKI_GRANULE_SHIFT;
     sxvki_block* block = NULL;
     VkDeviceSize size = 0;
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
@@ -4465,7 +4569,10 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
         }
     }
     if (domain->block_count < pool->max_block_count) {
-        size = sxvki_domain_next_size(domain, need);
+        size = sxvki_domain_next_size(domain, need, step);
+        domain->takes_then = domain->take_count;
+        domain->breathes |= domain->has_freed &&
+                            sxvki_domain_clock(domain) - domain->freed_then <= SXVKI_BREATH_FRAMES;
         domain->block_count++;
         result = VK_SUCCESS;
     } else if (domain->block_count > domain->listed_count) {
@@ -4505,7 +4612,14 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
     if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
         return 0;
     }
-    return domain->empty_count == 0 || domain->empty_bytes + block->size <= domain->block_bytes / 8;
+    if (domain->breathes && sxvki_domain_clock(domain) - block->since <= SXVKI_BREATH_FRAMES) {
+        return 1;
+    }
+    if (domain->empty_count == 0 && block->size <= SXVKI_EMPTY_BLOCK_MAX) {
+        return 1;
+    }
+    return domain->empty_bytes + block->size <=
+           sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
 }
 
 /*  Take back a range whose handle was checked under the lock. Returns a block to destroy once
@@ -4520,6 +4634,8 @@ static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
         int retain = sxvki_domain_retains(domain, block);
         sxvki_domain_mark(domain, block, 1);
         if (!retain) {
+            domain->has_freed = 1;
+            domain->freed_then = block->since;
             sxvki_domain_forget(domain, block);
             return block;
         }
@@ -4583,9 +4699,10 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     while (*count != 0 && domain->empty_first != SXVKI_NONE &&
            domain->listed_count > domain->pool->min_block_count) {
         sxvki_block* block = sxvki_block_at(device, domain->empty_first);
-        if (frames != 0 && (int32_t)(now - block->empty_since) < (int32_t)frames) {
+        if (frames != 0 && (int32_t)(now - block->since) < (int32_t)frames) {
             break;
         }
+        domain->breathes = 0;
         sxvki_domain_forget(domain, block);
         block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
         *chain = block;
@@ -4670,6 +4787,7 @@ static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* re
     sxvki_lock_take(&pool->dedicated_lock);
     block->first = chain;
     block->live_count = 1;
+    block->since = sxvki_load32_relaxed(&device->frame);
     block->next = pool->dedicated_first;
     if (block->next != SXVKI_NONE) {
         sxvki_block_at(device, block->next)->prev = block->id;
@@ -4693,6 +4811,7 @@ static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* re
 /*  As sxvki_domain_give, for a dedicated block. The record goes back with the block's memory. */
 static void sxvki_pool_give_dedicated(SxvkPool pool, sxvki_block* block, sxvki_record* r) {
     const sxvki_device* device = pool->device;
+    uint32_t now = sxvki_load32_relaxed(&device->frame);
     if (block->prev != SXVKI_NONE) {
         sxvki_block_at(device, block->prev)->next = block->next;
     } else {
@@ -4700,6 +4819,12 @@ static void sxvki_pool_give_dedicated(SxvkPool pool, sxvki_block* block, sxvki_r
     }
     if (block->next != SXVKI_NONE) {
         sxvki_block_at(device, block->next)->prev = block->prev;
+    }
+    if (now != 0 && now - block->since <= SXVKI_BREATH_FRAMES) {
+        if (block->size > pool->brief_size || now - pool->brief_frame >= SXVKI_RETAIN_FRAMES) {
+            sxvki_store64_relaxed(&pool->brief_size, block->size);
+        }
+        sxvki_store32_relaxed(&pool->brief_frame, now);
     }
     pool->dedicated_count--;
     pool->dedicated_bytes -= block->size;
@@ -5076,7 +5201,13 @@ static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
 
 /*  From which size on a request deserves memory of its own rather than a new block. */
 static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
+    const sxvki_device* device = pool->device;
     VkDeviceSize threshold = sxvki_max64(SXVKI_DEDICATED_ABOVE, sxvki_pool_size_floor(pool) / 2);
+    uint32_t now = sxvki_load32_relaxed(&device->frame);
+    threshold = sxvki_max64(threshold, sxvki_budget_total(&device->budget) / SXVKI_DEDICATED_SHARE);
+    if (now - sxvki_load32_relaxed(&pool->brief_frame) < SXVKI_RETAIN_FRAMES) {
+        threshold = sxvki_max64(threshold, sxvki_load64_relaxed(&pool->brief_size));
+    }
     return sxvki_min64(threshold, pool->max_block_size / 2);
 }
 
@@ -5085,13 +5216,26 @@ SXVKI_INLINE int sxvki_is_full(VkResult result) {
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
 }
 
+/*  Room in the blocks that are there: of the domain, and while the program holds little of its
+    sibling. */
+static VkResult sxvki_pool_take(SxvkPool pool, sxvki_domain* domain, const sxvki_place* place,
+                                sxvki_strategy strategy, uint32_t state, uint32_t* index) {
+    VkResult result = sxvki_domain_take(domain, place, strategy, state, index);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+        sxvki_domain* other = sxvki_pool_domain(pool, place->domain ^ SXVKI_DOMAIN_LARGE);
+        if (other != NULL && sxvki_budget_total(&pool->device->budget) < SXVKI_MIX_BELOW) {
+            result = sxvki_domain_take(other, place, strategy, state, index);
+        }
+    }
+    return result;
+}
+
 /*  One pool of the ladder. */
 static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* request, uint32_t state,
                                        uint32_t* index) {
     sxvki_device* device = pool->device;
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
     int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
-    int deserves = pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool);
     VkResult result;
     sxvki_domain* domain;
     sxvki_place place;
@@ -5113,11 +5257,11 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
     if (domain == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    result = sxvki_domain_take(domain, &place, request->strategy, state, index);
+    result = sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
     if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY || never) {
         return result;
     }
-    if (deserves) {
+    if (pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool)) {
         result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, state, index);
         if (!sxvki_is_full(result)) {
             return result;
@@ -5129,7 +5273,7 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
             return result;
         }
         sxvki_spin_pause(step++);
-        result = sxvki_domain_take(domain, &place, request->strategy, state, index);
+        result = sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
         if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
             return result;
         }
@@ -5542,12 +5686,14 @@ static VkResult sxvki_finish(SxvkAllocator allocator, uint32_t index,
     return result;
 }
 
-static sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags) {
+static sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags, VkDeviceSize size) {
+    int tight = (flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT) != 0 ||
+                ((flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT) == 0 &&
+                 size >= SXVKI_BEST_FIT_ABOVE);
     if (flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT) {
         return SXVKI_STRATEGY_MIN_OFFSET;
     }
-    return flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT ? SXVKI_STRATEGY_MIN_MEMORY
-                                                                  : SXVKI_STRATEGY_MIN_TIME;
+    return tight ? SXVKI_STRATEGY_MIN_MEMORY : SXVKI_STRATEGY_MIN_TIME;
 }
 
 /*  What vkGet..MemoryRequirements said. */
@@ -5571,7 +5717,7 @@ static void sxvki_request_init(sxvki_request* request, const sxvki_device* devic
                     device->debug.minAlignment);
     request->kind = can_alias ? SXVKI_KIND_UNKNOWN : kind;
     request->flags = info->flags;
-    request->strategy = sxvki_strategy_of(info->flags);
+    request->strategy = sxvki_strategy_of(info->flags, request->size);
     request->priority = info->priority;
     request->next = info->pNext;
     request->buffer = names_resource ? requirements->buffer : VK_NULL_HANDLE;
@@ -5607,7 +5753,7 @@ static VkResult sxvki_allocate_quickly(SxvkAllocator allocator, uint32_t type_bi
     }
     domain = sxvki_pool_domain(pool, place.domain);
     return domain == NULL ? VK_NOT_READY
-                          : sxvki_domain_take(domain, &place, request->strategy, state, index);
+                          : sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
 }
 
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */

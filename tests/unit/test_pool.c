@@ -420,9 +420,32 @@ static void test_halving(void** state) {
     rig_destroy(rig);
 }
 
+/*  Blocks hold whole numbers of what they are made for, and an alignment that is larger than any
+    block makes them neither tiny nor huge. */
+static void test_block_sizes(void** state) {
+    Rig* rig = rig_create(NULL);
+    VkMemoryRequirements requirements = testing_requirements(4 * KIB, 8 * MIB, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {0};
+    SxvkAllocation a, b;
+    (void)state;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &a, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sim_live_memory_total(rig->sim), MIB);
+    sxvkFreeMemory(rig->allocator, a);
+    sxvkTrim(rig->allocator);
+    requirements = testing_requirements(1400 * KIB, 64 * KIB, 1u << LOCAL);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &create, &b, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sim_live_memory_total(rig->sim), 4 * 1408 * KIB);
+    sxvkFreeMemory(rig->allocator, b);
+    rig_check(rig);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ retention */
 
-/*  dxvk#958, VMA#470: what empties and fills again every frame must not call the driver. */
+/*  dxvk#958, VMA#470: what empties and fills again every frame must not call the driver, but for
+    the first few frames, in which the pool learns of it. */
 static void steady_loop(VkDeviceSize size, uint32_t count) {
     Rig* rig = rig_create(NULL);
     SxvkAllocation allocations[64];
@@ -430,8 +453,10 @@ static void steady_loop(VkDeviceSize size, uint32_t count) {
     for (i = 0; i < count; i++) {
         allocations[i] = rig_allocate(rig, LOCAL, size);
     }
-    sim_reset_calls(rig->sim);
-    for (frame = 0; frame < 200; frame++) {
+    for (frame = 0; frame < 2000; frame++) {
+        if (frame == 8) {
+            sim_reset_calls(rig->sim);
+        }
         sxvkFreeMemoryPages(rig->allocator, count, allocations);
         for (i = 0; i < count; i++) {
             allocations[i] = rig_allocate(rig, LOCAL, size);
@@ -449,9 +474,36 @@ static void test_steady_loop_makes_no_driver_call(void** state) {
     steady_loop(256, 64);
     steady_loop(60 * KIB, 4);
     steady_loop(2 * MIB, 1);
+    steady_loop(2 * MIB, 64);
+    steady_loop(5 * MIB, 7);
+    steady_loop(20 * MIB, 3);
+    steady_loop(48 * MIB, 5);
 }
 
-/*  Empty blocks go after 20 s by the frame clock (1200 frames), one per tick. */
+/*  The same before the first frame: a few allocations at a time. */
+static void test_steady_loop_without_frames(void** state) {
+    static const VkDeviceSize sizes[] = {256, 100 * KIB, 2 * MIB, 5 * MIB};
+    SxvkAllocation allocations[8];
+    size_t s, i;
+    int round;
+    (void)state;
+    for (s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        Rig* rig = rig_create(NULL);
+        for (round = 0; round < 200; round++) {
+            if (round == 8) {
+                sim_reset_calls(rig->sim);
+            }
+            for (i = 0; i < 8; i++) {
+                allocations[i] = rig_allocate(rig, LOCAL, sizes[s]);
+            }
+            sxvkFreeMemoryPages(rig->allocator, 8, allocations);
+        }
+        assert_int_equal(memory_calls(rig), 0);
+        rig_destroy(rig);
+    }
+}
+
+/*  Empty blocks go after 6 s by the frame clock (360 frames), one per tick. */
 static void test_the_tick_frees_old_blocks(void** state) {
     Rig* rig = rig_create(NULL);
     SxvkAllocation a = rig_allocate(rig, LOCAL, KIB);
@@ -462,7 +514,7 @@ static void test_the_tick_frees_old_blocks(void** state) {
     sxvkFreeMemory(rig->allocator, a);
     sxvkFreeMemory(rig->allocator, b);
     assert_int_equal(sim_live_memory_count(rig->sim), 2);
-    for (frame = 11; frame < 10 + 1200; frame++) {
+    for (frame = 11; frame < 10 + 360; frame++) {
         sxvkSetCurrentFrameIndex(rig->allocator, frame);
     }
     assert_int_equal(sim_live_memory_count(rig->sim), 2);
@@ -483,7 +535,7 @@ static void test_the_frame_counter_wraps(void** state) {
     sxvkFreeMemory(rig->allocator, a);
     sxvkSetCurrentFrameIndex(rig->allocator, 100);
     assert_int_equal(sim_live_memory_count(rig->sim), 1);
-    sxvkSetCurrentFrameIndex(rig->allocator, 1200);
+    sxvkSetCurrentFrameIndex(rig->allocator, 360);
     assert_int_equal(sim_live_memory_count(rig->sim), 0);
     rig_destroy(rig);
 }
@@ -618,7 +670,7 @@ static void test_the_tick_over_budget(void** state) {
     SxvkPoolCreateInfo kept_info = {.memoryTypeIndex = LOCAL, .blockSize = MIB, .minBlockCount = 1};
     RigOptions options = rig_options();
     SxvkPool local[LOCAL_POOLS], host[3], kept;
-    SxvkAllocation live[24];
+    SxvkAllocation live[24], big;
     uint32_t frame, i;
     Rig* rig;
     (void)state;
@@ -629,7 +681,7 @@ static void test_the_tick_over_budget(void** state) {
         local[i] = create_pool(rig, &info);
         sxvkFreeMemory(rig->allocator, take(rig, local[i], KIB));
     }
-    for (frame = 1; frame < 1200; frame++) {
+    for (frame = 1; frame < 360; frame++) {
         sxvkSetCurrentFrameIndex(rig->allocator, frame);
     }
     for (i = 0; i < LOCAL_POOLS; i++) {
@@ -639,7 +691,8 @@ static void test_the_tick_over_budget(void** state) {
     sxvkSetCurrentFrameIndex(rig->allocator, frame++);
     assert_int_equal(sim_live_memory_count(rig->sim), 1);
 
-    /* One block each, and three more in the first pool, which has 21 in use. */
+    /* Much elsewhere, so that a pool keeps a few empty blocks. One block each, and three more in the first pool, which has 21 in use. */
+    big = rig_allocate(rig, BAR, 192 * MIB);
     info.memoryTypeIndex = HOST;
     for (i = 0; i < 3; i++) {
         host[i] = create_pool(rig, &info);
@@ -671,13 +724,14 @@ static void test_the_tick_over_budget(void** state) {
         sxvkFreeMemory(rig->allocator, take(rig, local[i], KIB));
     }
     sim_set_budget(rig->sim, 0, MIB, 0);
-    frame += 1200;
+    frame += 360;
     for (i = 3; i-- != 0;) {
         sxvkSetCurrentFrameIndex(rig->allocator, frame++);
         assert_int_equal(sim_live_memory_bytes(rig->sim, 0), 22 * MIB);
         assert_int_equal(sim_live_memory_bytes(rig->sim, 1), i * MIB);
     }
     rig_check(rig);
+    sxvkFreeMemory(rig->allocator, big);
     sxvkFreeMemoryPages(rig->allocator, 21, live);
     for (i = 0; i < LOCAL_POOLS; i++) {
         sxvkDestroyPool(rig->allocator, local[i]);
@@ -1029,7 +1083,9 @@ int main(void) {
         cmocka_unit_test(test_many_pools_in_any_order),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_halving),
+        cmocka_unit_test(test_block_sizes),
         cmocka_unit_test(test_steady_loop_makes_no_driver_call),
+        cmocka_unit_test(test_steady_loop_without_frames),
         cmocka_unit_test(test_the_tick_frees_old_blocks),
         cmocka_unit_test(test_the_frame_counter_wraps),
         cmocka_unit_test(test_the_frame_counter_goes_back),
