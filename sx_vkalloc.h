@@ -1244,6 +1244,51 @@ SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
 #endif
 }
 
+/*  Which one of several equal things a thread uses: 0 until it had to wait for another thread. The
+    only variable in this file, and no more than a hint. */
+#if SX_VKALLOC_NO_THREADS || defined(SX_VKALLOC_MUTEX)
+#define SXVKI_HAS_THREAD_HINT 0
+#elif defined(__GNUC__)
+#define SXVKI_HAS_THREAD_HINT 1
+static __thread uint32_t sxvki_thread_hint;
+#elif defined(_MSC_VER)
+#define SXVKI_HAS_THREAD_HINT 1
+static __declspec(thread) uint32_t sxvki_thread_hint;
+#else
+#define SXVKI_HAS_THREAD_HINT 0
+#endif
+
+/*  Low half: how often it had to wait lately. High half: which one it uses. */
+#define SXVKI_HINT_SHIFT 16
+#define SXVKI_HINT_WAIT  16u
+#define SXVKI_HINT_LEAVE 256u
+
+SXVKI_INLINE uint32_t sxvki_hint_get(void) {
+#if SXVKI_HAS_THREAD_HINT
+    return sxvki_thread_hint >> SXVKI_HINT_SHIFT;
+#else
+    return 0;
+#endif
+}
+
+/*  Tell how it went: a thread that waits in every few attempts moves on. */
+SXVKI_INLINE void sxvki_hint_note(int waited) {
+#if SXVKI_HAS_THREAD_HINT
+    uint32_t hint = sxvki_thread_hint;
+    if (waited) {
+        hint += SXVKI_HINT_WAIT;
+        if ((hint & 0xFFFF) >= SXVKI_HINT_LEAVE) {
+            hint = ((hint >> SXVKI_HINT_SHIFT) + 1) << SXVKI_HINT_SHIFT;
+        }
+        sxvki_thread_hint = hint;
+    } else if ((hint & 0xFFFF) != 0) {
+        sxvki_thread_hint = hint - 1;
+    }
+#else
+    (void)waited;
+#endif
+}
+
 typedef struct sxvki_lock {
 #if SX_VKALLOC_NO_THREADS
     int unused;
@@ -1338,6 +1383,24 @@ SXVKI_INLINE void sxvki_lock_take(sxvki_lock* lock) {
         if (!sxvki_cas32(&lock->word, &expected, 1)) {
             sxvki_lock_wait(lock);
         }
+    }
+#endif
+}
+
+/*  Take the lock if that needs no waiting. A lock of the user's type has no such thing. */
+SXVKI_INLINE int sxvki_lock_try(sxvki_lock* lock) {
+    if (!lock->on) {
+        return 1;
+    }
+#if SX_VKALLOC_NO_THREADS || defined(SX_VKALLOC_MUTEX)
+    sxvki_lock_take(lock);
+    return 1;
+#elif defined(_WIN32)
+    return TryAcquireSRWLockExclusive(&lock->mutex) != 0;
+#else
+    {
+        uint32_t expected = 0;
+        return sxvki_cas32(&lock->word, &expected, 1);
     }
 #endif
 }
@@ -3968,7 +4031,14 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
 #define SXVKI_DOMAIN_LARGE           1u
 #define SXVKI_DOMAIN_OPTIMAL         2u
-#define SXVKI_DOMAIN_COUNT           4u
+#define SXVKI_DOMAIN_KINDS           4u
+
+/*  Shards of a pool, from the second on made when threads wait for each other: so often in so many
+    allocations, which a thread that is stopped while it holds a lock does not reach. */
+#define SXVKI_SHARDS           16u
+#define SXVKI_SHARD_WAITS      32u
+#define SXVKI_SHARD_WAITS_AMID 1024u
+#define SXVKI_DOMAIN_COUNT     (SXVKI_SHARDS * SXVKI_DOMAIN_KINDS)
 
 /*  Slots of one size. The sums only grow, modulo 2^64, and what was taken less what was given is
     live. */
@@ -3986,7 +4056,7 @@ typedef struct sxvki_domain {
     sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
     sxvki_bins bins;
     SxvkPool pool;
-    uint32_t index;       /* SXVKI_DOMAIN_ bits */
+    uint32_t index;       /* SXVKI_DOMAIN_ bits, and above SXVKI_DOMAIN_KINDS the shard */
     uint32_t block_first; /* list of blocks */
     uint32_t block_last;
     uint32_t empty_first;  /* the first empty one in it */
@@ -3994,6 +4064,9 @@ typedef struct sxvki_domain {
     uint32_t listed_count; /* in the list */
     uint32_t empty_count;
     uint32_t live_count;
+    uint32_t op_count;   /* allocations tried */
+    uint32_t wait_count; /* of these, how many waited for the lock since op_count was ... */
+    uint32_t waits_then;
     uint32_t take_count; /* ranges handed out, ever */
     uint32_t takes_then; /* when the last block was made */
     uint32_t freed_then; /* by the clock of the domain: when it last gave a block back */
@@ -4026,6 +4099,8 @@ struct SxvkPool_T {
     int is_custom;
     int split_kinds; /* optimal images in domains of their own */
     int has_slabs;
+    uint32_t shards; /* atomic; in use, 1 to SXVKI_SHARDS */
+    uint32_t shards_max;
     sxvki_lock dedicated_lock; /* guards the next four, and the records of dedicated allocations */
     uint32_t dedicated_first;
     uint32_t dedicated_count;
@@ -4120,6 +4195,8 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
     pool->mixed_unit = sxvki_max64(pool->unit, pool->granularity);
     pool->margin = sxvki_type_margin(device, type);
     pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
+    pool->shards = 1;
+    pool->shards_max = pool->block_size == 0 && locked && SXVKI_HAS_THREAD_HINT ? SXVKI_SHARDS : 1;
     return sxvki_lock_init(&pool->dedicated_lock, locked);
 }
 
@@ -4472,6 +4549,82 @@ static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place
     sxvki_lock_take(&domain->lock);
     result = sxvki_domain_take_locked(domain, place, strategy, state, index);
     sxvki_lock_drop(&domain->lock);
+    return result;
+}
+
+/*  Another thread is in this one's shard: wait. Where that happens often the pool gets a further
+    shard. */
+SXVKI_COLD static void sxvki_domain_wait(sxvki_domain* domain) {
+    SxvkPool pool = domain->pool;
+    sxvki_lock_take(&domain->lock);
+    if (++domain->wait_count >= SXVKI_SHARD_WAITS) {
+        uint32_t shards = sxvki_load32_relaxed(&pool->shards);
+        if (shards < pool->shards_max &&
+            domain->op_count - domain->waits_then <= SXVKI_SHARD_WAITS_AMID) {
+            sxvki_cas32(&pool->shards, &shards, shards + 1);
+        }
+        domain->wait_count = 0;
+        domain->waits_then = domain->op_count;
+    }
+}
+
+/*  The same from the thread's shard of a pool; *used is its domain. */
+static VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
+                                    sxvki_strategy strategy, uint32_t state, uint32_t* index,
+                                    sxvki_domain** used) {
+    uint32_t shards = sxvki_load32_relaxed(&pool->shards);
+    uint32_t shard = shards == 1 ? 0 : sxvki_hint_get() % shards;
+    uint32_t kind = place->domain | shard * SXVKI_DOMAIN_KINDS;
+    sxvki_domain* domain = sxvki_pool_domain(pool, kind);
+    VkResult result;
+    int waited;
+    if (domain == NULL) {
+        domain = sxvki_pool_make_domain(pool, kind);
+        if (domain == NULL) {
+            return VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+    }
+    *used = domain;
+    waited = !sxvki_lock_try(&domain->lock);
+    if (waited) {
+        sxvki_domain_wait(domain);
+    }
+    if (pool->shards_max != 1) {
+        sxvki_hint_note(waited);
+    }
+    domain->op_count++;
+    result = sxvki_domain_take_locked(domain, place, strategy, state, index);
+    sxvki_lock_drop(&domain->lock);
+    return result;
+}
+
+/*  From the other domains: of the same kind, and where mixed is set also of the other size. */
+static VkResult sxvki_pool_take_foreign(SxvkPool pool, const sxvki_place* place,
+                                        sxvki_strategy strategy, uint32_t state, uint32_t* index,
+                                        const sxvki_domain* own, int mixed) {
+    uint32_t end = sxvki_load32_relaxed(&pool->shards) * SXVKI_DOMAIN_KINDS;
+    uint32_t differ = SXVKI_DOMAIN_OPTIMAL | (mixed ? 0 : SXVKI_DOMAIN_LARGE);
+    uint32_t i;
+    for (i = 0; i < end; i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL && domain != own && ((i ^ place->domain) & differ) == 0) {
+            VkResult result = sxvki_domain_take(domain, place, strategy, state, index);
+            if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+                return result;
+            }
+        }
+    }
+    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/*  Room in the blocks that are there: in the thread's shard, then in the others. */
+static VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, sxvki_strategy strategy,
+                                uint32_t state, uint32_t* index, sxvki_domain** used) {
+    VkResult result = sxvki_pool_take_own(pool, place, strategy, state, index, used);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
+        int mixed = sxvki_budget_total(&pool->device->budget) < SXVKI_MIX_BELOW;
+        result = sxvki_pool_take_foreign(pool, place, strategy, state, index, *used, mixed);
+    }
     return result;
 }
 
@@ -5216,18 +5369,23 @@ SXVKI_INLINE int sxvki_is_full(VkResult result) {
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
 }
 
-/*  Room in the blocks that are there: of the domain, and while the program holds little of its
-    sibling. */
-static VkResult sxvki_pool_take(SxvkPool pool, sxvki_domain* domain, const sxvki_place* place,
-                                sxvki_strategy strategy, uint32_t state, uint32_t* index) {
-    VkResult result = sxvki_domain_take(domain, place, strategy, state, index);
-    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-        sxvki_domain* other = sxvki_pool_domain(pool, place->domain ^ SXVKI_DOMAIN_LARGE);
-        if (other != NULL && sxvki_budget_total(&pool->device->budget) < SXVKI_MIX_BELOW) {
-            result = sxvki_domain_take(other, place, strategy, state, index);
+/*  A new block; or the one that another thread makes, where there may be no more. */
+static VkResult sxvki_pool_grow(SxvkPool pool, sxvki_domain* domain, const sxvki_place* place,
+                                const sxvki_request* request, uint32_t state, uint32_t* index) {
+    int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
+    VkResult result;
+    uint32_t step = 0;
+    for (;;) {
+        result = sxvki_domain_grow(domain, place, within, state, index);
+        if (result != VK_NOT_READY) {
+            return result;
+        }
+        sxvki_spin_pause(step++);
+        result = sxvki_pool_take(pool, place, request->strategy, state, index, &domain);
+        if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            return result;
         }
     }
-    return result;
 }
 
 /*  One pool of the ladder. */
@@ -5235,11 +5393,9 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
                                        uint32_t* index) {
     sxvki_device* device = pool->device;
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
-    int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
     VkResult result;
     sxvki_domain* domain;
     sxvki_place place;
-    uint32_t step = 0;
     if (request->needs_dedicated || (device->debug.flags & SXVK_DEBUG_ALWAYS_DEDICATED_BIT)) {
         return never ? VK_ERROR_OUT_OF_DEVICE_MEMORY
                      : sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_NONE, state, index);
@@ -5253,31 +5409,19 @@ static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* reque
     if (!sxvki_pool_place(pool, request, &place)) {
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
-    domain = sxvki_pool_make_domain(pool, place.domain);
-    if (domain == NULL) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    result = sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
-    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY || never) {
-        return result;
-    }
-    if (pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool)) {
-        result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, state, index);
-        if (!sxvki_is_full(result)) {
-            return result;
+    result = sxvki_pool_take(pool, &place, request->strategy, state, index, &domain);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && !never) {
+        if (pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool)) {
+            result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, state, index);
+        }
+        if (sxvki_is_full(result)) {
+            result = sxvki_pool_grow(pool, domain, &place, request, state, index);
         }
     }
-    for (;;) {
-        result = sxvki_domain_grow(domain, &place, within, state, index);
-        if (result != VK_NOT_READY) {
-            return result;
-        }
-        sxvki_spin_pause(step++);
-        result = sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
-        if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            return result;
-        }
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
+        result = sxvki_pool_take_foreign(pool, &place, request->strategy, state, index, domain, 1);
     }
+    return result;
 }
 
 /*  Which empty blocks to give back. */
@@ -5751,9 +5895,7 @@ static VkResult sxvki_allocate_quickly(SxvkAllocator allocator, uint32_t type_bi
     if (pool == NULL || !sxvki_pool_place(pool, request, &place)) {
         return VK_NOT_READY;
     }
-    domain = sxvki_pool_domain(pool, place.domain);
-    return domain == NULL ? VK_NOT_READY
-                          : sxvki_pool_take(pool, domain, &place, request->strategy, state, index);
+    return sxvki_pool_take(pool, &place, request->strategy, state, index, &domain);
 }
 
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
