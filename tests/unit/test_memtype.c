@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
@@ -1081,6 +1082,103 @@ static void test_vma_407_map_of_vram(void** state) {
     rig_destroy(rig);
 }
 
+/*  What the driver was asked with VK_KHR_maintenance4, before it answers. */
+static struct {
+    PFN_vkGetDeviceBufferMemoryRequirements bufferRequirements;
+    PFN_vkGetDeviceImageMemoryRequirements imageRequirements;
+    const void* pCreateInfo; /* the last one, and its chain */
+    const void* pNext;
+    uint32_t calls;
+} driver;
+
+static void look_at_answer(const VkMemoryRequirements2* pRequirements) {
+    const VkBaseInStructure* next = (const VkBaseInStructure*)pRequirements->pNext;
+    assert_int_equal(pRequirements->sType, VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2);
+    assert_true(next == NULL || (next->sType == VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS &&
+                                 next->pNext == NULL));
+    driver.calls++;
+}
+
+static void VKAPI_PTR look_at_buffer(VkDevice device, const VkDeviceBufferMemoryRequirements* pInfo,
+                                     VkMemoryRequirements2* pRequirements) {
+    assert_int_equal(pInfo->sType, VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS);
+    assert_null(pInfo->pNext);
+    look_at_answer(pRequirements);
+    driver.pCreateInfo = pInfo->pCreateInfo;
+    driver.pNext = pInfo->pCreateInfo->pNext;
+    driver.bufferRequirements(device, pInfo, pRequirements);
+}
+
+static void VKAPI_PTR look_at_image(VkDevice device, const VkDeviceImageMemoryRequirements* pInfo,
+                                    VkMemoryRequirements2* pRequirements) {
+    assert_int_equal(pInfo->sType, VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS);
+    assert_null(pInfo->pNext);
+    assert_int_equal(pInfo->planeAspect, 0);
+    look_at_answer(pRequirements);
+    driver.pCreateInfo = pInfo->pCreateInfo;
+    driver.pNext = pInfo->pCreateInfo->pNext;
+    driver.imageRequirements(device, pInfo, pRequirements);
+}
+
+/*  VMA#506: pointers in the structures of VK_KHR_maintenance4. The driver gets the user's create
+    info itself, chain and all, in structures whose every field is set; nothing is created to ask;
+    and the answer decides, for host access too. As the extension and as a part of Vulkan 1.3. */
+static void test_vma_506_maintenance4(void** state) {
+    static const uint32_t versions[] = {VK_API_VERSION_1_1, VK_API_VERSION_1_3};
+    static const char* const names[] = {
+        "vkGetDeviceBufferMemoryRequirementsKHR", "vkGetDeviceBufferMemoryRequirements",
+        "vkGetDeviceImageMemoryRequirementsKHR", "vkGetDeviceImageMemoryRequirements"};
+    PFN_vkGetDeviceProcAddr get = sim_get_device_proc_addr();
+    VkExternalMemoryBufferCreateInfo buffer_chain = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkExternalMemoryImageCreateInfo image_chain = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    uint32_t i, type;
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        SimProfile profile = sim_profile_discrete();
+        RigOptions options = rig_options();
+        Ask buffer = ask_of(BUFFER, READBACK);
+        Ask image = ask_of(LINEAR, READBACK);
+        Rig* rig;
+        profile.masks.buffer = 0x3; /* readback prefers type 2; here it is not for buffers */
+        profile.masks.imageLinear = 0x5;
+        options.profile = &profile;
+        options.sim.apiVersion = versions[i];
+        options.info.flags = i == 0 ? (VkFlags)SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT : 0;
+        rig = rig_create_bare(&options);
+        rig->functions.vkGetDeviceBufferMemoryRequirements = look_at_buffer;
+        rig->functions.vkGetDeviceImageMemoryRequirements = look_at_image;
+        assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
+        memset(&driver, 0, sizeof driver);
+        driver.bufferRequirements =
+            (PFN_vkGetDeviceBufferMemoryRequirements)get(rig->info.device, names[i]);
+        driver.imageRequirements =
+            (PFN_vkGetDeviceImageMemoryRequirements)get(rig->info.device, names[2 + i]);
+        buffer.buffer.pNext = &buffer_chain;
+        assert_int_equal(sxvkFindMemoryTypeIndexForBufferInfo(rig->allocator, &buffer.buffer,
+                                                              &buffer.info, &type),
+                         VK_SUCCESS);
+        assert_int_equal(type, 1);
+        assert_ptr_equal(driver.pCreateInfo, &buffer.buffer);
+        assert_ptr_equal(driver.pNext, &buffer_chain);
+        assert_int_equal(driver.calls, 1);
+        image.image.pNext = &image_chain;
+        assert_int_equal(
+            sxvkFindMemoryTypeIndexForImageInfo(rig->allocator, &image.image, &image.info, &type),
+            VK_SUCCESS);
+        assert_int_equal(type, 2);
+        assert_ptr_equal(driver.pCreateInfo, &image.image);
+        assert_ptr_equal(driver.pNext, &image_chain);
+        assert_int_equal(driver.calls, 2);
+        assert_int_equal(sim_calls(rig->sim, SIM_CALL_CREATE_BUFFER), 0);
+        assert_int_equal(sim_calls(rig->sim, SIM_CALL_CREATE_IMAGE), 0);
+        rig_destroy(rig);
+    }
+}
+
 /*  flutter/engine#43339: no lazily allocated type on some phones, and dedicated memory in its place
     was slow. Transient attachments share blocks then; only GPU_LAZILY_ALLOCATED fails. */
 static void test_flutter_43339_no_lazy_type(void** state) {
@@ -1441,6 +1539,7 @@ int main(void) {
         cmocka_unit_test(test_vma_362_no_cached_type),
         cmocka_unit_test(test_vma_515_everything_mappable),
         cmocka_unit_test(test_vma_407_map_of_vram),
+        cmocka_unit_test(test_vma_506_maintenance4),
         cmocka_unit_test(test_flutter_43339_no_lazy_type),
         cmocka_unit_test(test_reims_92_nvk_window_first),
         cmocka_unit_test(test_apu_of_256_mib),
