@@ -1258,34 +1258,28 @@ static __declspec(thread) uint32_t sxvki_thread_hint;
 #define SXVKI_HAS_THREAD_HINT 0
 #endif
 
-/*  Low half: how often it had to wait lately. High half: which one it uses. */
-#define SXVKI_HINT_SHIFT 16
-#define SXVKI_HINT_WAIT  16u
-#define SXVKI_HINT_LEAVE 256u
-
 SXVKI_INLINE uint32_t sxvki_hint_get(void) {
 #if SXVKI_HAS_THREAD_HINT
-    return sxvki_thread_hint >> SXVKI_HINT_SHIFT;
+    return sxvki_thread_hint;
 #else
     return 0;
 #endif
 }
 
-/*  Tell how it went: a thread that waits in every few attempts moves on. */
-SXVKI_INLINE void sxvki_hint_note(int waited) {
+/*  Differs between threads that live at the same time. */
+SXVKI_INLINE const void* sxvki_thread_id(void) {
 #if SXVKI_HAS_THREAD_HINT
-    uint32_t hint = sxvki_thread_hint;
-    if (waited) {
-        hint += SXVKI_HINT_WAIT;
-        if ((hint & 0xFFFF) >= SXVKI_HINT_LEAVE) {
-            hint = ((hint >> SXVKI_HINT_SHIFT) + 1) << SXVKI_HINT_SHIFT;
-        }
-        sxvki_thread_hint = hint;
-    } else if ((hint & 0xFFFF) != 0) {
-        sxvki_thread_hint = hint - 1;
-    }
+    return &sxvki_thread_hint;
 #else
-    (void)waited;
+    return NULL;
+#endif
+}
+
+SXVKI_INLINE void sxvki_hint_set(uint32_t hint) {
+#if SXVKI_HAS_THREAD_HINT
+    sxvki_thread_hint = hint;
+#else
+    (void)hint;
 #endif
 }
 
@@ -2152,8 +2146,8 @@ typedef struct sxvki_bins {
     uint32_t bin_count;
     uint32_t spare; /* chain of records for new ranges */
     uint32_t spare_count;
-    uint32_t free_count; /* free ranges */
-    uint64_t free_size;
+    uint32_t free_count;      /* free ranges */
+    sxvki_shared64 free_size; /* atomic, but only the owner writes */
     uint64_t top;
     uint64_t map[SXVKI_BIN_WORDS];
 } sxvki_bins;
@@ -2248,7 +2242,7 @@ static void sxvki_bins_link(sxvki_bins* bins, uint32_t index, sxvki_record* r) {
         }
     }
     bins->free_count++;
-    bins->free_size += size;
+    sxvki_store64_relaxed(&bins->free_size, bins->free_size + size);
 }
 
 static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
@@ -2269,7 +2263,7 @@ static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
         }
     }
     bins->free_count--;
-    bins->free_size -= size;
+    sxvki_store64_relaxed(&bins->free_size, bins->free_size - size);
 }
 
 /*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
@@ -4033,12 +4027,14 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_DOMAIN_OPTIMAL         2u
 #define SXVKI_DOMAIN_KINDS           4u
 
-/*  Shards of a pool, from the second on made when threads wait for each other: so often in so many
-    allocations, which a thread that is stopped while it holds a lock does not reach. */
-#define SXVKI_SHARDS           16u
-#define SXVKI_SHARD_WAITS      32u
-#define SXVKI_SHARD_WAITS_AMID 1024u
-#define SXVKI_DOMAIN_COUNT     (SXVKI_SHARDS * SXVKI_DOMAIN_KINDS)
+/*  Shards of a pool. A further one is made where allocations waited so often for the lock, and one
+    in so many of them came from another thread than the one before. */
+#define SXVKI_SHARDS         32u
+#define SXVKI_SHARD_WAITS    16u
+#define SXVKI_SHARD_SWITCHES 16u
+#define SXVKI_SPARSE_SHARE   4u /* a shard gives where more than one part in so many is free; */
+#define SXVKI_SPLIT_ABOVE    ((VkDeviceSize)64 << 20) /* and while the program holds less, all */
+#define SXVKI_DOMAIN_COUNT   (SXVKI_SHARDS * SXVKI_DOMAIN_KINDS)
 
 /*  Slots of one size. The sums only grow, modulo 2^64, and what was taken less what was given is
     live. */
@@ -4064,15 +4060,16 @@ typedef struct sxvki_domain {
     uint32_t listed_count; /* in the list */
     uint32_t empty_count;
     uint32_t live_count;
-    uint32_t op_count;   /* allocations tried */
-    uint32_t wait_count; /* of these, how many waited for the lock since op_count was ... */
-    uint32_t waits_then;
-    uint32_t take_count; /* ranges handed out, ever */
-    uint32_t takes_then; /* when the last block was made */
-    uint32_t freed_then; /* by the clock of the domain: when it last gave a block back */
-    int has_freed;       /* ... if ever */
-    int breathes;        /* needed a block soon after */
-    uint64_t block_bytes;
+    const void* last_thread;    /* that allocated here */
+    uint32_t op_count;          /* allocations tried, all since a thread last left */
+    uint32_t switch_count;      /* of these, by another thread than the one before */
+    uint32_t wait_count;        /* of these, that waited for the lock */
+    uint32_t take_count;        /* ranges handed out, ever */
+    uint32_t takes_then;        /* when the last block was made */
+    uint32_t freed_then;        /* by the clock of the domain: when it last gave a block back */
+    int has_freed;              /* ... if ever */
+    int breathes;               /* needed a block soon after */
+    sxvki_shared64 block_bytes; /* atomic, but only who holds the lock writes */
     uint64_t empty_bytes;
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
@@ -4356,7 +4353,7 @@ static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
     domain->listed_count--;
-    domain->block_bytes -= block->size;
+    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes - block->size);
     domain->empty_count--;
     domain->empty_bytes -= block->size;
 }
@@ -4369,7 +4366,7 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     sxvki_domain_list_insert(domain, block, 1);
     block->since = sxvki_domain_clock(domain);
     domain->listed_count++;
-    domain->block_bytes += block->size;
+    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes + block->size);
     domain->empty_count++;
     domain->empty_bytes += block->size;
 }
@@ -4552,19 +4549,23 @@ static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place
     return result;
 }
 
-/*  Another thread is in this one's shard: wait. Where that happens often the pool gets a further
-    shard. */
+/*  Another thread is in this one's shard: wait. Where threads that allocate share a shard and wait
+    for each other, this one moves to a further shard; the others stay, so that what a thread
+    holds stays together. To wait for a thread that frees is no reason: it will not move. */
 SXVKI_COLD static void sxvki_domain_wait(sxvki_domain* domain) {
     SxvkPool pool = domain->pool;
     sxvki_lock_take(&domain->lock);
     if (++domain->wait_count >= SXVKI_SHARD_WAITS) {
         uint32_t shards = sxvki_load32_relaxed(&pool->shards);
-        if (shards < pool->shards_max &&
-            domain->op_count - domain->waits_then <= SXVKI_SHARD_WAITS_AMID) {
-            sxvki_cas32(&pool->shards, &shards, shards + 1);
+        int shared = domain->switch_count >= domain->op_count / SXVKI_SHARD_SWITCHES;
+        if (shared && shards == pool->shards_max) {
+            sxvki_hint_set(sxvki_hint_get() + 1);
+        } else if (shared && sxvki_cas32(&pool->shards, &shards, shards + 1)) {
+            sxvki_hint_set(shards);
         }
         domain->wait_count = 0;
-        domain->waits_then = domain->op_count;
+        domain->switch_count = 0;
+        domain->op_count = 0;
     }
 }
 
@@ -4577,7 +4578,6 @@ static VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
     uint32_t kind = place->domain | shard * SXVKI_DOMAIN_KINDS;
     sxvki_domain* domain = sxvki_pool_domain(pool, kind);
     VkResult result;
-    int waited;
     if (domain == NULL) {
         domain = sxvki_pool_make_domain(pool, kind);
         if (domain == NULL) {
@@ -4585,29 +4585,38 @@ static VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
         }
     }
     *used = domain;
-    waited = !sxvki_lock_try(&domain->lock);
-    if (waited) {
+    if (!sxvki_lock_try(&domain->lock)) {
         sxvki_domain_wait(domain);
     }
-    if (pool->shards_max != 1) {
-        sxvki_hint_note(waited);
-    }
     domain->op_count++;
+    if (domain->last_thread != sxvki_thread_id()) {
+        domain->last_thread = sxvki_thread_id();
+        domain->switch_count++;
+    }
     result = sxvki_domain_take_locked(domain, place, strategy, state, index);
     sxvki_lock_drop(&domain->lock);
     return result;
 }
 
-/*  From the other domains: of the same kind, and where mixed is set also of the other size. */
+/*  No lock: a guess. */
+static int sxvki_domain_is_sparse(const sxvki_domain* domain) {
+    uint64_t room = sxvki_load64_relaxed(&domain->bins.free_size) << SXVKI_GRANULE_SHIFT;
+    return room > sxvki_load64_relaxed(&domain->block_bytes) / SXVKI_SPARSE_SHARE;
+}
+
+/*  From the other domains of the pool. Unless `any` is set only from shards of the same kind that
+    have much room: what a thread holds stays together, and its shard to itself, as long as that
+    costs little. */
 static VkResult sxvki_pool_take_foreign(SxvkPool pool, const sxvki_place* place,
                                         sxvki_strategy strategy, uint32_t state, uint32_t* index,
-                                        const sxvki_domain* own, int mixed) {
+                                        const sxvki_domain* own, int any) {
     uint32_t end = sxvki_load32_relaxed(&pool->shards) * SXVKI_DOMAIN_KINDS;
-    uint32_t differ = SXVKI_DOMAIN_OPTIMAL | (mixed ? 0 : SXVKI_DOMAIN_LARGE);
+    uint32_t differ = SXVKI_DOMAIN_OPTIMAL | (any ? 0 : SXVKI_DOMAIN_LARGE);
     uint32_t i;
     for (i = 0; i < end; i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL && domain != own && ((i ^ place->domain) & differ) == 0) {
+        if (domain != NULL && domain != own && ((i ^ place->domain) & differ) == 0 &&
+            (any || sxvki_domain_is_sparse(domain))) {
             VkResult result = sxvki_domain_take(domain, place, strategy, state, index);
             if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
                 return result;
@@ -4622,8 +4631,16 @@ static VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, sxvki_s
                                 uint32_t state, uint32_t* index, sxvki_domain** used) {
     VkResult result = sxvki_pool_take_own(pool, place, strategy, state, index, used);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
-        int mixed = sxvki_budget_total(&pool->device->budget) < SXVKI_MIX_BELOW;
-        result = sxvki_pool_take_foreign(pool, place, strategy, state, index, *used, mixed);
+        uint64_t held = sxvki_budget_total(&pool->device->budget);
+        int mixed = held < SXVKI_MIX_BELOW;
+        sxvki_domain* sibling = sxvki_pool_domain(pool, (*used)->index ^ SXVKI_DOMAIN_LARGE);
+        if (mixed && sibling != NULL) {
+            result = sxvki_domain_take(sibling, place, strategy, state, index);
+        }
+        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && sxvki_load32_relaxed(&pool->shards) > 1) {
+            result = sxvki_pool_take_foreign(pool, place, strategy, state, index, *used,
+                                             held < SXVKI_SPLIT_ABOVE);
+        }
     }
     return result;
 }
