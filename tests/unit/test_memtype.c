@@ -1549,11 +1549,17 @@ typedef struct Decider {
 
 #define DECIDER_DRAWS 100
 
+static uint32_t deciders_ready; /* atomic */
+
 static void* decide_much(void* argument) {
     Decider* decider = (Decider*)argument;
     uint32_t n;
-    for (n = 0; n < 3 * DECIDER_DRAWS; n++) {
-        const Draw* draw = &decider->draws[testing_below(&decider->random, DECIDER_DRAWS)];
+    (void)__atomic_add_fetch(&deciders_ready, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&deciders_ready, __ATOMIC_ACQUIRE) < 4) {
+    }
+    for (n = 0; n < 3 * DECIDER_DRAWS; n++) { /* at first all ask the same */
+        uint32_t which = n < DECIDER_DRAWS ? n : testing_below(&decider->random, DECIDER_DRAWS);
+        const Draw* draw = &decider->draws[which];
         decider->wrong += decided(draw, decider->decisions) != scored(draw);
     }
     return NULL;
@@ -1570,6 +1576,7 @@ static void test_decisions_of_threads(void** state) {
     for (round = 0; round < 150; round++) {
         const SimProfile* profile = &profiles[round % profile_count];
         memset(decisions, 0, sizeof decisions);
+        deciders_ready = 0;
         for (i = 0; i < DECIDER_DRAWS; i++) {
             draw_wish(&random, profile, i % 2 == 0, &draws[i]);
             model_of(profile, 0, &draws[i].model);
