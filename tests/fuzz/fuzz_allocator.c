@@ -1323,14 +1323,15 @@ static void op_burst(World* world) {
     static const VkDeviceSize sizes[] = {16, 64, 200, 256, 640, 1024};
     VkDeviceSize size = sizes[below(world, 6)];
     uint32_t kept = below(world, 30), first = world->itemCount, tries = 20 + below(world, 60), i;
-    Pool* pool = &world->pools[below(world, 2 * POOL_MAX)];
+    uint32_t p = below(world, 2 * POOL_MAX);
+    Pool* pool = p < world->poolCount ? &world->pools[p] : NULL;
     SxvkAllocationCreateFlags flags =
         chance(world, 30) ? SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT : 0;
     VkMemoryPropertyFlags required = chance(world, 50) ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT : 0;
     bool memory = chance(world, 30), named = chance(world, 20);
     Request request;
     char name[24];
-    if (pool >= &world->pools[world->poolCount] ||
+    if (pool != NULL &&
         (pool->info.flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0) {
         pool = NULL;
     }
