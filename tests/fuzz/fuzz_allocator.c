@@ -1317,6 +1317,57 @@ static void op_fill(World* world) {
     }
 }
 
+/*  Small buffers or ranges of one size, as slabs want them; then most are freed, in any order. The
+    twins of an operation name the same size, so that what one leaves the next one finds. */
+static void op_burst(World* world) {
+    static const VkDeviceSize sizes[] = {16, 64, 200, 256, 640, 1024};
+    VkDeviceSize size = sizes[below(world, 6)];
+    uint32_t kept = below(world, 30), first = world->itemCount, tries = 20 + below(world, 60), i;
+    uint32_t p = below(world, 2 * POOL_MAX);
+    Pool* pool = p < world->poolCount ? &world->pools[p] : NULL;
+    SxvkAllocationCreateFlags flags =
+        chance(world, 30) ? SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT : 0;
+    VkMemoryPropertyFlags required = chance(world, 50) ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT : 0;
+    bool memory = chance(world, 30), named = chance(world, 20);
+    Request request;
+    char name[24];
+    if (pool != NULL &&
+        (pool->info.flags & SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT) != 0) {
+        pool = NULL;
+    }
+    say(world, "burst of %u\n", tries);
+    for (i = 0; i < tries && world->itemCount < ITEM_MAX; i++) {
+        memset(&request, 0, sizeof request);
+        request.alignment = 1;
+        request.info.flags = flags;
+        request.info.requiredFlags = required;
+        if (memory) {
+            request.make = MAKE_MEMORY;
+            request.kind = KIND_UNKNOWN;
+            request.needs = testing_requirements(
+                size, 16, type_count(world) == 32 ? UINT32_MAX : (1u << type_count(world)) - 1);
+        } else {
+            request.make = MAKE_BUFFER;
+            request.kind = KIND_LINEAR;
+            request.buffer = testing_buffer(size, VK_BUFFER_USAGE_TRANSFER_DST_BIT);
+            ask_needs(world, &request);
+        }
+        (void)snprintf(name, sizeof name, "burst %u", i);
+        if (allocate(world, &request, pool, named && i % 5 == 0 ? name : NULL) != VK_SUCCESS) {
+            continue;
+        }
+        if ((world->items[world->itemCount - 1].properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) !=
+                0 &&
+            i % 4 == 0) {
+            fill_item(world, &world->items[world->itemCount - 1],
+                      testing_random(&world->random) | 1);
+        }
+    }
+    while (world->itemCount > first + (tries * kept) / 100) {
+        free_item(world, &world->items[first + below(world, world->itemCount - first)]);
+    }
+}
+
 static void op_map(World* world) {
     Item* item = random_item(world);
     uint32_t times = chance(world, 4) ? 256 : 1 + below(world, 3);
@@ -1958,13 +2009,14 @@ typedef struct Operation {
 } Operation;
 
 static const Operation operations[] = {
-    {op_allocate, 88},   {op_free, 50},        {op_pages, 5},     {op_again, 14},
-    {op_fill, 4},        {op_map, 12},         {op_unmap, 10},    {op_flush, 6},
-    {op_copy, 7},        {op_name, 5},         {op_user_data, 4}, {op_priority, 2},
-    {op_trim, 2},        {op_frame, 5},        {op_budget, 2},    {op_heap_limit, 1},
-    {op_create_pool, 4}, {op_destroy_pool, 2}, {op_pool_name, 1}, {op_whole_block, 2},
-    {op_stale, 8},       {op_foreign, 1},      {op_invalid, 8},   {op_alias, 3},
-    {op_overwrite, 5},   {op_texts, 2},        {op_free_many, 2}, {op_drain, 1},
+    {op_allocate, 82},   {op_burst, 6},       {op_free, 50},        {op_pages, 5},
+    {op_again, 14},      {op_fill, 4},        {op_map, 12},         {op_unmap, 10},
+    {op_flush, 6},       {op_copy, 7},        {op_name, 5},         {op_user_data, 4},
+    {op_priority, 2},    {op_trim, 2},        {op_frame, 5},        {op_budget, 2},
+    {op_heap_limit, 1},  {op_create_pool, 4}, {op_destroy_pool, 2}, {op_pool_name, 1},
+    {op_whole_block, 2}, {op_stale, 8},       {op_foreign, 1},      {op_invalid, 8},
+    {op_alias, 3},       {op_overwrite, 5},   {op_texts, 2},        {op_free_many, 2},
+    {op_drain, 1},
 };
 
 /* ------------------------------------------------------------------ a run */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1523,6 +1524,212 @@ static void test_explanation_without_memory(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ remembered decisions */
+
+static uint32_t scored(const Draw* draw) {
+    sxvki_wish wish;
+    sxvki_wish_init(&wish, &draw->model, draw->bits, &draw->info, &draw->purpose);
+    return sxvki_memory_type_best(&draw->model, &wish);
+}
+
+static uint32_t decided(const Draw* draw, sxvki_decision* decisions) {
+    return sxvki_memory_type_decide(&draw->model, decisions, draw->bits, &draw->info,
+                                    &draw->purpose);
+}
+
+/*  The same question, but for one part of it. */
+static void vary(uint64_t* random, Draw* draw) {
+    static const VkFlags access[] = {0, WRITE, RANDOM, WRITE | TRANSFER, RANDOM | TRANSFER};
+    static const SxvkMemoryUsage usages[] = {AUTO, PREFER_DEVICE, PREFER_HOST, UNKNOWN, LAZILY};
+    VkMemoryPropertyFlags flag = (VkMemoryPropertyFlags)1 << testing_below(random, 9);
+    switch (testing_below(random, 11)) {
+    case 0: draw->bits ^= 1u << testing_below(random, 16); break;
+    case 1: draw->info.memoryTypeBits = (uint32_t)testing_random(random); break;
+    case 2: draw->info.requiredFlags ^= flag; break;
+    case 3: draw->info.preferredFlags ^= flag; break;
+    case 4: draw->info.avoidedFlags ^= flag; break;
+    case 5: draw->info.usage = usages[testing_below(random, 5)]; break;
+    case 6: draw->info.flags = access[testing_below(random, 5)]; break;
+    case 7: draw->purpose.device_access = !draw->purpose.device_access; break;
+    case 8: draw->purpose.transient = !draw->purpose.transient; break;
+    case 9: draw->purpose.is_protected = !draw->purpose.is_protected; break;
+    default: draw->info.flags ^= SXVK_ALLOCATION_CREATE_MAPPED_BIT; break; /* no matter */
+    }
+}
+
+static uint32_t ready_count(const sxvki_decision* decisions) {
+    uint32_t i, count = 0;
+    for (i = 0; i < SXVKI_DECISIONS; i++) {
+        count += (decisions[i].word & SXVKI_DECISION_READY) != 0;
+    }
+    return count;
+}
+
+/*  A decision is what scoring says: asked first and again, alone and among questions that are almost
+    the same. */
+static void test_decisions_are_scores(void** state) {
+    uint64_t random = 11;
+    uint32_t i, n, v;
+    (void)state;
+    for (i = 0; i < profile_count; i++) {
+        for (n = 0; n < 60; n++) {
+            sxvki_decision decisions[SXVKI_DECISIONS];
+            Draw first, draw;
+            memset(decisions, 0, sizeof decisions);
+            draw_wish(&random, &profiles[i], n % 3 != 0, &first);
+            assert_int_equal(decided(&first, decisions), scored(&first));
+            assert_int_equal(ready_count(decisions), scored(&first) != SXVKI_NONE);
+            for (v = 0; v < 30; v++) {
+                draw = first;
+                vary(&random, &draw);
+                assert_int_equal(decided(&draw, decisions), scored(&draw));
+                assert_int_equal(decided(&draw, decisions), scored(&draw));
+                assert_int_equal(decided(&first, decisions), scored(&first));
+            }
+        }
+    }
+}
+
+/*  A question that was answered is found, not scored: the model may be gone. */
+static void test_decisions_are_remembered(void** state) {
+    sxvki_decision decisions[SXVKI_DECISIONS];
+    uint64_t random = 12;
+    uint32_t n, type, kept = 0;
+    (void)state;
+    for (n = 0; n < 200; n++) {
+        Draw draw;
+        memset(decisions, 0, sizeof decisions);
+        draw_wish(&random, &profiles[n % profile_count], false, &draw);
+        type = decided(&draw, decisions);
+        memset(&draw.model, 0, sizeof draw.model);
+        if (type != SXVKI_NONE) {
+            assert_int_equal(decided(&draw, decisions), type);
+            assert_int_equal(ready_count(decisions), 1);
+            kept++;
+        }
+    }
+    assert_true(kept > 100);
+}
+
+/*  The table is full, and stays right: what is in it and what is not. */
+static void test_full_table_of_decisions(void** state) {
+    enum { COUNT = 2000 };
+    static Draw draws[COUNT];
+    uint64_t random = 13;
+    uint32_t i, n;
+    (void)state;
+    for (i = 0; i < profile_count; i++) {
+        sxvki_decision decisions[SXVKI_DECISIONS], full[SXVKI_DECISIONS];
+        sxvki_memory_model model;
+        memset(decisions, 0, sizeof decisions);
+        model_of(&profiles[i], 0, &model);
+        for (n = 0; n < COUNT; n++) {
+            draw_wish(&random, &profiles[i], true, &draws[n]);
+            draws[n].model = model; /* of an allocator there is one */
+            assert_int_equal(decided(&draws[n], decisions), scored(&draws[n]));
+        }
+        assert_int_equal(ready_count(decisions), SXVKI_DECISIONS);
+        memcpy(full, decisions, sizeof full);
+        for (n = 0; n < COUNT; n++) {
+            assert_int_equal(decided(&draws[n], decisions), scored(&draws[n]));
+        }
+        assert_memory_equal(full, decisions, sizeof full); /* entries never change */
+    }
+}
+
+typedef struct Decider {
+    pthread_t thread;
+    uint64_t random;
+    const Draw* draws;
+    sxvki_decision* decisions;
+    uint32_t wrong;
+} Decider;
+
+#define DECIDER_DRAWS 100
+
+static uint32_t deciders_ready; /* atomic */
+
+static void* decide_much(void* argument) {
+    Decider* decider = (Decider*)argument;
+    uint32_t n;
+    (void)__atomic_add_fetch(&deciders_ready, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&deciders_ready, __ATOMIC_ACQUIRE) < 4) {
+    }
+    for (n = 0; n < 3 * DECIDER_DRAWS; n++) { /* at first all ask the same */
+        uint32_t which = n < DECIDER_DRAWS ? n : testing_below(&decider->random, DECIDER_DRAWS);
+        const Draw* draw = &decider->draws[which];
+        decider->wrong += decided(draw, decider->decisions) != scored(draw);
+    }
+    return NULL;
+}
+
+/*  Threads that fill one table, again and again. */
+static void test_decisions_of_threads(void** state) {
+    static Draw draws[DECIDER_DRAWS];
+    sxvki_decision decisions[SXVKI_DECISIONS];
+    Decider deciders[4];
+    uint64_t random = 14;
+    uint32_t round, i;
+    (void)state;
+    for (round = 0; round < 150; round++) {
+        const SimProfile* profile = &profiles[round % profile_count];
+        memset(decisions, 0, sizeof decisions);
+        deciders_ready = 0;
+        for (i = 0; i < DECIDER_DRAWS; i++) {
+            draw_wish(&random, profile, i % 2 == 0, &draws[i]);
+            model_of(profile, 0, &draws[i].model);
+        }
+        for (i = 0; i < 4; i++) {
+            deciders[i].random = random + round * 4 + i;
+            deciders[i].draws = draws;
+            deciders[i].decisions = decisions;
+            deciders[i].wrong = 0;
+            assert_int_equal(pthread_create(&deciders[i].thread, NULL, decide_much, &deciders[i]),
+                             0);
+        }
+        for (i = 0; i < 4; i++) {
+            (void)pthread_join(deciders[i].thread, NULL);
+            assert_int_equal(deciders[i].wrong, 0);
+        }
+        assert_true(ready_count(decisions) > 0);
+    }
+}
+
+/*  Through the API: where an allocation lands is what sxvkFindMemoryTypeIndex says, however often the
+    same was asked before. */
+static void test_allocations_go_where_decided(void** state) {
+    uint64_t random = 15;
+    uint32_t i, n, made = 0;
+    (void)state;
+    for (i = 0; i < profile_count; i++) {
+        Rig* rig = open_rig(profiles[i].name, 0);
+        for (n = 0; n < 150; n++) {
+            VkMemoryRequirements needs = testing_requirements(100, 1, UINT32_MAX);
+            SxvkAllocation allocation;
+            SxvkAllocationInfo info;
+            uint32_t type;
+            VkResult result;
+            Draw draw;
+            draw_wish(&random, &profiles[i], n % 2 == 0, &draw);
+            needs.memoryTypeBits = draw.bits;
+            result = sxvkFindMemoryTypeIndex(rig->allocator, draw.bits, &draw.info, &type);
+            if (result == VK_SUCCESS && (flags_of(&draw, type) & PROTECTED) != 0) {
+                continue; /* a feature that the device was not made with */
+            }
+            assert_int_equal(
+                sxvkAllocateMemory(rig->allocator, &needs, &draw.info, &allocation, &info), result);
+            if (result == VK_SUCCESS) {
+                assert_int_equal(info.memoryType, type);
+                made++;
+            }
+            sxvkFreeMemory(rig->allocator, allocation);
+            messages_clear(&rig->messages);
+        }
+        rig_destroy(rig);
+    }
+    assert_true(made > 2000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
@@ -1548,6 +1755,11 @@ int main(void) {
         cmocka_unit_test(test_explanations_of_masks),
         cmocka_unit_test(test_explanation_failures),
         cmocka_unit_test(test_explanation_without_memory),
+        cmocka_unit_test(test_decisions_are_scores),
+        cmocka_unit_test(test_decisions_are_remembered),
+        cmocka_unit_test(test_full_table_of_decisions),
+        cmocka_unit_test(test_decisions_of_threads),
+        cmocka_unit_test(test_allocations_go_where_decided),
     };
     return cmocka_run_group_tests(tests, load_profiles, free_profiles);
 }
