@@ -3,7 +3,8 @@
 #
 #   sh tools/install.sh demo    for tools/demo.sh: compiler, CMake, Vulkan headers, loader and a
 #                               driver, liblzma
-#   sh tools/install.sh test    for tools/test.sh: the same, the validation layer, test libraries, clang
+#   sh tools/install.sh test    for tools/test.sh: the same, the validation layer, test libraries, clang,
+#                               valgrind
 #
 # Knows Debian and Ubuntu (apt-get), Fedora (dnf) and Arch (pacman). Needs root or password-less sudo
 # only when something is missing; where it may not install it names the packages and the command, and
@@ -79,6 +80,7 @@ have() {
     cjson) links cjson/cJSON.h cjson ;;
     cmocka) links cmocka.h cmocka ;;
     mimalloc) links mimalloc.h mimalloc ;;
+    valgrind) command -v valgrind >/dev/null ;;
     volk) printf '#include <volk.h>\n' | "$c_compiler" -E - >/dev/null 2>&1 ;;
     esac
 }
@@ -129,7 +131,7 @@ required="c-compiler cxx-compiler cmake build-tool vulkan vulkan-driver lzma"
 optional="lavapipe validation"
 if [ "$mode" = test ]; then
     required="$required sanitizers lavapipe validation pkg-config cjson cmocka"
-    optional="clang volk mimalloc"
+    optional="clang volk mimalloc valgrind"
 fi
 
 # missing THING...: those of them that are not here.
