@@ -1060,6 +1060,10 @@ SXVKI_INLINE uint32_t sxvki_load32_relaxed(const uint32_t* p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
+SXVKI_INLINE uint64_t sxvki_load64(const sxvki_shared64* p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
 SXVKI_INLINE uint64_t sxvki_load64_relaxed(const sxvki_shared64* p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
@@ -1133,6 +1137,12 @@ SXVKI_INLINE uint32_t sxvki_load32(const uint32_t* p) {
 
 SXVKI_INLINE uint64_t sxvki_load64_relaxed(const sxvki_shared64* p) {
     return *(const volatile uint64_t*)p;
+}
+
+SXVKI_INLINE uint64_t sxvki_load64(const sxvki_shared64* p) {
+    uint64_t v = *(const volatile uint64_t*)p;
+    SXVKI_FENCE();
+    return v;
 }
 
 SXVKI_INLINE void* sxvki_load_ptr(void* const* p) {
@@ -1785,7 +1795,7 @@ typedef struct sxvki_record {
     uint32_t prev; /* neighbours in the block, by offset */
     uint32_t next;
     uint32_t link_a;
-    uint32_t link_b;
+    uint32_t link_b; /* stored atomically, too: see sxvkForEachAllocation */
 } sxvki_record;
 
 SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
@@ -1796,6 +1806,8 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
 #define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
+#define SXVKI_STATE_CLAIMED     0x00008000u /* a thread is freeing it; no handle matches */
+#define SXVKI_STATE_HIDDEN      (SXVKI_STATE_SLAB | SXVKI_STATE_CLAIMED)
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
@@ -2221,7 +2233,7 @@ static void sxvki_bins_link(sxvki_bins* bins, uint32_t index, sxvki_record* r) {
     uint32_t head = bins->heads[bin];
     SXVKI_ASSERT_INTERNAL(bin < bins->bin_count && size != 0);
     r->link_a = SXVKI_NONE;
-    r->link_b = SXVKI_NONE;
+    sxvki_store32_relaxed(&r->link_b, SXVKI_NONE);
     if (head == SXVKI_NONE) {
         bins->heads[bin] = index;
         bins->map[bin / 64] |= (uint64_t)1 << (bin % 64);
@@ -2230,13 +2242,13 @@ static void sxvki_bins_link(sxvki_bins* bins, uint32_t index, sxvki_record* r) {
         sxvki_record* first = sxvki_record_at(bins->records, head);
         if (sxvki_record_block(first) < sxvki_record_block(r)) {
             r->link_a = head;
-            r->link_b = first->link_b;
+            sxvki_store32_relaxed(&r->link_b, first->link_b);
             if (first->link_b != SXVKI_NONE) {
                 sxvki_record_at(bins->records, first->link_b)->link_a = index;
             }
-            first->link_b = index;
+            sxvki_store32_relaxed(&first->link_b, index);
         } else {
-            r->link_b = head;
+            sxvki_store32_relaxed(&r->link_b, head);
             first->link_a = index;
             bins->heads[bin] = index;
         }
@@ -2251,7 +2263,7 @@ static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
         sxvki_record_at(bins->records, r->link_b)->link_a = r->link_a;
     }
     if (r->link_a != SXVKI_NONE) {
-        sxvki_record_at(bins->records, r->link_a)->link_b = r->link_b;
+        sxvki_store32_relaxed(&sxvki_record_at(bins->records, r->link_a)->link_b, r->link_b);
     } else {
         uint32_t bin = sxvki_bin_of(size);
         bins->heads[bin] = r->link_b;
@@ -2333,7 +2345,7 @@ static uint32_t sxvki_bins_carve(sxvki_bins* bins, uint32_t index, uint64_t star
         sxvki_bins_link(bins, rest, sxvki_record_at(bins->records, rest));
     }
     r->link_a = 0;
-    r->link_b = 0;
+    sxvki_store32_relaxed(&r->link_b, 0);
     return index;
 }
 
@@ -2617,6 +2629,7 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
 #define SXVKI_SLAB_SIZE_MAX  2048u /* granules: 32 KiB */
 #define SXVKI_SLAB_CLASSES   73
 #define SXVKI_SLAB_SLOTS_MIN 8
+#define SXVKI_SLAB_PAD_MAX   16u /* granules that alignment may waste in a slot */
 
 /*  The granules of a slot for a request. Needs size and alignment up to SXVKI_SLAB_SIZE_MAX. */
 SXVKI_INLINE uint32_t sxvki_slab_slot_size(uint32_t size, uint32_t alignment) {
@@ -2684,7 +2697,7 @@ SXVKI_INLINE uint32_t sxvki_slab_take(sxvki_slab* slab, int* is_full) {
 
 /*  A bit says that a slot is free  =>  its generation says so. */
 SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
-    uint64_t word = sxvki_load64_relaxed(&slab->word);
+    uint64_t word = sxvki_load64(&slab->word);
     uint32_t i;
     if (slab->slot_count < SXVKI_SLAB_SLOTS_MIN || slab->slot_count > SXVKI_SLAB_SLOTS ||
         slab->slot_size == 0 || slab->slot_size > SXVKI_SLAB_SIZE_MAX ||
@@ -4283,7 +4296,11 @@ static int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* 
     place->slot_size = 0;
     if (pool->has_slabs && place->size <= SXVKI_SLAB_SIZE_MAX &&
         place->alignment <= SXVKI_SLAB_SIZE_MAX) {
-        place->slot_size = sxvki_slab_slot_size((uint32_t)place->size, (uint32_t)place->alignment);
+        uint32_t least = (uint32_t)place->size;
+        uint32_t slot_size = sxvki_slab_slot_size(least, (uint32_t)place->alignment);
+        if (slot_size - least <= sxvki_max64(least / SXVKI_SLAB_STEPS, SXVKI_SLAB_PAD_MAX)) {
+            place->slot_size = slot_size;
+        }
     }
     return 1;
 }
@@ -5610,42 +5627,20 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  Look at the margin of an allocation that is about to be freed; once, should the message's
-    callback free it too. */
-SXVKI_COLD static void sxvki_check_margin(sxvki_device* device, SxvkAllocation allocation,
-                                          const char* function) {
-    uint32_t index = sxvki_handle_index(allocation);
+/*  End the mappings of an allocation that nobody else can free any more, and tell what is wrong
+    with it; with no function keep silent. They go before the range does, so that the block stays
+    while it is unmapped. No lock is held. */
+SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, uint32_t index,
+                                           const char* function) {
     sxvki_view view = sxvki_look(device, index);
     uint32_t state = sxvki_view_state(&view);
-    int intact = sxvki_margin_is_intact(device, &view);
-    while ((state & SXVKI_STATE_MARGIN) != 0) {
-        if (sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MARGIN)) {
-            sxvki_block_unmap(device, view.block);
-            if (!intact) {
-                sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
-            }
-            return;
-        }
+    int intact = (state & SXVKI_STATE_MARGIN) == 0 || sxvki_margin_is_intact(device, &view);
+    while (!sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MAPPINGS)) {
     }
-}
-
-/*  End the mappings of an allocation that is about to be freed, and say so where sxvkMapMemory made
-    them; with no function, keep silent. They go before the range does, so that the block stays
-    while it is unmapped. The lock keeps those out that look at margins. */
-SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, SxvkAllocation allocation,
-                                           sxvki_block* block, sxvki_lock* lock,
-                                           const char* function) {
-    uint32_t index = sxvki_handle_index(allocation);
-    uint32_t* word = sxvki_state_of(device, index);
-    uint32_t state = 0;
-    sxvki_lock_take(lock);
-    if (sxvki_handle_is_valid(&device->records, allocation)) {
-        state = sxvki_load32(word);
-        while (!sxvki_cas32(word, &state, state & ~SXVKI_STATE_MAPPINGS)) {
-        }
+    sxvki_unmap_all(device, view.block, state);
+    if (!intact && function != NULL) {
+        sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
     }
-    sxvki_lock_drop(lock);
-    sxvki_unmap_all(device, block, state);
     if ((state & SXVKI_STATE_MAPS_MASK) != 0 && function != NULL) {
         sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function, index);
     }
@@ -5667,15 +5662,12 @@ static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, cons
     slab = sxvki_slab_at(&device->records, id);
     slot = &slab->slots[index % 64];
     generation = sxvki_load32(&slot->generation);
-    if (!sxvki_handle_matches(allocation, generation)) {
+    if (!sxvki_handle_matches(allocation, generation) ||
+        !sxvki_cas32(&slot->generation, &generation, generation + 1)) {
         return 0;
     }
     if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
-        block = sxvki_block_of(device, index);
-        sxvki_free_mappings(device, allocation, block, sxvki_block_lock(block), function);
-    }
-    if (!sxvki_cas32(&slot->generation, &generation, generation + 1)) {
-        return 0;
+        sxvki_free_mappings(device, index, function);
     }
     domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
     if (sxvki_load32(&slot->state) & SXVKI_STATE_COLD) {
@@ -5700,35 +5692,32 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
     sxvki_domain* domain = block->domain;
     SxvkPool pool = block->pool;
     sxvki_lock* lock;
-    uint32_t state;
-    int valid;
     if (pool == NULL) {
         return 0; /* another thread has just freed it, and its block */
     }
     lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
-    state = sxvki_record_state(r);
-    if (state & SXVKI_STATE_MARGIN) {
-        sxvki_check_margin(device, allocation, function);
-    }
-    if (state & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, allocation, block, lock, function);
-    }
     sxvki_lock_take(lock);
-    valid = sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation));
-    if (valid) {
-        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-            sxvki_cold_clear(&device->records, index);
-        }
-        if (domain != NULL) {
-            block = sxvki_domain_give(domain, index);
-        } else {
-            sxvki_pool_give_dedicated(pool, block, r);
-        }
-    }
-    sxvki_lock_drop(lock);
-    if (!valid) {
+    if (!sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation))) {
+        sxvki_lock_drop(lock);
         return 0;
     }
+    if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
+        /* That takes the driver, so without the lock; but no handle matches from here on. */
+        sxvki_state_set(&r->link_b, SXVKI_STATE_CLAIMED);
+        sxvki_store32(&r->generation, r->generation + 2);
+        sxvki_lock_drop(lock);
+        sxvki_free_mappings(device, index, function);
+        sxvki_lock_take(lock);
+    }
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    if (domain != NULL) {
+        block = sxvki_domain_give(domain, index);
+    } else {
+        sxvki_pool_give_dedicated(pool, block, r);
+    }
+    sxvki_lock_drop(lock);
     if (block != NULL) {
         sxvki_block_destroy(device, block);
     }
@@ -5741,7 +5730,8 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
     return 1;
 }
 
-/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
+/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
+    function nothing is said of mappings that are left. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
     sxvki_device* device = &allocator->device;
     if (sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT) {
@@ -5976,15 +5966,8 @@ SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
     sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
-    if (!sxvki_handle_is_valid(&device->records, allocation)) {
-        return; /* the message's callback has freed it */
-    }
-    if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_MAPPINGS) {
-        sxvki_block* block = sxvki_block_of(device, index);
-        sxvki_free_mappings(device, allocation, block, sxvki_block_lock(block),
-                            NULL); /* one message will do */
-    }
-    sxvki_free(allocator, allocation, function);
+    sxvki_free(allocator, allocation,
+               NULL); /* if the message's callback has not: one message will do */
 }
 
 /*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
@@ -6559,6 +6542,14 @@ SXVKI_COLD static void sxvki_detailed_merge(SxvkDetailedStatistics* to,
     to->unusedRangeSizeMax = sxvki_max64(to->unusedRangeSizeMax, from->unusedRangeSizeMax);
 }
 
+/*  An allocation and what lies before it; *end is where the one before ends. */
+SXVKI_COLD static void sxvki_detailed_add_range(SxvkDetailedStatistics* stats,
+                                                const sxvki_view* view, VkDeviceSize* end) {
+    sxvki_detailed_add_gap(stats, *end, view->offset);
+    sxvki_detailed_add_live(stats, view->size);
+    *end = view->offset + view->size;
+}
+
 /*  One block and its ranges; the caller holds the lock of its list. */
 SXVKI_COLD static void sxvki_detailed_add_block(SxvkDetailedStatistics* stats,
                                                 const sxvki_device* device,
@@ -6571,9 +6562,7 @@ SXVKI_COLD static void sxvki_detailed_add_block(SxvkDetailedStatistics* stats,
     sxvki_walk_init(&walk, device, block);
     while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
         sxvki_view view = sxvki_look(device, index);
-        sxvki_detailed_add_gap(stats, end, view.offset);
-        sxvki_detailed_add_live(stats, view.size);
-        end = view.offset + view.size;
+        sxvki_detailed_add_range(stats, &view, &end);
     }
     sxvki_detailed_add_gap(stats, end, block->size);
 }
@@ -6774,15 +6763,48 @@ SXVKI_COLD static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDev
     }
 }
 
+/*  The live allocations of a block as of one moment, although slots may be given back meanwhile: an
+    array to free, or null where there is no host memory. What a slot says of itself stays as long
+    as the lock is held. */
+SXVKI_COLD static uint32_t* sxvki_block_allocations(const sxvki_device* device,
+                                                    const sxvki_block* block, uint32_t* count) {
+    sxvki_walk walk;
+    uint32_t* indices;
+    uint32_t index, most = 0;
+    *count = 0;
+    sxvki_walk_init(&walk, device, block);
+    while (sxvki_walk_next(&walk) != SXVKI_NONE) {
+        most++;
+    }
+    indices = (uint32_t*)sxvki_host_alloc(&device->host, ((size_t)most + 1) * sizeof *indices, 64);
+    if (indices == NULL) {
+        return NULL;
+    }
+    sxvki_walk_init(&walk, device, block);
+    while (*count < most && (index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+        indices[(*count)++] = index;
+    }
+    return indices;
+}
+
 SXVKI_COLD static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocator,
                                         const sxvki_block* block) {
     const sxvki_device* device = &allocator->device;
     SxvkDetailedStatistics stats;
+    uint32_t i, count;
     VkDeviceSize end = 0;
-    sxvki_walk walk;
-    uint32_t index;
+    uint32_t* indices = sxvki_block_allocations(device, block, &count);
+    if (indices == NULL) {
+        json->text->failed = 1;
+        return;
+    }
     sxvki_detailed_init(&stats);
-    sxvki_detailed_add_block(&stats, device, block);
+    for (i = 0; i < count; i++) {
+        sxvki_view view = sxvki_look(device, indices[i]);
+        sxvki_detailed_add_range(&stats, &view, &end);
+    }
+    sxvki_detailed_add_gap(&stats, end, block->size);
+    end = 0;
     sxvki_json_key_u64(json, "", block->id);
     sxvki_json_begin(json, "{");
     sxvki_json_pair_u64(json, "MapRefCount", sxvki_load32(&block->map_word) & 0xFFFFFFu);
@@ -6792,19 +6814,19 @@ SXVKI_COLD static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocato
     sxvki_json_pair_u64(json, "UnusedRanges", stats.unusedRangeCount);
     sxvki_json_key(json, "Suballocations");
     sxvki_json_begin(json, "[");
-    sxvki_walk_init(&walk, device, block);
-    while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
-        sxvki_view view = sxvki_look(device, index);
+    for (i = 0; i < count; i++) {
+        sxvki_view view = sxvki_look(device, indices[i]);
         sxvki_json_gap(json, end, view.offset);
         sxvki_json_begin(json, "{");
         sxvki_json_pair_u64(json, "Offset", view.offset);
-        sxvki_json_allocation(json, allocator, index);
+        sxvki_json_allocation(json, allocator, indices[i]);
         sxvki_json_end(json, "}");
         end = view.offset + view.size;
     }
     sxvki_json_gap(json, end, block->size);
     sxvki_json_end(json, "]");
     sxvki_json_end(json, "}");
+    sxvki_host_free(&device->host, indices);
 }
 
 /*  The members of a pool, inside of its object. */
@@ -7804,7 +7826,7 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
     const sxvki_device* device = &allocator->device;
     uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
     if ((generation & 1) == 0 ||
-        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_SLAB) != 0) {
+        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_HIDDEN) != 0) {
         return VK_TRUE;
     }
     return callback(user_data, allocator, sxvki_handle_make(generation, index));

@@ -22,7 +22,7 @@ if(SX_VKALLOC_WERROR)
 endif()
 
 set(sxvk_asan_flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-set(sxvk_tsan_flags -fsanitize=thread)
+set(sxvk_tsan_flags -fsanitize=thread -fno-builtin-memcpy) # else memcpy is inlined, and not seen
 
 # sxvk_target_name(<result> <name> <variant>): plain has the name itself, the others a suffix.
 function(sxvk_target_name result name variant)

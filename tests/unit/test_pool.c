@@ -146,8 +146,8 @@ static void test_max_block_count(void** state) {
     rig_destroy(rig);
 }
 
-/*  VMA 7bd97fa: a pool leaked. When one of its blocks cannot be had, neither pool nor block is left.
-    */
+/*  VMA 7bd97fa: a pool leaked. When one of its blocks cannot be had, neither pool nor block is
+    left. */
 static void test_min_block_count(void** state) {
     SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB, .minBlockCount = 4};
     Rig* rig = rig_create(NULL);
@@ -699,7 +699,8 @@ static void test_the_tick_over_budget(void** state) {
     sxvkSetCurrentFrameIndex(rig->allocator, frame++);
     assert_int_equal(sim_live_memory_count(rig->sim), 1);
 
-    /* Much elsewhere, so that a pool keeps a few empty blocks. One block each, and three more in the first pool, which has 21 in use. */
+    /* Much elsewhere, so that a pool keeps a few empty blocks. One block each, and three more in
+       the first pool, which has 21 in use. */
     big = rig_allocate(rig, BAR, 192 * MIB);
     info.memoryTypeIndex = HOST;
     for (i = 0; i < 3; i++) {

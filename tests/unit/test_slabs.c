@@ -46,9 +46,9 @@ enum { LOCAL, HOST, CACHED, BAR };
 
 /* ------------------------------------------------------------------ a site */
 
-#define ANCHOR_COUNT 48
-#define ANCHOR_ROOM  6
-#define ANCHOR_SIZE  (900 * KIB)
+#define ANCHOR_COUNT 360
+#define ANCHOR_ROOM  45
+#define ANCHOR_SIZE  (120 * KIB)
 #define SITE_BLOCKS  512
 
 typedef struct Setup {
@@ -307,6 +307,13 @@ static void test_slot_sizes(void** state) {
     }
 }
 
+/*  Would a slot waste much on the alignment, which in the bins others could use? */
+static bool pads_too_much(VkDeviceSize size, VkDeviceSize alignment) {
+    uint32_t least = (uint32_t)((size + 15) / 16);
+    uint32_t slot = sxvki_slab_slot_size(least, alignment <= 16 ? 1 : (uint32_t)(alignment / 16));
+    return slot - least > 16 && slot - least > least / 8;
+}
+
 /*  Offsets and alignments of whole slabs, through the API. */
 static void test_slots_are_aligned(void** state) {
     static const VkDeviceSize sizes[] = {1, 40, 100, 129, 288, 1000, 3000, 5000, 9000, 20000};
@@ -328,7 +335,11 @@ static void test_slots_are_aligned(void** state) {
                 assert_int_equal(info.size, sizes[s]);
                 slots += is_slot(taken[i]);
             }
-            assert_in_range(slots, 1, 40 - EARNED);
+            if (pads_too_much(sizes[s], alignment)) {
+                assert_int_equal(slots, 0);
+            } else {
+                assert_in_range(slots, 1, 40 - EARNED);
+            }
             give_all(&site, taken, 40);
         }
         /* What wants still more has no slots. */
@@ -683,7 +694,7 @@ static void test_pools(void** state) {
         {.type = LOCAL, .custom = true, .pool = {.flags = external}},
         {.type = HOST, .flags = all},
         {.type = HOST, .flags = all, .custom = true},
-        {.type = HOST, .custom = true, .pool = {.minAllocationAlignment = 4096}},
+        {.type = HOST, .custom = true, .pool = {.minAllocationAlignment = 256}},
         {.type = HOST, .custom = true, .pool = {.blockSize = 64 * MIB}},
         {.type = HOST, .custom = true, .pool = {.maxBlockCount = 3}},
         {.type = HOST, .custom = true, .pool = {.minBlockCount = 1}},
@@ -1453,7 +1464,7 @@ static void test_churn(void** state) {
         churn_run(&churn, &setups[i], 100 + i, setups[i].type == LOCAL);
         assert_true(churn.slots > 100);
         assert_true(churn.most_slabs > 5);
-        assert_true(churn.closed > 5);
+        assert_true(churn.closed > 2); /* each one in several steps */
     }
 }
 
@@ -1479,7 +1490,6 @@ static void test_granularity(void** state) {
     assert_true(slots[KIND_BUFFER] > 100);
     assert_true(slots[KIND_OPTIMAL] > 0);
     assert_true(domain_at(&churn.site, SXVKI_DOMAIN_OPTIMAL)->slab_count > 0);
-    assert_null(domain_at(&churn.site, SXVKI_DOMAIN_LARGE));
     while (churn.count != 0) {
         churn_give(&churn, churn.count - 1);
     }
@@ -1655,20 +1665,24 @@ static void test_host_memory_for_a_domain(void** state) {
 /*  No hole in the blocks is large enough: plain ranges, as long as that is so. */
 static void test_no_room_for_a_slab(void** state) {
     const VkFlags never = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
-    static SxvkAllocation all[400];
+    static SxvkAllocation all[4000];
     SxvkAllocation taken[30], slot;
     uint32_t i, count = 0;
     Site site;
     (void)state;
     site_open(&site, NULL);
-    while (allocate(&site, 64 * KIB, 1, never | SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT,
+    while (allocate(&site, 14 * KIB, 1, never | SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT,
                     NULL, &all[count]) == VK_SUCCESS) {
         count++;
-        assert_true(count < 400);
+        assert_true(count < 4000);
     }
     rig_expect(site.rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
-    for (i = 0; i < 30; i++) { /* eight would be 80 KiB */
-        taken[i] = take_with(&site, 10 * KIB, never);
+    for (i = 20; i < 250; i += 37) { /* holes, and no hole has the 16 KiB of eight slots */
+        give(&site, all[i]);
+        all[i] = VK_NULL_HANDLE;
+    }
+    for (i = 0; i < 30; i++) {
+        taken[i] = take_with(&site, 2 * KIB, never);
         assert_false(is_slot(taken[i]));
         assert_no_slabs(&site);
     }
@@ -1676,10 +1690,10 @@ static void test_no_room_for_a_slab(void** state) {
     give_all(&site, all, count);
     /* A failure costs what was earned, so that it is not tried each time: the 9th, 18th, 27th. */
     for (i = 0; i < EARNED - 3; i++) {
-        all[i] = take_with(&site, 10 * KIB, never);
+        all[i] = take_with(&site, 2 * KIB, never);
         assert_false(is_slot(all[i]));
     }
-    slot = all[i] = take_with(&site, 10 * KIB, never);
+    slot = all[i] = take_with(&site, 2 * KIB, never);
     assert_true(is_slot(slot));
     give_all(&site, all, EARNED - 2);
     give_all(&site, taken, 30);
