@@ -4210,6 +4210,11 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
     return sxvki_lock_init(&pool->dedicated_lock, locked);
 }
 
+/*  Domains beyond it were never made. */
+SXVKI_INLINE uint32_t sxvki_pool_domain_count(const struct SxvkPool_T* pool) {
+    return sxvki_load32_relaxed(&pool->shards) * SXVKI_DOMAIN_KINDS;
+}
+
 SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint32_t index) {
     return (sxvki_domain*)sxvki_load_ptr(&pool->domains[index]);
 }
@@ -4627,7 +4632,7 @@ static int sxvki_domain_is_sparse(const sxvki_domain* domain) {
 static VkResult sxvki_pool_take_foreign(SxvkPool pool, const sxvki_place* place,
                                         sxvki_strategy strategy, uint32_t state, uint32_t* index,
                                         const sxvki_domain* own, int any) {
-    uint32_t end = sxvki_load32_relaxed(&pool->shards) * SXVKI_DOMAIN_KINDS;
+    uint32_t end = sxvki_pool_domain_count(pool);
     uint32_t differ = SXVKI_DOMAIN_OPTIMAL | (any ? 0 : SXVKI_DOMAIN_LARGE);
     uint32_t i;
     for (i = 0; i < end; i++) {
@@ -4901,7 +4906,7 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
 static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
                               sxvki_block** chain) {
     uint32_t i;
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
             sxvki_domain_detach(domain, frames, count, chain);
@@ -5027,7 +5032,7 @@ SXVKI_COLD static void sxvki_pool_shutdown(SxvkPool pool) {
     pool->min_block_count = 0;
     sxvki_pool_detach(pool, 0, &all, &chain);
     sxvki_blocks_destroy(pool->device, chain);
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         if (pool->domains[i] != NULL) {
             sxvki_domain_shutdown((sxvki_domain*)pool->domains[i]);
         }
@@ -5976,7 +5981,7 @@ SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
                                         const char* function) {
     const sxvki_device* device = &allocator->device;
     uint32_t i;
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         const sxvki_domain* domain = sxvki_pool_domain(pool, i);
         while (domain != NULL && domain->live_count != 0) {
             sxvki_walk walk;
@@ -6475,7 +6480,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 
 static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
     uint32_t i;
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
             sxvki_lock_take(&domain->lock);
@@ -6570,7 +6575,7 @@ SXVKI_COLD static void sxvki_detailed_add_block(SxvkDetailedStatistics* stats,
 SXVKI_COLD static void sxvki_add_detailed(SxvkDetailedStatistics* stats, SxvkPool pool) {
     const sxvki_device* device = pool->device;
     uint32_t i, id;
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain == NULL) {
             continue;
@@ -6639,7 +6644,7 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
         sxvki_type_margin(device, pool->type) == 0) {
         return;
     }
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain == NULL) {
             continue;
@@ -6664,7 +6669,7 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
 SXVKI_COLD static void sxvki_integrity_visit(SxvkPool pool, void* context) {
     sxvki_findings* findings = (sxvki_findings*)context;
     uint32_t i;
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
             sxvki_lock_take(&domain->lock);
@@ -6836,7 +6841,7 @@ SXVKI_COLD static void sxvki_json_pool(sxvki_json* json, SxvkAllocator allocator
     sxvki_json_pair_u64(json, "PreferredBlockSize", pool->max_block_size);
     sxvki_json_key(json, "Blocks");
     sxvki_json_begin(json, "{");
-    for (i = 0; i < SXVKI_DOMAIN_COUNT; i++) {
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain == NULL) {
             continue;
