@@ -1538,25 +1538,34 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
     return chunk + (size_t)(biased ^ (1u << high)) * element_size;
 }
 
-/*  Add the next chunk, zeroed. Elements *from up to the new capacity are new, and belong to the
-    caller until he publishes them by storing the new capacity with sxvki_table_publish. Returns
-    0 where there is no more memory or the table is full. The caller holds the lock of the table. */
-SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t* from,
-                                       uint32_t* to) {
+#define SXVKI_TABLE_STEP 64 /* elements; to make a large chunk at once would take milliseconds */
+
+/*  Add up to `most` zeroed elements, and a chunk for them where one is full. Elements *from up to *to
+    are new, and belong to the caller until he publishes them by storing the new capacity with
+    sxvki_table_publish. Returns 0 where there is no more memory or the table is full. The caller
+    holds the lock of the table. */
+SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
+                                       uint32_t* from, uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
     uint32_t k = sxvki_high_bit(table->capacity + first) - table->first_shift;
-    uint32_t count;
+    uint32_t used, count;
     if (k >= SXVKI_TABLE_CHUNKS || k + table->first_shift >= 31) {
         return 0;
     }
     count = first << k;
+    used = table->capacity + first - count; /* of the chunk */
     if (count > SIZE_MAX / table->element_size) {
         return 0;
     }
-    table->chunks[k] = sxvki_host_alloc_zeroed(host, (size_t)count * table->element_size);
     if (table->chunks[k] == NULL) {
-        return 0;
+        table->chunks[k] = sxvki_host_alloc(host, (size_t)count * table->element_size, 64);
+        if (table->chunks[k] == NULL) {
+            return 0;
+        }
     }
+    count = (uint32_t)sxvki_min64(count - used, most);
+    memset((char*)table->chunks[k] + (size_t)used * table->element_size, 0,
+           (size_t)count * table->element_size);
     *from = table->capacity;
     *to = table->capacity + count;
     return 1;
@@ -1988,19 +1997,19 @@ static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, ui
     return sxvki_lock_init(&records->lock, locked);
 }
 
-/*  Add a chunk of records and of pointers to their cold pages. Caller holds the lock. */
+/*  Add some records and pointers to their cold pages. Caller holds the lock. */
 SXVKI_COLD static int sxvki_records_grow(sxvki_records* records) {
     uint32_t from, to, i;
     if (records->hot.capacity >= SXVKI_RECORDS_MAX / 2) {
         return 0;
     }
     if (records->cold.capacity * SXVKI_COLD_PAGE <= records->hot.capacity) {
-        if (!sxvki_table_grow(&records->cold, records->host, &from, &to)) {
+        if (!sxvki_table_grow(&records->cold, records->host, SXVKI_TABLE_STEP, &from, &to)) {
             return 0;
         }
         sxvki_table_publish(&records->cold, to);
     }
-    if (!sxvki_table_grow(&records->hot, records->host, &from, &to)) {
+    if (!sxvki_table_grow(&records->hot, records->host, SXVKI_TABLE_STEP, &from, &to)) {
         return 0;
     }
     for (i = to; i-- != from;) {
@@ -2657,7 +2666,7 @@ SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
     uint32_t id, from, to, i, slot;
     sxvki_lock_take(&records->lock);
     if (records->slabs_free == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
-        sxvki_table_grow(&records->slabs, records->host, &from, &to)) {
+        sxvki_table_grow(&records->slabs, records->host, 4, &from, &to)) {
         for (i = to; i-- != from;) {
             sxvki_slab* slab = sxvki_slab_at(records, i);
             for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
@@ -3723,7 +3732,7 @@ static uint32_t sxvki_block_slot_take(sxvki_device* device) {
     sxvki_lock_take(&device->blocks_lock);
     id = device->blocks_free;
     if (id == SXVKI_NONE && device->blocks.capacity < SXVKI_BLOCK_ID_MASK / 2 - 4 &&
-        sxvki_table_grow(&device->blocks, &device->host, &from, &to)) {
+        sxvki_table_grow(&device->blocks, &device->host, SXVKI_TABLE_STEP, &from, &to)) {
         for (i = to; i-- != from;) {
             sxvki_block* block = sxvki_block_at(device, i);
             block->id = i;

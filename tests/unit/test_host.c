@@ -226,7 +226,7 @@ static void test_table_never_moves(void** state) {
         sxvki_table_init(&table, shift, sizeof(element));
         for (uint32_t k = 0; k < CHUNKS; k++) {
             uint32_t from = 0, to = 0;
-            assert_true(sxvki_table_grow(&table, &host, &from, &to));
+            assert_true(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
             assert_int_equal(from, (first << k) - first);
             assert_int_equal(to, (first << (k + 1)) - first);
             assert_int_equal(table.capacity, from); /* not yet published */
@@ -267,10 +267,10 @@ static void test_table_failed_growth_changes_nothing(void** state) {
         from = 77;
         to = 78;
         host_fail(&counted, 1, 1);
-        assert_false(sxvki_table_grow(&table, &host, &from, &to));
+        assert_false(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
         assert_memory_equal(&table, &before, sizeof(table));
         assert_true(from == 77 && to == 78);
-        assert_true(sxvki_table_grow(&table, &host, &from, &to));
+        assert_true(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
         assert_int_equal(from, before.capacity);
         sxvki_table_publish(&table, to);
     }
@@ -279,6 +279,40 @@ static void test_table_failed_growth_changes_nothing(void** state) {
     sxvki_table_shutdown(&table, &host); /* a zeroed one is all right */
     assert_int_equal(counted.liveCount, 0);
     assert_int_equal(counted.mistakes, 0);
+}
+
+/*  A chunk may be taken into use bit by bit: one allocation, and only what is used is written. */
+static void test_table_grows_in_steps(void** state) {
+    Host counted;
+    sxvki_host host;
+    sxvki_table table;
+    uint32_t from, to, i, step = 0;
+    (void)state;
+    host_init(&counted);
+    sxvki_host_init(&host, &counted.callbacks);
+    sxvki_table_init(&table, 3, sizeof(element));
+    while (table.capacity < 500) {
+        uint32_t capacity = table.capacity;
+        uint32_t room = 8; /* to the end of the chunk */
+        while (capacity + 8 >= 2 * room) {
+            room *= 2;
+        }
+        room = 2 * room - 8 - capacity;
+        assert_true(sxvki_table_grow(&table, &host, 1 + step++ % 7, &from, &to));
+        assert_int_equal(from, capacity);
+        assert_int_equal(to - from, 1 + (step - 1) % 7 < room ? 1 + (step - 1) % 7 : room);
+        sxvki_table_publish(&table, to);
+        for (i = from; i < to; i++) {
+            assert_int_equal(element_at(&table, i)->number, 0);
+            element_at(&table, i)->number = i;
+        }
+    }
+    for (i = 0; i < table.capacity; i++) {
+        assert_int_equal(element_at(&table, i)->number, i);
+    }
+    assert_int_equal(counted.calls, 6); /* 8, 16 .. 256 elements */
+    sxvki_table_shutdown(&table, &host);
+    assert_int_equal(counted.liveCount, 0);
 }
 
 /*  A full table asks for no memory. Its chunks are not needed to see that, only its capacity. */
@@ -296,7 +330,7 @@ static void test_table_capacity_limits(void** state) {
         sxvki_table table;
         sxvki_table_init(&table, shift, 1);
         table.capacity = (first << chunks) - first;
-        assert_false(sxvki_table_grow(&table, &host, &from, &to));
+        assert_false(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
         assert_int_equal(counted.calls, 0);
         assert_null(table.chunks[SXVKI_TABLE_CHUNKS - 1]);
     }
@@ -306,7 +340,7 @@ static void test_table_capacity_limits(void** state) {
     sxvki_table_init(&table, 6, 1);
     table.capacity = (64u << 24) - 64;
     host_fail(&counted, 1, 1);
-    assert_false(sxvki_table_grow(&table, &host, &from, &to));
+    assert_false(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
     assert_int_equal(counted.calls, 1);
 }
 
@@ -319,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_zeroed_and_strings),
         cmocka_unit_test(test_table_never_moves),
         cmocka_unit_test(test_table_failed_growth_changes_nothing),
+        cmocka_unit_test(test_table_grows_in_steps),
         cmocka_unit_test(test_table_capacity_limits),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);
