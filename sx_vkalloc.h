@@ -738,6 +738,19 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
                                       SxvkAllocation allocation);
 
+/*  Many buffers at once, all or none. The arrays have bufferCount elements each;
+    pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
+    KHR_BIND_MEMORY2_BIT). */
+SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                          const VkBufferCreateInfo* pBufferCreateInfos,
+                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
+                                          SxvkAllocationInfo* pAllocationInfos);
+/*  As sxvkDestroyBuffer for each; either array may be null. */
+SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                       const VkBuffer* pBuffers,
+                                       const SxvkAllocation* pAllocations);
+
 /*  The same for images. Disjoint multi-planar images are not supported: VALIDATION_FAILED. */
 SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
                                         const VkImageCreateInfo* pImageCreateInfo,
@@ -757,6 +770,18 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAl
                                                  VkImage* pImage);
 SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
                                      SxvkAllocation allocation);
+
+/*  Many images at once, all or none. The arrays have imageCount elements each;
+    pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
+    KHR_BIND_MEMORY2_BIT). */
+SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
+                                         const VkImageCreateInfo* pImageCreateInfos,
+                                         const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                         VkImage* pImages, SxvkAllocation* pAllocations,
+                                         SxvkAllocationInfo* pAllocationInfos);
+/*  As sxvkDestroyImage for each; either array may be null. */
+SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
+                                      const VkImage* pImages, const SxvkAllocation* pAllocations);
 
 /* --- custom pools ---------------------------------------------------------------------------- */
 
@@ -1540,8 +1565,8 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
 
 #define SXVKI_TABLE_STEP 64 /* elements; to make a large chunk at once would take milliseconds */
 
-/*  Add up to `most` zeroed elements, and a chunk for them where one is full. Elements *from up to *to
-    are new, and belong to the caller until he publishes them by storing the new capacity with
+/*  Add up to `most` zeroed elements, and a chunk for them where one is full. Elements *from up to
+    *to are new, and belong to the caller until he publishes them by storing the new capacity with
     sxvki_table_publish. Returns 0 where there is no more memory or the table is full. The caller
     holds the lock of the table. */
 SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
@@ -6345,6 +6370,128 @@ fail_image:
     return result;
 }
 
+#define SXVKI_BIND_BATCH 32
+
+/*  Bind what was made without binding, in batches where the driver takes them. */
+static VkResult sxvki_bind_buffers(const sxvki_device* device, uint32_t count,
+                                   const SxvkAllocationCreateInfo* infos, const VkBuffer* buffers,
+                                   const SxvkAllocation* allocations) {
+    VkBindBufferMemoryInfo binds[SXVKI_BIND_BATCH];
+    VkResult result = VK_SUCCESS;
+    uint32_t filled = 0;
+    uint32_t i;
+    for (i = 0; i < count && result == VK_SUCCESS; i++) {
+        uint32_t index = sxvki_handle_index(allocations[i]);
+        if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
+            /* left to the user */
+        } else if (device->vk.bind2) {
+            sxvki_view view = sxvki_look(device, index);
+            memset(&binds[filled], 0, sizeof binds[filled]);
+            binds[filled].sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
+            binds[filled].buffer = buffers[i];
+            binds[filled].memory = view.block->memory;
+            binds[filled].memoryOffset = view.offset;
+            filled++;
+        } else {
+            result = sxvki_bind_buffer(device, index, 0, buffers[i], NULL);
+        }
+        if (filled == SXVKI_BIND_BATCH || (i + 1 == count && filled != 0)) {
+            result = sxvki_vk_result(
+                device->vk.fn.vkBindBufferMemory2(device->vk.device, filled, binds));
+            filled = 0;
+        }
+    }
+    return result;
+}
+
+/*  All or none; arguments are valid, and the outputs null. */
+static VkResult sxvki_create_buffers(SxvkAllocator allocator, const char* function, uint32_t count,
+                                     const VkBufferCreateInfo* buffer_infos,
+                                     const SxvkAllocationCreateInfo* infos, VkBuffer* buffers,
+                                     SxvkAllocation* allocations) {
+    const sxvki_device* device = &allocator->device;
+    VkResult result = VK_SUCCESS;
+    uint32_t made = 0;
+    while (made < count && result == VK_SUCCESS) {
+        SxvkAllocationCreateInfo unbound = infos[made];
+        unbound.flags |= SXVK_ALLOCATION_CREATE_DONT_BIND_BIT;
+        result = sxvki_create_buffer(allocator, function, &buffer_infos[made], &unbound,
+                                     &buffers[made], &allocations[made]);
+        made += result == VK_SUCCESS;
+    }
+    if (result == VK_SUCCESS) {
+        result = sxvki_bind_buffers(device, count, infos, buffers, allocations);
+    }
+    while (result != VK_SUCCESS && made-- != 0) {
+        device->vk.fn.vkDestroyBuffer(device->vk.device, buffers[made],
+                                      device->host.driver_callbacks);
+        sxvki_free(allocator, allocations[made], function);
+        buffers[made] = VK_NULL_HANDLE;
+        allocations[made] = VK_NULL_HANDLE;
+    }
+    return result;
+}
+
+/*  Bind what was made without binding, in batches where the driver takes them. */
+static VkResult sxvki_bind_images(const sxvki_device* device, uint32_t count,
+                                  const SxvkAllocationCreateInfo* infos, const VkImage* images,
+                                  const SxvkAllocation* allocations) {
+    VkBindImageMemoryInfo binds[SXVKI_BIND_BATCH];
+    VkResult result = VK_SUCCESS;
+    uint32_t filled = 0;
+    uint32_t i;
+    for (i = 0; i < count && result == VK_SUCCESS; i++) {
+        uint32_t index = sxvki_handle_index(allocations[i]);
+        if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
+            /* left to the user */
+        } else if (device->vk.bind2) {
+            sxvki_view view = sxvki_look(device, index);
+            memset(&binds[filled], 0, sizeof binds[filled]);
+            binds[filled].sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
+            binds[filled].image = images[i];
+            binds[filled].memory = view.block->memory;
+            binds[filled].memoryOffset = view.offset;
+            filled++;
+        } else {
+            result = sxvki_bind_image(device, index, 0, images[i], NULL);
+        }
+        if (filled == SXVKI_BIND_BATCH || (i + 1 == count && filled != 0)) {
+            result =
+                sxvki_vk_result(device->vk.fn.vkBindImageMemory2(device->vk.device, filled, binds));
+            filled = 0;
+        }
+    }
+    return result;
+}
+
+/*  All or none; arguments are valid, and the outputs null. */
+static VkResult sxvki_create_images(SxvkAllocator allocator, const char* function, uint32_t count,
+                                    const VkImageCreateInfo* image_infos,
+                                    const SxvkAllocationCreateInfo* infos, VkImage* images,
+                                    SxvkAllocation* allocations) {
+    const sxvki_device* device = &allocator->device;
+    VkResult result = VK_SUCCESS;
+    uint32_t made = 0;
+    while (made < count && result == VK_SUCCESS) {
+        SxvkAllocationCreateInfo unbound = infos[made];
+        unbound.flags |= SXVK_ALLOCATION_CREATE_DONT_BIND_BIT;
+        result = sxvki_create_image(allocator, function, &image_infos[made], &unbound,
+                                    &images[made], &allocations[made]);
+        made += result == VK_SUCCESS;
+    }
+    if (result == VK_SUCCESS) {
+        result = sxvki_bind_images(device, count, infos, images, allocations);
+    }
+    while (result != VK_SUCCESS && made-- != 0) {
+        device->vk.fn.vkDestroyImage(device->vk.device, images[made],
+                                     device->host.driver_callbacks);
+        sxvki_free(allocator, allocations[made], function);
+        images[made] = VK_NULL_HANDLE;
+        allocations[made] = VK_NULL_HANDLE;
+    }
+    return result;
+}
+
 /* ============================================================================================== */
 /*  >>map        mapping, flushing, copying                                                       */
 /* ============================================================================================== */
@@ -8149,9 +8296,8 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
-                                      SxvkAllocation allocation) {
-    const char* function = "sxvkDestroyBuffer";
+static void sxvki_destroy_buffer(SxvkAllocator allocator, const char* function, VkBuffer buffer,
+                                 SxvkAllocation allocation) {
     uint32_t index;
     if (allocator == VK_NULL_HANDLE ||
         (allocation != VK_NULL_HANDLE &&
@@ -8164,6 +8310,55 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
     }
     if (allocation != VK_NULL_HANDLE) {
         sxvki_free(allocator, allocation, function);
+    }
+}
+
+SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                      SxvkAllocation allocation) {
+    sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                          const VkBufferCreateInfo* pBufferCreateInfos,
+                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
+                                          SxvkAllocationInfo* pAllocationInfos) {
+    const char* function = "sxvkCreateBuffers";
+    VkResult result;
+    uint32_t i;
+    for (i = 0; i < bufferCount; i++) {
+        sxvki_null_buffer(pBuffers != NULL ? &pBuffers[i] : NULL,
+                          pAllocations != NULL ? &pAllocations[i] : NULL,
+                          pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    if (bufferCount == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_CHECK_POINTER(pBufferCreateInfos);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfos);
+    SXVKI_CHECK_POINTER(pBuffers);
+    SXVKI_CHECK_POINTER(pAllocations);
+    for (i = 0; i < bufferCount; i++) {
+        SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, &pBufferCreateInfos[i]));
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
+    }
+    result = sxvki_create_buffers(allocator, function, bufferCount, pBufferCreateInfos,
+                                  pAllocationCreateInfos, pBuffers, pAllocations);
+    for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
+        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                       const VkBuffer* pBuffers,
+                                       const SxvkAllocation* pAllocations) {
+    uint32_t i;
+    for (i = 0; i < bufferCount; i++) {
+        sxvki_destroy_buffer(allocator, "sxvkDestroyBuffers",
+                             pBuffers != NULL ? pBuffers[i] : VK_NULL_HANDLE,
+                             pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE);
     }
 }
 
@@ -8256,9 +8451,8 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAl
                              allocationLocalOffset, pImageCreateInfo, pImage);
 }
 
-SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
-                                     SxvkAllocation allocation) {
-    const char* function = "sxvkDestroyImage";
+static void sxvki_destroy_image(SxvkAllocator allocator, const char* function, VkImage image,
+                                SxvkAllocation allocation) {
     uint32_t index;
     if (allocator == VK_NULL_HANDLE ||
         (allocation != VK_NULL_HANDLE &&
@@ -8271,6 +8465,54 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
     }
     if (allocation != VK_NULL_HANDLE) {
         sxvki_free(allocator, allocation, function);
+    }
+}
+
+SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
+                                     SxvkAllocation allocation) {
+    sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
+                                         const VkImageCreateInfo* pImageCreateInfos,
+                                         const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                         VkImage* pImages, SxvkAllocation* pAllocations,
+                                         SxvkAllocationInfo* pAllocationInfos) {
+    const char* function = "sxvkCreateImages";
+    VkResult result;
+    uint32_t i;
+    for (i = 0; i < imageCount; i++) {
+        sxvki_null_image(pImages != NULL ? &pImages[i] : NULL,
+                         pAllocations != NULL ? &pAllocations[i] : NULL,
+                         pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    if (imageCount == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_CHECK_POINTER(pImageCreateInfos);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfos);
+    SXVKI_CHECK_POINTER(pImages);
+    SXVKI_CHECK_POINTER(pAllocations);
+    for (i = 0; i < imageCount; i++) {
+        SXVKI_CHECK(sxvki_check_image_info(allocator, function, &pImageCreateInfos[i]));
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
+    }
+    result = sxvki_create_images(allocator, function, imageCount, pImageCreateInfos,
+                                 pAllocationCreateInfos, pImages, pAllocations);
+    for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
+        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
+                                      const VkImage* pImages, const SxvkAllocation* pAllocations) {
+    uint32_t i;
+    for (i = 0; i < imageCount; i++) {
+        sxvki_destroy_image(allocator, "sxvkDestroyImages",
+                            pImages != NULL ? pImages[i] : VK_NULL_HANDLE,
+                            pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE);
     }
 }
 
