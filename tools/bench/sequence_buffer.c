@@ -403,7 +403,7 @@ static void real_row(Table* table, Real* real, WayTimes times, Way way) {
 }
 
 void run_createbuffer(void) {
-    const uint32_t pairs = BATCH * (uint32_t)at_scale(200, 40, 2);
+    const uint32_t pairs = BATCH * (uint32_t)at_scale(1000, 100, 2);
     WayTimes times;
     Real* real = allocate_or_die(1, sizeof *real);
     Table table = TABLE("createbuffer", "a buffer of 64 KiB made and destroyed on a real driver",
