@@ -210,14 +210,24 @@ static void check_traces(const Row* row) {
     percentiles(row, "operation");
 }
 
+static int batches; /* rows of them; one, unless there is no device */
+
 static void check_createbuffer(const Row* row) {
     if (cJSON_GetObjectItemCaseSensitive(row->json, "leftOut") != NULL) {
         (void)printf("createbuffer was left out: no device\n");
+        batches++;
         return;
     }
+    const cJSON* made = cJSON_GetObjectItemCaseSensitive(row->json, "made");
+    expect(cJSON_IsString(made), "%s[%d]: not said how made", row->table, row->index);
+    (void)number(row, "buffers", 1, 256);
     spread(row, "nsPerPair", 1, NS_MAX);
     if (is_ours(row)) {
         spread(row, "toFloor", 0.1, 1e3);
+        if (cJSON_IsString(made) && strcmp(made->valuestring, "in a batch") == 0) {
+            spread(row, "toOneByOne", 1e-2, 1e2);
+            batches++;
+        }
     }
 }
 
@@ -285,6 +295,7 @@ int main(int argc, char** argv) {
         (void)number(&run, "rounds", 1, 99);
         (void)number(&run, "operationClockCostNs", 0, 1e5);
         check_tables(root);
+        expect(batches == 1, "createbuffer: %d rows of batches, not one", batches);
         check_plot(argv[2], "churn.svg");
         check_plot(argv[2], "trace-gcompris.svg");
     }

@@ -312,6 +312,82 @@ static void test_buffers_between_images(void** state) {
     }
 }
 
+/* --- batches ------------------------------------------------------------------------------------ */
+
+enum { BATCH_BUFFERS = 100, BATCH_IMAGES = 20 };
+
+/*  Made at once, of all sorts: every third buffer and every image is written by the GPU, the mapped
+    ones by the CPU; all are read back after all were written, and destroyed at once. */
+static void use_batches(Fixture* fixture, SxvkAllocator allocator) {
+    VkBufferCreateInfo bufferInfos[BATCH_BUFFERS];
+    VkImageCreateInfo imageInfos[BATCH_IMAGES];
+    SxvkAllocationCreateInfo bufferHow[BATCH_BUFFERS], imageHow[BATCH_IMAGES];
+    SxvkAllocation bufferMemory[BATCH_BUFFERS], imageMemory[BATCH_IMAGES];
+    SxvkAllocationInfo allocated[BATCH_BUFFERS];
+    VkBuffer buffers[BATCH_BUFFERS];
+    VkImage images[BATCH_IMAGES];
+    for (uint32_t i = 0; i < BATCH_BUFFERS; i++) {
+        bufferInfos[i] = buffer_info(100 + 777 * i, i % 2 == 0 ? VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
+                                                               : VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+        bufferHow[i] = auto_info(i % 10 == 1   ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT
+                                 : i % 10 == 4 ? SXVK_ALLOCATION_CREATE_DONT_BIND_BIT
+                                 : i % 10 == 5 ? SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                                                     SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT
+                                               : 0u);
+        bufferHow[i].pName = i % 10 == 6 ? "a buffer of many" : NULL;
+    }
+    for (uint32_t i = 0; i < BATCH_IMAGES; i++) {
+        imageInfos[i] = image_info(VK_FORMAT_R8G8B8A8_UNORM, 16 + 5 * i, 60 - i, 1 + i % 4);
+        imageHow[i] = auto_info(i % 7 == 3 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0u);
+    }
+    assert_ok(sxvkCreateBuffers(allocator, BATCH_BUFFERS, bufferInfos, bufferHow, buffers,
+                                bufferMemory, allocated));
+    assert_ok(
+        sxvkCreateImages(allocator, BATCH_IMAGES, imageInfos, imageHow, images, imageMemory, NULL));
+    for (uint32_t i = 0; i < BATCH_BUFFERS; i++) {
+        const size_t size = (size_t)bufferInfos[i].size;
+        if (i % 10 == 4) {
+            assert_ok(sxvkBindBufferMemory(allocator, bufferMemory[i], buffers[i]));
+        }
+        if (allocated[i].pMappedData != NULL) {
+            fill_pattern((uint8_t*)allocated[i].pMappedData, size, i);
+            assert_ok(sxvkFlushAllocation(allocator, bufferMemory[i], 0, VK_WHOLE_SIZE));
+        } else if (i % 3 == 0) {
+            gpu_write_buffer(fixture, buffers[i], size, i);
+        }
+        assert_int_equal(allocated[i].pMappedData != NULL, i % 10 == 5);
+    }
+    for (uint32_t i = 0; i < BATCH_IMAGES; i++) {
+        gpu_write_image(fixture, images[i], &imageInfos[i], 1000 + i);
+    }
+    for (uint32_t i = 0; i < BATCH_BUFFERS; i++) {
+        if (i % 3 == 0 || i % 10 == 5) {
+            gpu_check_buffer(fixture, buffers[i], (size_t)bufferInfos[i].size, i);
+        }
+    }
+    for (uint32_t i = 0; i < BATCH_IMAGES; i++) {
+        gpu_check_image(fixture, images[i], &imageInfos[i], 1000 + i);
+    }
+    sxvkDestroyBuffers(allocator, BATCH_BUFFERS, buffers, bufferMemory);
+    sxvkDestroyImages(allocator, BATCH_IMAGES, images, imageMemory);
+    SxvkTotalStatistics statistics;
+    sxvkCalculateStatistics(allocator, &statistics);
+    assert_int_equal(statistics.total.statistics.allocationCount, 0);
+}
+
+/*  Bound by vkBindBufferMemory2 and vkBindImageMemory2, and, for Vulkan 1.0, one by one. */
+static void test_batches(void** state) {
+    Fixture* fixture = (Fixture*)*state;
+    use_batches(fixture, fixture->allocator);
+    SxvkAllocatorCreateInfo info = fixture_allocator_info(fixture);
+    SxvkAllocator old;
+    info.flags = 0;
+    info.vulkanApiVersion = VK_API_VERSION_1_0;
+    assert_ok(sxvkCreateAllocator(&info, &old));
+    use_batches(fixture, old);
+    sxvkDestroyAllocator(old);
+}
+
 /* --- dedicated ---------------------------------------------------------------------------------- */
 
 static void assert_dedicated(Fixture* fixture, SxvkAllocation allocation) {
@@ -630,6 +706,7 @@ int main(void) {
         gpu_test(test_linear_cube_and_volume_images),
         gpu_test(test_attachments),
         gpu_test(test_buffers_between_images),
+        gpu_test(test_batches),
         gpu_test(test_dedicated),
         gpu_test(test_always_dedicated),
         gpu_test(test_bind_by_hand),

@@ -30,6 +30,7 @@
 enum { LOCAL, HOST, CACHED, BAR };
 
 #define PAGES 200
+#define BATCH 40 /* more than one call binds */
 
 /* ------------------------------------------------------------------ operations */
 
@@ -48,6 +49,8 @@ typedef struct Context {
     SxvkAllocationInfo info;
     SxvkAllocation pages[PAGES];
     SxvkAllocationInfo pageInfos[PAGES];
+    VkBuffer buffers[BATCH]; /* their allocations are the first pages */
+    VkImage images[BATCH];
     SxvkPool pool;
     char* text;
     void* data;
@@ -63,7 +66,9 @@ enum {
     OUT_POOL = 16,
     OUT_TEXT = 32,
     OUT_DATA = 64,
-    OUT_TYPE = 128
+    OUT_TYPE = 128,
+    OUT_BUFFERS = 256,
+    OUT_IMAGES = 512
 };
 
 typedef struct Operation {
@@ -217,6 +222,54 @@ static VkResult run_create_dedicated_image(Context* c) {
 
 static void destroy_image(Context* c) {
     sxvkDestroyImage(c->allocator, c->image, c->allocation);
+}
+
+/*  In a batch: some that stand alone, are mapped, have a name, are not bound. */
+static SxvkAllocationCreateInfo batch_element(size_t i) {
+    SxvkAllocationCreateInfo create = automatic(0, 0);
+    switch (i % 10) {
+    case 3: create.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT; break;
+    case 5: create.pName = "of a batch"; break;
+    case 7:
+        create.flags =
+            SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+        break;
+    case 8: create.flags = SXVK_ALLOCATION_CREATE_DONT_BIND_BIT; break;
+    default: break;
+    }
+    return create;
+}
+
+static VkResult run_create_buffers(Context* c) {
+    VkBufferCreateInfo infos[BATCH];
+    SxvkAllocationCreateInfo creates[BATCH];
+    size_t i;
+    for (i = 0; i < BATCH; i++) {
+        infos[i] = buffer_info(i == 20 ? 40 * MIB : 1000 + i);
+        creates[i] = batch_element(i);
+    }
+    return sxvkCreateBuffers(c->allocator, BATCH, infos, creates, c->buffers, c->pages,
+                             c->pageInfos);
+}
+
+static void destroy_buffers(Context* c) {
+    sxvkDestroyBuffers(c->allocator, BATCH, c->buffers, c->pages);
+}
+
+static VkResult run_create_images(Context* c) {
+    VkImageCreateInfo infos[BATCH];
+    SxvkAllocationCreateInfo creates[BATCH];
+    size_t i;
+    for (i = 0; i < BATCH; i++) {
+        infos[i] = testing_image(16 + (uint32_t)i, 16,
+                                 i % 10 == 7 ? VK_IMAGE_TILING_LINEAR : VK_IMAGE_TILING_OPTIMAL);
+        creates[i] = batch_element(i);
+    }
+    return sxvkCreateImages(c->allocator, BATCH, infos, creates, c->images, c->pages, c->pageInfos);
+}
+
+static void destroy_images(Context* c) {
+    sxvkDestroyImages(c->allocator, BATCH, c->images, c->pages);
 }
 
 static void make_memory(Context* c) {
@@ -381,6 +434,11 @@ static const Operation operations[] = {
      false},
     {"sxvkCreateDedicatedImage", OUT_IMAGE | OUT_ALLOCATION, NULL, run_create_dedicated_image,
      destroy_image, 0, false},
+    {"sxvkCreateBuffers", OUT_BUFFERS, NULL, run_create_buffers, destroy_buffers, 0, false},
+    {"sxvkCreateBuffers, Vulkan 1.0", OUT_BUFFERS, NULL, run_create_buffers, destroy_buffers, 0,
+     true},
+    {"sxvkCreateImages", OUT_IMAGES, NULL, run_create_images, destroy_images, 0, false},
+    {"sxvkCreateImages, Vulkan 1.0", OUT_IMAGES, NULL, run_create_images, destroy_images, 0, true},
     {"sxvkCreateAliasingBuffer2", OUT_BUFFER, make_memory, run_alias_buffer, destroy_alias, 0,
      false},
     {"sxvkCreateAliasingImage", OUT_IMAGE, make_memory, run_alias_image, destroy_alias, 0, false},
@@ -412,6 +470,8 @@ static void dirty_outputs(Context* c) {
     memset(&c->info, 0xAA, sizeof c->info);
     memset(c->pages, 0xAA, sizeof c->pages);
     memset(c->pageInfos, 0xAA, sizeof c->pageInfos);
+    memset(c->buffers, 0xAA, sizeof c->buffers);
+    memset(c->images, 0xAA, sizeof c->images);
     memset(&c->pool, 0xAA, sizeof c->pool);
     memset(&c->text, 0xAA, sizeof c->text);
     memset(&c->data, 0xAA, sizeof c->data);
@@ -438,6 +498,12 @@ static void assert_outputs_null(const Context* c, uint32_t outputs) {
         assert_memory_equal(&c->info, &zero, sizeof zero);
     }
     for (i = 0; i < PAGES && (outputs & OUT_PAGES) != 0; i++) {
+        assert_null(c->pages[i]);
+        assert_memory_equal(&c->pageInfos[i], &zero, sizeof zero);
+    }
+    for (i = 0; i < BATCH && (outputs & (OUT_BUFFERS | OUT_IMAGES)) != 0; i++) {
+        assert_true((outputs & OUT_BUFFERS) == 0 || c->buffers[i] == VK_NULL_HANDLE);
+        assert_true((outputs & OUT_IMAGES) == 0 || c->images[i] == VK_NULL_HANDLE);
         assert_null(c->pages[i]);
         assert_memory_equal(&c->pageInfos[i], &zero, sizeof zero);
     }
@@ -581,6 +647,40 @@ static void test_sweep(void** state) {
            sizeof operations / sizeof operations[0], total_failed);
 }
 
+static const Operation* operation_named(const char* name) {
+    size_t i = 0;
+    while (i < sizeof operations / sizeof operations[0] && strcmp(operations[i].name, name) != 0) {
+        i++;
+    }
+    assert_true(i < sizeof operations / sizeof operations[0]);
+    return &operations[i];
+}
+
+/*  A batch is all or none also when the first 32 are bound and the others cannot be. */
+static void test_bind_of_the_second_batch(void** state) {
+    static const struct {
+        const char* name;
+        SimCall call;
+        uint32_t binds;
+    } batches[] = {
+        {"sxvkCreateBuffers", SIM_CALL_BIND_BUFFER_MEMORY2, 2},
+        {"sxvkCreateBuffers, Vulkan 1.0", SIM_CALL_BIND_BUFFER_MEMORY, BATCH - BATCH / 10},
+        {"sxvkCreateImages", SIM_CALL_BIND_IMAGE_MEMORY2, 2},
+        {"sxvkCreateImages, Vulkan 1.0", SIM_CALL_BIND_IMAGE_MEMORY, BATCH - BATCH / 10},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof batches / sizeof batches[0]; i++) {
+        const Operation* operation = operation_named(batches[i].name);
+        Fault fault = {.call = batches[i].call, .times = 1, .result = VK_ERROR_OUT_OF_HOST_MEMORY};
+        uint32_t failed = 0;
+        assert_true(run_once(operation, &fault, batches[i].binds, &failed));
+        assert_int_equal(failed, 1);
+        assert_false(run_once(operation, &fault, batches[i].binds + 1, &failed));
+        assert_int_equal(failed, 1);
+    }
+}
+
 /*  The allocator itself: every request for host memory. */
 static void test_create_allocator(void** state) {
     const uint32_t times[] = {1, UINT32_MAX};
@@ -683,9 +783,8 @@ static void test_random_host_failures(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create_allocator),
-        cmocka_unit_test(test_sweep),
-        cmocka_unit_test(test_freeing_never_fails),
+        cmocka_unit_test(test_create_allocator),         cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_bind_of_the_second_batch), cmocka_unit_test(test_freeing_never_fails),
         cmocka_unit_test(test_random_host_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -339,6 +339,377 @@ static void test_allocating_for_resources(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ batches */
+
+#define BATCH      100
+#define BIND_BATCH 32 /* as the comment of sxvkCreateBuffers says */
+
+/*  Buffers, or images: a test says which and does the same with either. */
+typedef struct Batch {
+    bool images;
+    uint32_t count;
+    VkBufferCreateInfo buffer_infos[BATCH];
+    VkImageCreateInfo image_infos[BATCH];
+    SxvkAllocationCreateInfo creates[BATCH];
+    VkBuffer buffers[BATCH];
+    VkImage pictures[BATCH];
+    SxvkAllocation allocations[BATCH];
+    SxvkAllocationInfo infos[BATCH];
+} Batch;
+
+/*  Each of another size; the outputs have what a careless program leaves in them. */
+static Batch make_batch(bool images, uint32_t count) {
+    Batch batch;
+    uint32_t i;
+    memset(&batch, 0xAA, sizeof batch);
+    batch.images = images;
+    batch.count = count;
+    for (i = 0; i < BATCH; i++) {
+        batch.buffer_infos[i] =
+            testing_buffer(100 + 1777 * i, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                               (i % 2 == 0 ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : 0));
+        batch.image_infos[i] = testing_image(1 + i, 200 - i, VK_IMAGE_TILING_OPTIMAL);
+        batch.creates[i] = automatic;
+    }
+    return batch;
+}
+
+static VkResult create_batch(Rig* rig, Batch* batch, SxvkAllocationInfo* infos) {
+    return batch->images
+               ? sxvkCreateImages(rig->allocator, batch->count, batch->image_infos, batch->creates,
+                                  batch->pictures, batch->allocations, infos)
+               : sxvkCreateBuffers(rig->allocator, batch->count, batch->buffer_infos,
+                                   batch->creates, batch->buffers, batch->allocations, infos);
+}
+
+static void destroy_batch(Rig* rig, const Batch* batch) {
+    if (batch->images) {
+        sxvkDestroyImages(rig->allocator, batch->count, batch->pictures, batch->allocations);
+    } else {
+        sxvkDestroyBuffers(rig->allocator, batch->count, batch->buffers, batch->allocations);
+    }
+}
+
+static bool is_unbound(Rig* rig, const Batch* batch, uint32_t i) {
+    VkDeviceMemory memory;
+    VkDeviceSize offset;
+    return batch->images ? !sim_image_binding(rig->sim, batch->pictures[i], &memory, &offset)
+                         : !sim_buffer_binding(rig->sim, batch->buffers[i], &memory, &offset);
+}
+
+/*  Every element is where its allocation says, unless it was to be left unbound. */
+static void assert_batch(Rig* rig, const Batch* batch) {
+    uint32_t i;
+    assert_int_equal(sim_live_resource_count(rig->sim), batch->count);
+    assert_int_equal(rig_statistics(rig).allocationCount, batch->count);
+    for (i = 0; i < batch->count; i++) {
+        SxvkAllocationInfo info;
+        sxvkGetAllocationInfo(rig->allocator, batch->allocations[i], &info);
+        assert_true(batch->images || info.size >= batch->buffer_infos[i].size);
+        if ((batch->creates[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
+            assert_true(is_unbound(rig, batch, i));
+        } else {
+            assert_bound(rig, batch->images ? VK_NULL_HANDLE : batch->buffers[i],
+                         batch->images ? batch->pictures[i] : VK_NULL_HANDLE, &info, 0);
+        }
+    }
+}
+
+static void assert_infos(Rig* rig, const Batch* batch) {
+    uint32_t i;
+    for (i = 0; i < batch->count; i++) {
+        SxvkAllocationInfo info;
+        memset(&info, 0, sizeof info);
+        sxvkGetAllocationInfo(rig->allocator, batch->allocations[i], &info);
+        assert_memory_equal(&info, &batch->infos[i], sizeof info);
+    }
+}
+
+/*  So many of the batch were bound, by calls of the one kind or of the other. */
+static void assert_binds(Rig* rig, const Batch* batch, uint32_t bound, bool bind2) {
+    SimCall one = batch->images ? SIM_CALL_BIND_IMAGE_MEMORY : SIM_CALL_BIND_BUFFER_MEMORY;
+    SimCall many = batch->images ? SIM_CALL_BIND_IMAGE_MEMORY2 : SIM_CALL_BIND_BUFFER_MEMORY2;
+    assert_int_equal(sim_calls(rig->sim, one), bind2 ? 0 : bound);
+    assert_int_equal(sim_calls(rig->sim, many), bind2 ? (bound + BIND_BATCH - 1) / BIND_BATCH : 0);
+    sim_reset_calls(rig->sim);
+}
+
+/*  All counts, on devices that bind many at once and on those that do not. */
+static void test_batch_counts(void** state) {
+    static const struct {
+        uint32_t version;
+        SxvkAllocatorCreateFlags flags;
+        bool bind2;
+    } devices[] = {
+        {VK_API_VERSION_1_0, 0, false}, /* it has the function, but nobody said so */
+        {VK_API_VERSION_1_0, SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT, true},
+        {VK_API_VERSION_1_1, 0, true},
+        {VK_API_VERSION_1_3, 0, true},
+    };
+    static const uint32_t counts[] = {0, 1, 31, 32, 33, 64, 100};
+    size_t d, c;
+    int images;
+    (void)state;
+    for (d = 0; d < sizeof devices / sizeof devices[0]; d++) {
+        RigOptions options = rig_options();
+        Rig* rig;
+        options.sim.apiVersion = devices[d].version;
+        options.info.flags = devices[d].flags;
+        rig = rig_create(&options);
+        for (c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+            for (images = 0; images < 2; images++) {
+                Batch batch = make_batch(images != 0, counts[c]);
+                sim_reset_calls(rig->sim);
+                assert_int_equal(create_batch(rig, &batch, batch.infos), VK_SUCCESS);
+                assert_binds(rig, &batch, counts[c], devices[d].bind2);
+                assert_batch(rig, &batch);
+                assert_infos(rig, &batch);
+                destroy_batch(rig, &batch);
+                assert_int_equal(sim_live_resource_count(rig->sim), 0);
+                assert_int_equal(rig_statistics(rig).allocationCount, 0);
+            }
+        }
+        rig_destroy(rig);
+    }
+}
+
+/*  Nothing is asked of the device for nothing, and no array is looked at. */
+static void test_empty_batch(void** state) {
+    Rig* rig = rig_create(NULL);
+    uint64_t calls = rig_calls(rig);
+    (void)state;
+    assert_int_equal(sxvkCreateBuffers(rig->allocator, 0, NULL, NULL, NULL, NULL, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkCreateImages(rig->allocator, 0, NULL, NULL, NULL, NULL, NULL), VK_SUCCESS);
+    sxvkDestroyBuffers(rig->allocator, 0, NULL, NULL);
+    sxvkDestroyImages(rig->allocator, 0, NULL, NULL);
+    assert_int_equal(rig_calls(rig), calls);
+    rig_destroy(rig);
+}
+
+static void test_batch_without_infos(void** state) {
+    Rig* rig = rig_create(NULL);
+    int images;
+    (void)state;
+    for (images = 0; images < 2; images++) {
+        Batch batch = make_batch(images != 0, 40);
+        Batch before = batch;
+        assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS);
+        assert_batch(rig, &batch);
+        assert_memory_equal(batch.infos, before.infos, sizeof batch.infos);
+        destroy_batch(rig, &batch);
+    }
+    rig_destroy(rig);
+}
+
+/*  What is not to be bound counts for no call of the driver, wherever it stands in the batch. */
+static void test_batch_with_unbound_elements(void** state) {
+    enum { EVERY_THIRD, ALL, NONE_BUT_THE_FIRST_32, THE_LAST, THE_FIRST_64, PATTERNS };
+    static const uint32_t bound[PATTERNS] = {66, 0, 32, 99, 36};
+    static const uint32_t versions[] = {VK_API_VERSION_1_0, VK_API_VERSION_1_3};
+    uint32_t v, pattern, i;
+    int images;
+    (void)state;
+    for (v = 0; v < 2 * PATTERNS; v++) {
+        RigOptions options = rig_options();
+        Rig* rig;
+        pattern = v / 2;
+        options.sim.apiVersion = versions[v % 2];
+        rig = rig_create(&options);
+        for (images = 0; images < 2; images++) {
+            Batch batch = make_batch(images != 0, 100);
+            for (i = 0; i < 100; i++) {
+                bool unbound = pattern == EVERY_THIRD             ? i % 3 == 0
+                               : pattern == NONE_BUT_THE_FIRST_32 ? i >= 32
+                               : pattern == THE_LAST              ? i == 99
+                               : pattern == THE_FIRST_64          ? i < 64
+                                                                  : true;
+                batch.creates[i].flags = unbound ? SXVK_ALLOCATION_CREATE_DONT_BIND_BIT : 0u;
+            }
+            sim_reset_calls(rig->sim);
+            assert_int_equal(create_batch(rig, &batch, batch.infos), VK_SUCCESS);
+            assert_binds(rig, &batch, bound[pattern], versions[v % 2] >= VK_API_VERSION_1_1);
+            assert_batch(rig, &batch);
+            assert_infos(rig, &batch);
+            for (i = 0; i < 100; i++) {
+                if (is_unbound(rig, &batch, i)) {
+                    assert_int_equal(
+                        images != 0 ? sxvkBindImageMemory(rig->allocator, batch.allocations[i],
+                                                          batch.pictures[i])
+                                    : sxvkBindBufferMemory(rig->allocator, batch.allocations[i],
+                                                           batch.buffers[i]),
+                        VK_SUCCESS);
+                    batch.creates[i].flags = 0;
+                }
+            }
+            assert_batch(rig, &batch);
+            destroy_batch(rig, &batch);
+        }
+        rig_destroy(rig);
+    }
+}
+
+/*  Each element is made as its own create info says. */
+static void test_batch_of_all_sorts(void** state) {
+    enum { PLAIN, DEDICATED, IN_A_POOL, MAPPED, NAMED, USER_DATA, ALIGNED, UNBOUND, SORTS };
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = LOCAL, .blockSize = 16 * MIB};
+    int images;
+    (void)state;
+    for (images = 0; images < 2; images++) {
+        Rig* rig = rig_create(NULL);
+        Batch batch = make_batch(images != 0, BATCH);
+        SxvkStatistics in_pool;
+        SxvkPool pool;
+        uint32_t pooled = 0;
+        uint32_t i;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+        for (i = 0; i < BATCH; i++) {
+            SxvkAllocationCreateInfo* create = &batch.creates[i];
+            switch (i % SORTS) {
+            case DEDICATED: create->flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT; break;
+            case IN_A_POOL: create->pool = pool; break;
+            case MAPPED:
+                create->flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                                SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+                batch.image_infos[i].tiling = VK_IMAGE_TILING_LINEAR;
+                break;
+            case NAMED: create->pName = i % 2 == 0 ? "even" : "odd"; break;
+            case USER_DATA: create->pUserData = &batch.creates[i]; break;
+            case ALIGNED: create->minAlignment = 64 * KIB; break;
+            case UNBOUND: create->flags = SXVK_ALLOCATION_CREATE_DONT_BIND_BIT; break;
+            default: break;
+            }
+        }
+        assert_int_equal(create_batch(rig, &batch, batch.infos), VK_SUCCESS);
+        assert_batch(rig, &batch);
+        assert_infos(rig, &batch);
+        for (i = 0; i < BATCH; i++) {
+            const SxvkAllocationInfo* info = &batch.infos[i];
+            SxvkAllocationInfo2 info2;
+            SimMemoryInfo memory;
+            sxvkGetAllocationInfo2(rig->allocator, batch.allocations[i], &info2);
+            assert_true(sim_memory_info(rig->sim, info->deviceMemory, &memory));
+            assert_int_equal(info2.dedicatedMemory, i % SORTS == DEDICATED);
+            assert_true(
+                memory.dedicatedBuffer ==
+                (i % SORTS == DEDICATED && !batch.images ? batch.buffers[i] : VK_NULL_HANDLE));
+            assert_true(
+                memory.dedicatedImage ==
+                (i % SORTS == DEDICATED && batch.images ? batch.pictures[i] : VK_NULL_HANDLE));
+            assert_int_equal(info->pMappedData != NULL, i % SORTS == MAPPED);
+            assert_ptr_equal(info->pUserData, i % SORTS == USER_DATA ? &batch.creates[i] : NULL);
+            if (i % SORTS == NAMED) {
+                assert_string_equal(info->pName, batch.creates[i].pName);
+            } else {
+                assert_null(info->pName);
+            }
+            assert_true(i % SORTS != ALIGNED || info->offset % (64 * KIB) == 0);
+            pooled += i % SORTS == IN_A_POOL;
+        }
+        sxvkGetPoolStatistics(rig->allocator, pool, &in_pool);
+        assert_int_equal(in_pool.allocationCount, pooled);
+        destroy_batch(rig, &batch);
+        assert_int_equal(sim_live_resource_count(rig->sim), 0);
+        sxvkDestroyPool(rig->allocator, pool);
+        rig_destroy(rig);
+    }
+}
+
+/*  Either array may be null, and so may any element. */
+static void test_destroying_halves_of_batches(void** state) {
+    Rig* rig = rig_create(NULL);
+    int images;
+    (void)state;
+    for (images = 0; images < 2; images++) {
+        Batch batch = make_batch(images != 0, 50);
+        Batch odd;
+        uint32_t i;
+        assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS);
+        odd = batch;
+        for (i = 0; i < batch.count; i += 2) {
+            odd.buffers[i] = VK_NULL_HANDLE;
+            odd.pictures[i] = VK_NULL_HANDLE;
+            odd.allocations[i] = VK_NULL_HANDLE;
+        }
+        destroy_batch(rig, &odd);
+        assert_int_equal(sim_live_resource_count(rig->sim), 25);
+        assert_int_equal(rig_statistics(rig).allocationCount, 25);
+        for (i = 0; i < batch.count; i++) {
+            assert_int_equal(sxvkIsAllocationValid(rig->allocator, batch.allocations[i]),
+                             i % 2 == 0);
+            if (i % 2 == 1) {
+                batch.buffers[i] = VK_NULL_HANDLE;
+                batch.pictures[i] = VK_NULL_HANDLE;
+                batch.allocations[i] = VK_NULL_HANDLE;
+            }
+        }
+        if (images != 0) {
+            sxvkDestroyImages(rig->allocator, batch.count, batch.pictures, NULL);
+        } else {
+            sxvkDestroyBuffers(rig->allocator, batch.count, batch.buffers, NULL);
+        }
+        assert_int_equal(sim_live_resource_count(rig->sim), 0);
+        assert_int_equal(rig_statistics(rig).allocationCount, 25);
+        if (images != 0) {
+            sxvkDestroyImages(rig->allocator, batch.count, NULL, batch.allocations);
+            sxvkDestroyImages(rig->allocator, batch.count, NULL, NULL);
+        } else {
+            sxvkDestroyBuffers(rig->allocator, batch.count, NULL, batch.allocations);
+            sxvkDestroyBuffers(rig->allocator, batch.count, NULL, NULL);
+        }
+        assert_int_equal(rig_statistics(rig).allocationCount, 0);
+    }
+    rig_destroy(rig);
+}
+
+/*  Memory that may be shared names no resource; that of the elements beside it does. Further
+    buffers own nothing, so they go with no array of allocations. */
+static void test_aliasing_in_batches(void** state) {
+    VkBufferCreateInfo part = testing_buffer(64, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    VkImageCreateInfo picture = testing_image(1, 1, VK_IMAGE_TILING_OPTIMAL);
+    int images;
+    (void)state;
+    for (images = 0; images < 2; images++) {
+        Rig* rig = rig_create(NULL);
+        Batch batch = make_batch(images != 0, 40);
+        VkBuffer buffers[40];
+        VkImage pictures[40];
+        uint32_t i;
+        sim_allow_aliasing(rig->sim, true);
+        batch.buffer_infos[0].size = 64 * KIB; /* room for what comes */
+        for (i = 0; i < batch.count; i++) {
+            batch.creates[i].flags = (i % 2 == 0 ? SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT : 0u) |
+                                     (i % 4 < 2 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0u);
+        }
+        assert_int_equal(create_batch(rig, &batch, batch.infos), VK_SUCCESS);
+        assert_batch(rig, &batch);
+        for (i = 0; i < batch.count; i++) {
+            SimMemoryInfo memory;
+            bool named = i % 4 == 1;
+            assert_true(sim_memory_info(rig->sim, batch.infos[i].deviceMemory, &memory));
+            assert_int_equal(memory.dedicatedBuffer != VK_NULL_HANDLE, named && images == 0);
+            assert_int_equal(memory.dedicatedImage != VK_NULL_HANDLE, named && images != 0);
+            buffers[i] = VK_NULL_HANDLE;
+            pictures[i] = VK_NULL_HANDLE;
+            if (i % 2 == 0) {
+                assert_int_equal(sxvkCreateAliasingBuffer(rig->allocator, batch.allocations[i],
+                                                          &part, &buffers[i]),
+                                 VK_SUCCESS);
+                assert_int_equal(sxvkCreateAliasingImage(rig->allocator, batch.allocations[i],
+                                                         &picture, &pictures[i]),
+                                 VK_SUCCESS);
+            }
+        }
+        assert_int_equal(sim_live_resource_count(rig->sim), 40 + 20 + 20);
+        assert_int_equal(rig_statistics(rig).allocationCount, 40);
+        sxvkDestroyBuffers(rig->allocator, 40, buffers, NULL);
+        sxvkDestroyImages(rig->allocator, 40, pictures, NULL);
+        assert_batch(rig, &batch);
+        destroy_batch(rig, &batch);
+        rig_destroy(rig);
+    }
+}
+
 /* ------------------------------------------------------------------ aliasing */
 
 static void test_aliasing(void** state) {
@@ -478,6 +849,13 @@ int main(void) {
         cmocka_unit_test(test_binding_by_hand),
         cmocka_unit_test(test_bind_failure),
         cmocka_unit_test(test_allocating_for_resources),
+        cmocka_unit_test(test_batch_counts),
+        cmocka_unit_test(test_empty_batch),
+        cmocka_unit_test(test_batch_without_infos),
+        cmocka_unit_test(test_batch_with_unbound_elements),
+        cmocka_unit_test(test_batch_of_all_sorts),
+        cmocka_unit_test(test_destroying_halves_of_batches),
+        cmocka_unit_test(test_aliasing_in_batches),
         cmocka_unit_test(test_aliasing),
         cmocka_unit_test(test_device_address),
         cmocka_unit_test(test_purposes),

@@ -218,6 +218,16 @@ static void refuse_allocation_info(Rig* rig, const SxvkAllocationCreateInfo* cre
     STEP(sxvkCreateImage(rig->allocator, &image_info, create, &o.image, &o.allocation, &o.info));
     assert_true(o.image == VK_NULL_HANDLE);
     assert_nulled(&o.allocation, &o.info);
+    o = garbage();
+    STEP(sxvkCreateBuffers(rig->allocator, 1, &buffer_info, create, &o.buffer, &o.allocation,
+                           &o.info));
+    assert_true(o.buffer == VK_NULL_HANDLE);
+    assert_nulled(&o.allocation, &o.info);
+    o = garbage();
+    STEP(
+        sxvkCreateImages(rig->allocator, 1, &image_info, create, &o.image, &o.allocation, &o.info));
+    assert_true(o.image == VK_NULL_HANDLE);
+    assert_nulled(&o.allocation, &o.info);
     STEP(sxvkFindMemoryTypeIndex(rig->allocator, UINT32_MAX, create, &type));
     assert_int_equal(type, UINT32_MAX);
     type = 0;
@@ -437,6 +447,8 @@ static void refuse_handle(Rig* rig, SxvkAllocation bad, SxvkMessage message) {
         STEP_VOID(sxvkFreeMemoryPages(rig->allocator, 1, &bad));
         STEP_VOID(sxvkDestroyBuffer(rig->allocator, VK_NULL_HANDLE, bad));
         STEP_VOID(sxvkDestroyImage(rig->allocator, VK_NULL_HANDLE, bad));
+        STEP_VOID(sxvkDestroyBuffers(rig->allocator, 1, NULL, &bad));
+        STEP_VOID(sxvkDestroyImages(rig->allocator, 1, NULL, &bad));
     }
 #undef STEP
 #undef STEP_VOID
@@ -738,6 +750,189 @@ static void test_image_info(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ batches */
+
+#define BATCH 40
+
+typedef struct Batch {
+    VkBufferCreateInfo bufferInfos[BATCH];
+    VkImageCreateInfo imageInfos[BATCH];
+    SxvkAllocationCreateInfo creates[BATCH];
+    VkBuffer buffers[BATCH];
+    VkImage images[BATCH];
+    SxvkAllocation allocations[BATCH];
+    SxvkAllocationInfo infos[BATCH];
+} Batch;
+
+static Batch good_batch(void) {
+    Batch b;
+    size_t i;
+    memset(&b, 0xAA, sizeof b);
+    for (i = 0; i < BATCH; i++) {
+        b.bufferInfos[i] = testing_buffer(KIB + i, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        b.imageInfos[i] = testing_image(8, 8, VK_IMAGE_TILING_OPTIMAL);
+        memset(&b.creates[i], 0, sizeof b.creates[i]);
+    }
+    return b;
+}
+
+static void assert_batch_nulled(const Batch* b, bool images) {
+    size_t i;
+    for (i = 0; i < BATCH; i++) {
+        assert_true(images ? b->images[i] == VK_NULL_HANDLE : b->buffers[i] == VK_NULL_HANDLE);
+        assert_nulled(&b->allocations[i], &b->infos[i]);
+    }
+}
+
+/*  Both creates refuse the batch before they ask the driver anything; the message names them. */
+static void refuse_batch(Rig* rig, const Batch* bad, SxvkMessage message, bool buffers,
+                         bool images) {
+    if (buffers) {
+        Batch b = *bad;
+        Snapshot before = look(rig);
+        assert_int_equal(sxvkCreateBuffers(rig->allocator, BATCH, b.bufferInfos, b.creates,
+                                           b.buffers, b.allocations, b.infos),
+                         INVALID);
+        assert_batch_nulled(&b, false);
+        assert_non_null(strstr(rig->messages.text, "sxvkCreateBuffers"));
+        assert_rejected(rig, &before, message, __LINE__);
+    }
+    if (images) {
+        Batch b = *bad;
+        Snapshot before = look(rig);
+        assert_int_equal(sxvkCreateImages(rig->allocator, BATCH, b.imageInfos, b.creates, b.images,
+                                          b.allocations, b.infos),
+                         INVALID);
+        assert_batch_nulled(&b, true);
+        assert_non_null(strstr(rig->messages.text, "sxvkCreateImages"));
+        assert_rejected(rig, &before, message, __LINE__);
+    }
+}
+
+/*  One bad element, wherever it stands. */
+static void test_batch_elements(void** state) {
+    static const size_t places[] = {0, 1, BATCH / 2, BATCH - 1};
+    Rig* rig = rig_create(NULL);
+    Rig* stranger = rig_create(NULL);
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkPool foreign;
+    size_t i;
+    (void)state;
+    assert_int_equal(sxvkCreatePool(stranger->allocator, &pool_info, &foreign), VK_SUCCESS);
+    for (i = 0; i < sizeof places / sizeof places[0]; i++) {
+        Batch b;
+#define REFUSED(id, buffers, images, member, value)                                                \
+    do {                                                                                           \
+        b = good_batch();                                                                          \
+        b.member = (value);                                                                        \
+        refuse_batch(rig, &b, SXVK_MESSAGE_##id, (buffers), (images));                             \
+    } while (0)
+        REFUSED(BAD_SIZE, true, false, bufferInfos[places[i]].size, 0);
+        REFUSED(BAD_STRUCT, true, false, bufferInfos[places[i]].sType,
+                VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO);
+        REFUSED(MISSING_FEATURE, true, false, bufferInfos[places[i]].usage,
+                VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
+        REFUSED(BAD_SIZE, false, true, imageInfos[places[i]].extent.depth, 0);
+        REFUSED(BAD_STRUCT, false, true, imageInfos[places[i]].flags, VK_IMAGE_CREATE_DISJOINT_BIT);
+        REFUSED(UNKNOWN_FLAGS, true, true, creates[places[i]].flags, 0x80000000u);
+        REFUSED(BAD_ALIGNMENT, true, true, creates[places[i]].minAlignment, 24);
+        REFUSED(BAD_PRIORITY, true, true, creates[places[i]].priority, NAN);
+        REFUSED(INVALID_POOL, true, true, creates[places[i]].pool, foreign);
+#undef REFUSED
+    }
+    sxvkDestroyPool(stranger->allocator, foreign);
+    rig_destroy(stranger);
+    rig_destroy(rig);
+}
+
+static void test_batch_arrays(void** state) {
+    Rig* rig = rig_create(NULL);
+    Batch b;
+    (void)state;
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateBuffers(rig->allocator, BATCH, NULL, b.creates, b.buffers, b.allocations,
+                              b.infos));
+    assert_batch_nulled(&b, false);
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateBuffers(rig->allocator, BATCH, b.bufferInfos, NULL, b.buffers, b.allocations,
+                              b.infos));
+    assert_batch_nulled(&b, false);
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateBuffers(rig->allocator, BATCH, b.bufferInfos, b.creates, NULL, b.allocations,
+                              b.infos));
+    memset(b.buffers, 0, sizeof b.buffers);
+    assert_batch_nulled(&b, false);
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateBuffers(rig->allocator, BATCH, b.bufferInfos, b.creates, b.buffers, NULL,
+                              b.infos));
+    memset(b.allocations, 0, sizeof b.allocations);
+    assert_batch_nulled(&b, false);
+    b = good_batch();
+    REJECTS(
+        rig, NULL_ARGUMENT,
+        sxvkCreateImages(rig->allocator, BATCH, NULL, b.creates, b.images, b.allocations, b.infos));
+    assert_batch_nulled(&b, true);
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateImages(rig->allocator, BATCH, b.imageInfos, NULL, b.images, b.allocations,
+                             b.infos));
+    assert_batch_nulled(&b, true);
+    b = good_batch();
+    REJECTS(rig, NULL_ARGUMENT,
+            sxvkCreateImages(rig->allocator, BATCH, b.imageInfos, b.creates, NULL, b.allocations,
+                             b.infos));
+    memset(b.images, 0, sizeof b.images);
+    assert_batch_nulled(&b, true);
+    b = good_batch();
+    REJECTS(
+        rig, NULL_ARGUMENT,
+        sxvkCreateImages(rig->allocator, BATCH, b.imageInfos, b.creates, b.images, NULL, b.infos));
+    memset(b.allocations, 0, sizeof b.allocations);
+    assert_batch_nulled(&b, true);
+    rig_destroy(rig);
+}
+
+/*  A stale or foreign handle is told about and keeps nobody else alive; what stands beside it in
+    the other array is not touched. */
+static void test_destroying_bad_batches(void** state) {
+    Rig* rig = rig_create(NULL);
+    Rig* stranger = rig_create(NULL);
+    SxvkAllocation foreign = rig_allocate(stranger, HOST, KIB);
+    SxvkAllocation own;
+    Batch b = good_batch();
+    (void)state;
+    assert_int_equal(sxvkCreateBuffers(rig->allocator, BATCH, b.bufferInfos, b.creates, b.buffers,
+                                       b.allocations, NULL),
+                     VK_SUCCESS);
+    sxvkDestroyBuffer(rig->allocator, b.buffers[BATCH / 2], b.allocations[BATCH / 2]);
+    sxvkDestroyBuffers(rig->allocator, BATCH, b.buffers, b.allocations);
+    assert_non_null(strstr(rig->messages.text, "sxvkDestroyBuffers"));
+    EXPECT(rig, INVALID_ALLOCATION);
+    assert_int_equal(sim_live_resource_count(rig->sim), 0);
+    assert_int_equal(rig_statistics(rig).allocationCount, 0);
+
+    assert_int_equal(sxvkCreateImages(rig->allocator, BATCH, b.imageInfos, b.creates, b.images,
+                                      b.allocations, NULL),
+                     VK_SUCCESS);
+    own = b.allocations[1];
+    b.allocations[1] = foreign;
+    sxvkDestroyImages(rig->allocator, BATCH, b.images, b.allocations);
+    assert_non_null(strstr(rig->messages.text, "sxvkDestroyImages"));
+    EXPECT(rig, INVALID_ALLOCATION);
+    assert_int_equal(sim_live_resource_count(rig->sim), 1);
+    assert_int_equal(rig_statistics(rig).allocationCount, 1);
+    sxvkDestroyImage(rig->allocator, b.images[1], own);
+    assert_int_equal(sim_errors(rig->sim), 0);
+
+    sxvkFreeMemory(stranger->allocator, foreign);
+    rig_destroy(stranger);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ pools, indices, leaks */
 
 static void test_pools(void** state) {
@@ -899,6 +1094,10 @@ static void test_null_is_accepted(void** state) {
     sxvkFreeMemoryPages(rig->allocator, 0, NULL);
     sxvkDestroyBuffer(rig->allocator, VK_NULL_HANDLE, VK_NULL_HANDLE);
     sxvkDestroyImage(rig->allocator, VK_NULL_HANDLE, VK_NULL_HANDLE);
+    sxvkDestroyBuffers(rig->allocator, 3, NULL, nothing);
+    sxvkDestroyBuffers(rig->allocator, 3, NULL, NULL);
+    sxvkDestroyImages(rig->allocator, 3, NULL, nothing);
+    sxvkDestroyImages(rig->allocator, 3, NULL, NULL);
     sxvkDestroyPool(rig->allocator, VK_NULL_HANDLE);
     sxvkFreeStatsString(rig->allocator, NULL);
     sxvkForEachAllocation(rig->allocator, NULL, NULL);
@@ -978,6 +1177,17 @@ static void test_null_allocator(void** state) {
     assert_int_equal(
         sxvkCreateDedicatedImage(NULL, &image_info, &create, NULL, &o.image, &o.allocation, NULL),
         INVALID);
+    o = garbage();
+    assert_int_equal(
+        sxvkCreateBuffers(NULL, 1, &buffer_info, &create, &o.buffer, &o.allocation, &o.info),
+        INVALID);
+    assert_true(o.buffer == VK_NULL_HANDLE);
+    assert_nulled(&o.allocation, &o.info);
+    o = garbage();
+    assert_int_equal(
+        sxvkCreateImages(NULL, 1, &image_info, &create, &o.image, &o.allocation, &o.info), INVALID);
+    assert_true(o.image == VK_NULL_HANDLE);
+    assert_nulled(&o.allocation, &o.info);
     assert_int_equal(sxvkCreatePool(NULL, &pool_info, &pool), INVALID);
     assert_null(pool);
     assert_int_equal(sxvkSetPoolName(NULL, pool, "x"), INVALID);
@@ -1024,6 +1234,8 @@ static void test_null_allocator(void** state) {
     sxvkUnmapMemory(NULL, some);
     sxvkDestroyBuffer(NULL, buffer, some);
     sxvkDestroyImage(NULL, image, some);
+    sxvkDestroyBuffers(NULL, 1, &buffer, &some);
+    sxvkDestroyImages(NULL, 1, &image, &some);
     sxvkDestroyPool(NULL, (SxvkPool)&pool);
     sxvkFreeStatsString(NULL, bytes);
     sxvkSetCurrentFrameIndex(NULL, 1);
@@ -1050,15 +1262,27 @@ static void test_every_message_was_provoked(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allocator_info),   cmocka_unit_test(test_allocation_info),
-        cmocka_unit_test(test_allocating),       cmocka_unit_test(test_handles),
-        cmocka_unit_test(test_ranges),           cmocka_unit_test(test_missing_features),
-        cmocka_unit_test(test_mapping),          cmocka_unit_test(test_buffer_info),
-        cmocka_unit_test(test_image_info),       cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_indices),          cmocka_unit_test(test_leaks),
-        cmocka_unit_test(test_corruption),       cmocka_unit_test(test_broken_invariant),
-        cmocka_unit_test(test_missing_function), cmocka_unit_test(test_null_is_accepted),
-        cmocka_unit_test(test_null_allocator),   cmocka_unit_test(test_every_message_was_provoked),
+        cmocka_unit_test(test_allocator_info),
+        cmocka_unit_test(test_allocation_info),
+        cmocka_unit_test(test_allocating),
+        cmocka_unit_test(test_handles),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_missing_features),
+        cmocka_unit_test(test_mapping),
+        cmocka_unit_test(test_buffer_info),
+        cmocka_unit_test(test_image_info),
+        cmocka_unit_test(test_batch_elements),
+        cmocka_unit_test(test_batch_arrays),
+        cmocka_unit_test(test_destroying_bad_batches),
+        cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_indices),
+        cmocka_unit_test(test_leaks),
+        cmocka_unit_test(test_corruption),
+        cmocka_unit_test(test_broken_invariant),
+        cmocka_unit_test(test_missing_function),
+        cmocka_unit_test(test_null_is_accepted),
+        cmocka_unit_test(test_null_allocator),
+        cmocka_unit_test(test_every_message_was_provoked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static const Sequence sequences[] = {
     {"kinds", "requests for a buffer against requests of unknown kind", run_kinds},
     {"threads", "churn by threads; one memory type, several, foreign frees", run_threads},
     {"traces", "what eight real programs asked for", run_traces},
-    {"createbuffer", "sxvkCreateBuffer on a real driver, against the driver alone",
+    {"createbuffer", "sxvkCreateBuffer and batches on a real driver, against the driver alone",
      run_createbuffer},
     {"host", "CPU bytes: empty, per allocation, after all is freed", run_host},
 };

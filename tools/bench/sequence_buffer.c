@@ -167,6 +167,7 @@ void run_kinds(void) {
 
 #define BUFFER_BYTES 65536u
 #define KEPT_BUFFERS 64u /* so that no block comes or goes */
+#define BATCH        256u
 
 typedef struct Real {
     Gpu gpu;
@@ -179,6 +180,13 @@ typedef struct Real {
     PFN_vkDestroyBuffer vkDestroyBuffer;
     PFN_vkGetBufferMemoryRequirements vkGetBufferMemoryRequirements;
     PFN_vkBindBufferMemory vkBindBufferMemory;
+    PFN_vkBindBufferMemory2 vkBindBufferMemory2; /* NULL: older than Vulkan 1.1 */
+    /* Of a batch. */
+    VkBufferCreateInfo infos[BATCH];
+    SxvkAllocationCreateInfo how[BATCH];
+    VkBuffer buffers[BATCH];
+    SxvkAllocation allocations[BATCH];
+    VkBindBufferMemoryInfo binds[BATCH];
 } Real;
 
 static VkBufferCreateInfo real_buffer(void) {
@@ -217,6 +225,64 @@ static double real_floor(Real* real, uint32_t pairs) {
     return (thread_seconds() - start) * 1e9 / pairs;
 }
 
+/*  The other three make BATCH buffers and then destroy them: by one call each, */
+static double real_batches(Real* real, uint32_t pairs) {
+    double start = thread_seconds();
+    for (uint32_t i = 0; i < pairs; i += BATCH) {
+        check(sxvkCreateBuffers(real->allocator, BATCH, real->infos, real->how, real->buffers,
+                                real->allocations, NULL),
+              "sxvkCreateBuffers");
+        sxvkDestroyBuffers(real->allocator, BATCH, real->buffers, real->allocations);
+    }
+    return (thread_seconds() - start) * 1e9 / pairs;
+}
+
+/*  one by one, */
+static double real_one_by_one(Real* real, uint32_t pairs) {
+    double start = thread_seconds();
+    for (uint32_t i = 0; i < pairs; i += BATCH) {
+        for (uint32_t b = 0; b < BATCH; b++) {
+            check(sxvkCreateBuffer(real->allocator, &real->infos[b], &real->how[b],
+                                   &real->buffers[b], &real->allocations[b], NULL),
+                  "sxvkCreateBuffer");
+        }
+        for (uint32_t b = 0; b < BATCH; b++) {
+            sxvkDestroyBuffer(real->allocator, real->buffers[b], real->allocations[b]);
+        }
+    }
+    return (thread_seconds() - start) * 1e9 / pairs;
+}
+
+/*  and by the driver alone, which binds all of them at once where it can. */
+static double real_batch_floor(Real* real, uint32_t pairs) {
+    VkDevice device = real->gpu.device;
+    double start = thread_seconds();
+    for (uint32_t i = 0; i < pairs; i += BATCH) {
+        for (uint32_t b = 0; b < BATCH; b++) {
+            VkMemoryRequirements needs;
+            VkBindBufferMemoryInfo* bind = &real->binds[b];
+            check(real->vkCreateBuffer(device, &real->infos[b], NULL, &real->buffers[b]),
+                  "vkCreateBuffer");
+            real->vkGetBufferMemoryRequirements(device, real->buffers[b], &needs);
+            memset(bind, 0, sizeof *bind);
+            bind->sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
+            bind->buffer = real->buffers[b];
+            bind->memory = real->memory;
+        }
+        if (real->vkBindBufferMemory2 != NULL) {
+            check(real->vkBindBufferMemory2(device, BATCH, real->binds), "vkBindBufferMemory2");
+        }
+        for (uint32_t b = 0; b < BATCH && real->vkBindBufferMemory2 == NULL; b++) {
+            check(real->vkBindBufferMemory(device, real->buffers[b], real->memory, 0),
+                  "vkBindBufferMemory");
+        }
+        for (uint32_t b = 0; b < BATCH; b++) {
+            real->vkDestroyBuffer(device, real->buffers[b], NULL);
+        }
+    }
+    return (thread_seconds() - start) * 1e9 / pairs;
+}
+
 #define LOOK_UP(real, name)                                                                        \
     ((real)->name = (PFN_##name)vkGetDeviceProcAddr((real)->gpu.device, #name))
 
@@ -240,21 +306,32 @@ static bool real_open(Real* real) {
         LOOK_UP(real, vkBindBufferMemory) == NULL) {
         die("the driver lacks functions of Vulkan 1.0");
     }
+    if (info.vulkanApiVersion >= VK_API_VERSION_1_1) {
+        (void)LOOK_UP(real, vkBindBufferMemory2);
+    }
     return true;
 }
 
-/*  The floor binds to the memory that the first kept buffer lies in, which overlaps and harms
-    nobody: no GPU works on it. */
+/*  Kept buffers, with room for a batch between them. The floor binds to the memory that the last
+    one lies in, which overlaps and harms nobody: no GPU works on it. */
 static void real_fill(Real* real) {
-    VkBufferCreateInfo info = real_buffer();
-    SxvkAllocationCreateInfo how = {.usage = SXVK_MEMORY_USAGE_AUTO};
+    const uint32_t apart = 1 + BATCH / KEPT_BUFFERS;
     SxvkAllocationInfo where = {0};
-    for (uint32_t i = 0; i < KEPT_BUFFERS; i++) {
-        check(sxvkCreateBuffer(real->allocator, &info, &how, &real->keptBuffers[i], &real->kept[i],
-                               &where),
+    uint32_t gaps = 0;
+    for (uint32_t i = 0; i < BATCH; i++) {
+        real->infos[i] = real_buffer();
+        real->how[i].usage = SXVK_MEMORY_USAGE_AUTO;
+    }
+    for (uint32_t i = 0; i < KEPT_BUFFERS * apart; i++) {
+        bool keep = i % apart == apart - 1;
+        check(sxvkCreateBuffer(real->allocator, &real->infos[0], &real->how[0],
+                               keep ? &real->keptBuffers[i / apart] : &real->buffers[gaps],
+                               keep ? &real->kept[i / apart] : &real->allocations[gaps], &where),
               "sxvkCreateBuffer");
+        gaps += !keep;
     }
     real->memory = where.deviceMemory;
+    sxvkDestroyBuffers(real->allocator, gaps, real->buffers, real->allocations);
 }
 
 static void real_close(Real* real) {
@@ -267,22 +344,67 @@ static void real_close(Real* real) {
 
 static const Column real_columns[] = {
     {"subject", "subject", NULL},
+    {"buffers", "at a time", "%.0f"},
+    {"made", "made", NULL},
     {"device", "device", NULL},
     {"nsPerPair", "ns a pair (min..max)", "%.0f"},
     {"toFloor", "to the floor (min..max)", "%.3f"},
+    {"toOneByOne", "to one by one (min..max)", "%.3f"},
     {"hostBytes", "host B", "%.0f"},
 };
 
-static void real_row(Table* table, Real* real, const char* name, const double* times) {
+typedef enum Way {
+    WAY_OURS,
+    WAY_FLOOR,
+    WAY_ONE_BY_ONE,
+    WAY_BATCHES,
+    WAY_BATCH_FLOOR,
+    WAY_COUNT
+} Way;
+
+static const struct {
+    const char* subject;
+    const char* made;
+    double (*round)(Real* real, uint32_t pairs);
+    uint32_t buffers; /* that live at a time */
+    Way floor;
+} ways[WAY_COUNT] = {
+    {"sx_vkalloc", "one by one", real_ours, 1, WAY_FLOOR},
+    {"floor", "one by one", real_floor, 1, WAY_FLOOR},
+    {"sx_vkalloc", "one by one", real_one_by_one, BATCH, WAY_BATCH_FLOOR},
+    {"sx_vkalloc", "in a batch", real_batches, BATCH, WAY_BATCH_FLOOR},
+    {"floor", "in a batch", real_batch_floor, BATCH, WAY_BATCH_FLOOR},
+};
+
+typedef double WayTimes[WAY_COUNT][MAX_ROUNDS];
+
+static Spread real_ratio(WayTimes times, Way way, Way base) {
+    double ratios[MAX_ROUNDS];
+    for (uint32_t round = 0; round < settings.rounds; round++) {
+        ratios[round] = times[way][round] / times[base][round];
+    }
+    return spread_of(ratios, settings.rounds);
+}
+
+static void real_row(Table* table, Real* real, WayTimes times, Way way) {
     table_row(table);
-    table_text(table, "subject", name);
+    table_text(table, "subject", ways[way].subject);
+    table_number(table, "buffers", ways[way].buffers);
+    table_text(table, "made", ways[way].made);
     table_text(table, "device", real->gpu.properties.deviceName);
-    table_spread(table, "nsPerPair", spread_of(times, settings.rounds));
+    table_spread(table, "nsPerPair", spread_of(times[way], settings.rounds));
+    if (way != ways[way].floor) {
+        table_spread(table, "toFloor", real_ratio(times, way, ways[way].floor));
+        table_number(table, "hostBytes", (double)real->host.bytes);
+    }
+    if (way == WAY_BATCHES) {
+        table_spread(table, "toOneByOne", real_ratio(times, way, WAY_ONE_BY_ONE));
+    }
 }
 
 void run_createbuffer(void) {
-    const uint32_t pairs = (uint32_t)at_scale(50000, 10000, 500);
-    double ours[MAX_ROUNDS], floor_times[MAX_ROUNDS], ratios[MAX_ROUNDS];
+    const uint32_t pairs = BATCH * (uint32_t)at_scale(1000, 100, 2);
+    WayTimes times;
     Real* real = allocate_or_die(1, sizeof *real);
     Table table = TABLE("createbuffer", "a buffer of 64 KiB made and destroyed on a real driver",
                         "the floor is what no library can avoid: vkCreateBuffer, requirements, "
@@ -299,21 +421,15 @@ void run_createbuffer(void) {
     }
     real_fill(real);
     for (uint32_t round = 0; round <= settings.rounds; round++) { /* the first one warms up */
-        uint32_t at = round > 0 ? round - 1 : 0;
         progress("createbuffer: round %u of %u", round, settings.rounds);
-        if (round % 2 == 0) {
-            ours[at] = real_ours(real, pairs);
-            floor_times[at] = real_floor(real, pairs);
-        } else {
-            floor_times[at] = real_floor(real, pairs);
-            ours[at] = real_ours(real, pairs);
+        for (uint32_t turn = 0; turn < WAY_COUNT; turn++) {
+            uint32_t way = round % 2 == 0 ? turn : WAY_COUNT - 1 - turn;
+            times[way][round > 0 ? round - 1 : 0] = ways[way].round(real, pairs);
         }
-        ratios[at] = ours[at] / floor_times[at];
     }
-    real_row(&table, real, "sx_vkalloc", ours);
-    table_spread(&table, "toFloor", spread_of(ratios, settings.rounds));
-    table_number(&table, "hostBytes", (double)real->host.bytes);
-    real_row(&table, real, "floor", floor_times);
+    for (int way = 0; way < WAY_COUNT; way++) {
+        real_row(&table, real, times, (Way)way);
+    }
     real_close(real);
     table_print(&table);
     free(real);
