@@ -62,7 +62,7 @@ const SubjectKind subject_glibc = {
 
 static struct {
     bool tried;
-    void* library;
+    void* handle;
     void* (*allocate)(size_t size);
     void (*release)(void* memory);
 } mimalloc;
@@ -81,17 +81,17 @@ static bool mimalloc_available(void) {
         "libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so", "libmimalloc.so.3"};
     if (!mimalloc.tried) {
         mimalloc.tried = true;
-        for (size_t i = 0; i < sizeof names / sizeof *names && mimalloc.library == NULL; i++) {
-            mimalloc.library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        for (size_t i = 0; i < sizeof names / sizeof *names && mimalloc.handle == NULL; i++) {
+            mimalloc.handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         }
-        if (mimalloc.library != NULL && (find(mimalloc.library, "mi_malloc", &mimalloc.allocate,
-                                              sizeof mimalloc.allocate) == NULL ||
-                                         find(mimalloc.library, "mi_free", &mimalloc.release,
-                                              sizeof mimalloc.release) == NULL)) {
-            mimalloc.library = NULL;
+        if (mimalloc.handle != NULL && (find(mimalloc.handle, "mi_malloc", &mimalloc.allocate,
+                                             sizeof mimalloc.allocate) == NULL ||
+                                        find(mimalloc.handle, "mi_free", &mimalloc.release,
+                                             sizeof mimalloc.release) == NULL)) {
+            mimalloc.handle = NULL;
         }
     }
-    return mimalloc.library != NULL;
+    return mimalloc.handle != NULL;
 }
 
 static Subject* mimalloc_open(const Setup* setup) {
