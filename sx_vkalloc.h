@@ -312,7 +312,8 @@ typedef enum SxvkMessage {
 typedef void(VKAPI_PTR* PFN_sxvkMessageCallback)(void* pUserData, SxvkMessageSeverity severity,
                                                  SxvkMessage message, const char* pText);
 
-/*  Called after vkAllocateMemory and before vkFreeMemory, outside every lock. */
+/*  Called after vkAllocateMemory and before vkFreeMemory, outside every lock. Must not allocate
+    from a pool with a maxBlockCount: it may be this block that it would wait for. */
 typedef void(VKAPI_PTR* PFN_sxvkAllocateDeviceMemoryFunction)(
     SxvkAllocator allocator, uint32_t memoryType, VkDeviceMemory memory, VkDeviceSize size,
     void* pUserData);
@@ -1281,8 +1282,8 @@ SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
 #endif
 }
 
-/*  Which one of several equal things a thread uses: 0 until it had to wait for another thread. The
-    only variable in this file, and no more than a hint. */
+/*  Which one of several equal things a thread uses, in all pools of all allocators: 0 until it was
+    moved because threads waited for each other. The only variable in this file, and a hint. */
 #if SX_VKALLOC_NO_THREADS || defined(SX_VKALLOC_MUTEX)
 #define SXVKI_HAS_THREAD_HINT 0
 #elif defined(__GNUC__)
@@ -1842,7 +1843,7 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
 #define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
-#define SXVKI_STATE_CLAIMED     0x00008000u /* a thread is freeing it; no handle matches */
+#define SXVKI_STATE_CLAIMED     0x00008000u /* a thread is freeing it; walks must leave it alone */
 #define SXVKI_STATE_HIDDEN      (SXVKI_STATE_SLAB | SXVKI_STATE_CLAIMED)
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
@@ -4092,7 +4093,7 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 
 /*  A shard gives to other threads where more than one part in so many of its blocks is free, and
     every shard does while the program holds little. 2 threads that free each other's memory hold
-    1.06 times what one holds; 4: 1.11 to 1.22, 12: no less, and 16 threads are slower by a tenth. */
+    1.06 times what one holds; 4: 1.11 to 1.22, 12: no less, and 16 threads are a tenth slower. */
 #define SXVKI_SPARSE_SHARE 8u
 #define SXVKI_SPLIT_ABOVE  ((VkDeviceSize)64 << 20)
 
@@ -4109,6 +4110,7 @@ typedef struct sxvki_slab_class {
 
 #define SXVKI_SLOTS_COUNT_BITS 28
 #define SXVKI_SLOTS_COUNT_MASK (((uint64_t)1 << SXVKI_SLOTS_COUNT_BITS) - 1)
+#define SXVKI_SLOTS_BYTES_MAX  ((uint64_t)1 << 35) /* half of what fits: no more slabs then */
 
 typedef struct sxvki_domain {
     sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
@@ -4491,19 +4493,18 @@ static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
 /*  How many slots a new slab should have; 0: none. A class earns slabs by a few allocations that
     found no slot; a new one is small against what the class has, and against all that is live. So
     slabs start small, and a small program has none. */
-static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, sxvki_slab_class* c,
+static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, const sxvki_slab_class* c,
                                         uint32_t slot_size) {
-    uint64_t live = sxvki_slab_class_live(c) & SXVKI_SLOTS_COUNT_MASK;
+    uint64_t live = sxvki_slab_class_live(c);
+    uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
     uint64_t most = (domain->live_bytes / SXVKI_SLAB_SHARE) >> SXVKI_GRANULE_SHIFT;
     most = sxvki_min64(most / slot_size, SXVKI_SLAB_SLOTS);
-    if (c->demand < SXVKI_SLAB_EARNED) {
-        c->demand++;
+    if (c->demand < SXVKI_SLAB_EARNED || most < SXVKI_SLAB_SLOTS_MIN ||
+        count >= SXVKI_SLOTS_COUNT_MASK / 2 ||
+        live >> SXVKI_SLOTS_COUNT_BITS >= SXVKI_SLOTS_BYTES_MAX) {
         return 0;
     }
-    if (most < SXVKI_SLAB_SLOTS_MIN || live >= SXVKI_SLOTS_COUNT_MASK / 2) {
-        return 0;
-    }
-    return (uint32_t)sxvki_min64(most, sxvki_max64(live / 4, SXVKI_SLAB_SLOTS_MIN));
+    return (uint32_t)sxvki_min64(most, sxvki_max64(count / 4, SXVKI_SLAB_SLOTS_MIN));
 }
 
 /*  A slab in the list of its class, if the class deserves one and there is room. bins_prepare was
@@ -4578,36 +4579,47 @@ SXVKI_INLINE uint32_t sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_p
     return sxvki_slot_index(id, i);
 }
 
-/*  Slots are neither the tightest nor the lowest places. */
+/*  Slots are neither the tightest nor the lowest places: the last resort for who wants these. */
 SXVKI_INLINE int sxvki_place_uses_slabs(const sxvki_place* place, sxvki_strategy strategy) {
-    return place->slot_size != 0 &&
-           (strategy == SXVKI_STRATEGY_MIN_TIME ||
-            (strategy == SXVKI_STRATEGY_MIN_MEMORY && place->slot_size <= SXVKI_SLAB_SIZE_MAX / 4));
+    return strategy == SXVKI_STRATEGY_MIN_TIME ||
+           (strategy == SXVKI_STRATEGY_MIN_MEMORY && place->slot_size <= SXVKI_SLAB_SIZE_MAX / 4);
 }
 
 /*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1).
     Caller holds the lock. */
 static VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
                                          sxvki_strategy strategy, uint32_t state, uint32_t* index) {
-    int use_slabs = domain->classes != NULL && sxvki_place_uses_slabs(place, strategy);
+    int may_use_slabs = domain->classes != NULL && place->slot_size != 0;
+    int use_slabs = may_use_slabs && sxvki_place_uses_slabs(place, strategy);
+    sxvki_slab_class* c = NULL;
     if (use_slabs) {
         *index = sxvki_domain_take_slot(domain, place, state);
         if (SXVKI_LIKELY(*index != SXVKI_NONE)) {
             return VK_SUCCESS;
         }
+        c = &domain->classes[sxvki_slab_class_of(place->slot_size)];
     }
     if (!sxvki_bins_prepare(&domain->bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    if (use_slabs && sxvki_domain_open_slab(domain, place->slot_size)) {
-        *index = sxvki_domain_take_slot(domain, place, state);
-        return VK_SUCCESS;
+    if (c != NULL && c->demand == SXVKI_SLAB_EARNED) {
+        if (sxvki_domain_open_slab(domain, place->slot_size)) {
+            *index = sxvki_domain_take_slot(domain, place, state);
+            return VK_SUCCESS;
+        }
+        c = NULL; /* does not count towards the next one */
     }
     *index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
     if (*index == SXVKI_NONE) {
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        if (may_use_slabs && !use_slabs) { /* a slot after all */
+            *index = sxvki_domain_take_slot(domain, place, state);
+        }
+        return *index != SXVKI_NONE ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
     sxvki_domain_account(domain, *index, place, state);
+    if (c != NULL) {
+        c->demand++;
+    }
     return VK_SUCCESS;
 }
 
@@ -4621,14 +4633,16 @@ static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place
 }
 
 /*  Another thread is in this one's shard: wait. Where threads that allocate share a shard and wait
-    for each other, this one moves to a further shard; the others stay, so that what a thread
-    holds stays together. To wait for a thread that frees is no reason: it will not move. */
+    for each other, this one moves to a further shard; the others stay, but for those that had to
+    share one, so that what a thread holds stays together. To wait for a thread that frees is no
+    reason: it will not move. */
 SXVKI_COLD static void sxvki_domain_wait(sxvki_domain* domain) {
     SxvkPool pool = domain->pool;
     sxvki_lock_take(&domain->lock);
     if (++domain->wait_count >= SXVKI_SHARD_WAITS) {
         uint32_t shards = sxvki_load32_relaxed(&pool->shards);
-        int shared = domain->switch_count >= domain->op_count / SXVKI_SHARD_SWITCHES;
+        int shared =
+            pool->shards_max != 1 && domain->switch_count > domain->op_count / SXVKI_SHARD_SWITCHES;
         if (shared && shards == pool->shards_max) {
             sxvki_hint_set(sxvki_hint_get() + 1);
         } else if (shared && sxvki_cas32(&pool->shards, &shards, shards + 1)) {
@@ -4661,8 +4675,8 @@ static VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
     }
     domain->op_count++;
     if (domain->last_thread != sxvki_thread_id()) {
+        domain->switch_count += domain->last_thread != NULL;
         domain->last_thread = sxvki_thread_id();
-        domain->switch_count++;
     }
     result = sxvki_domain_take_locked(domain, place, strategy, state, index);
     sxvki_lock_drop(&domain->lock);
@@ -4789,7 +4803,8 @@ SXVKI_COLD static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize siz
 /*  Grow by a block and hand out its first range; with no place, just grow. VK_NOT_READY: there
     may be no more blocks, but another thread is making one, or failing to. */
 SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place,
-                                             int within_budget, uint32_t state, uint32_t* index) {
+                                             sxvki_strategy strategy, int within_budget,
+                                             uint32_t state, uint32_t* index) {
     SxvkPool pool = domain->pool;
     VkDeviceSize need = place == NULL ? 0 : place->size << SXVKI_GRANULE_SHIFT;
     VkDeviceSize step =
@@ -4803,7 +4818,7 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     sxvki_lock_take(&domain->lock);
     if (place != NULL) {
         /* Another thread may have added a block, or freed, since the caller looked. */
-        result = sxvki_domain_take_locked(domain, place, SXVKI_STRATEGY_MIN_TIME, state, index);
+        result = sxvki_domain_take_locked(domain, place, strategy, state, index);
         if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
             sxvki_lock_drop(&domain->lock);
             return result;
@@ -4982,7 +4997,7 @@ static VkResult sxvki_pool_prepare(SxvkPool pool) {
         sxvki_domain* domain = sxvki_pool_make_domain(pool, 0);
         VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
         if (domain != NULL) {
-            result = sxvki_domain_grow(domain, NULL, 0, 0, NULL);
+            result = sxvki_domain_grow(domain, NULL, SXVKI_STRATEGY_MIN_TIME, 0, 0, NULL);
         }
         if (result != VK_SUCCESS) {
             return result;
@@ -5464,7 +5479,7 @@ static VkResult sxvki_pool_grow(SxvkPool pool, sxvki_domain* domain, const sxvki
     VkResult result;
     uint32_t step = 0;
     for (;;) {
-        result = sxvki_domain_grow(domain, place, within, state, index);
+        result = sxvki_domain_grow(domain, place, request->strategy, within, state, index);
         if (result != VK_NOT_READY) {
             return result;
         }
@@ -6825,7 +6840,8 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
             sxvki_walk_init(&walk, device, sxvki_block_at(device, id));
             while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
                 sxvki_view view = sxvki_look(device, index);
-                if (sxvki_view_state(&view) & SXVKI_STATE_MARGIN) {
+                uint32_t state = sxvki_view_state(&view);
+                if ((state & (SXVKI_STATE_MARGIN | SXVKI_STATE_CLAIMED)) == SXVKI_STATE_MARGIN) {
                     findings->checked++;
                     if (!sxvki_margin_is_intact(device, &view)) {
                         sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);

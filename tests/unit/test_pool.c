@@ -1174,6 +1174,53 @@ static void test_sizes_and_alignments(void** state) {
     rig_destroy(rig);
 }
 
+/*  As if allocations had waited so often, `switches` of them for another thread that allocates. */
+static void wait_often(SxvkPool pool, uint32_t switches) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    uint32_t i;
+    for (i = 0; i < SXVKI_SHARD_WAITS; i++) {
+        domain->op_count = 1000;
+        domain->switch_count = switches;
+        sxvki_domain_wait(domain);
+        sxvki_lock_drop(&domain->lock);
+    }
+}
+
+/*  Threads that allocate in one shard and wait for each other part; threads that free move nobody,
+    and a pool that has but one shard moves nobody's shard of other pools. */
+static void test_shards(void** state) {
+    SxvkPoolCreateInfo fixed_info = {.memoryTypeIndex = LOCAL, .blockSize = MIB};
+    Rig* rig = rig_create(NULL);
+    SxvkAllocation a = rig_allocate(rig, LOCAL, KIB);
+    SxvkPool pool = sxvki_make_default_pool(rig->allocator, LOCAL);
+    SxvkPool fixed = create_pool(rig, &fixed_info);
+    SxvkAllocation b = take(rig, fixed, KIB);
+    SxvkAllocation c;
+    (void)state;
+    assert_int_equal(sxvki_hint_get(), 0);
+    wait_often(fixed, 900);
+    assert_int_equal(sxvki_hint_get(), 0);
+    assert_int_equal(fixed->shards, 1);
+    wait_often(pool, 0);
+    assert_int_equal(sxvki_hint_get(), 0);
+    assert_int_equal(pool->shards, 1);
+    wait_often(pool, 900);
+    assert_int_equal(sxvki_hint_get(), 1);
+    assert_int_equal(pool->shards, 2);
+    /* The new shard has a domain, and while little is held the room of the old one. */
+    c = rig_allocate(rig, LOCAL, KIB);
+    assert_non_null(sxvki_pool_domain(pool, SXVKI_DOMAIN_KINDS));
+    assert_int_equal(sxvki_pool_domain(pool, SXVKI_DOMAIN_KINDS)->listed_count, 0);
+    assert_int_equal(sxvki_pool_domain(pool, 0)->live_count, 2);
+    rig_check(rig);
+    sxvkFreeMemory(rig->allocator, a);
+    sxvkFreeMemory(rig->allocator, b);
+    sxvkFreeMemory(rig->allocator, c);
+    sxvkDestroyPool(rig->allocator, fixed);
+    sxvki_hint_set(0);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fixed_block_size),
@@ -1196,6 +1243,7 @@ int main(void) {
         cmocka_unit_test(test_the_frame_counter_wraps),
         cmocka_unit_test(test_the_frame_counter_goes_back),
         cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_shards),
         cmocka_unit_test(test_what_stays_is_small),
         cmocka_unit_test(test_externally_synchronized_pool_is_let_alone),
         cmocka_unit_test(test_the_tick_over_budget),

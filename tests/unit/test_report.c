@@ -280,6 +280,33 @@ static void test_leaks_freed_by_their_message(void** state) {
     }
 }
 
+/*  What a thread is freeing may be unmapped at any moment: nobody looks at its margin. */
+static void test_margin_of_a_claimed_allocation(void** state) {
+    SxvkDebugInfo debug = {.margin = 16};
+    RigOptions options = rig_options();
+    SxvkAllocation allocation;
+    uint32_t* word;
+    void* data;
+    Rig* rig;
+    (void)state;
+    options.info.pDebugInfo = &debug;
+    options.sim.backing = true;
+    rig = rig_create(&options);
+    allocation = rig_allocate(rig, 1, 100);
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
+    ((unsigned char*)data)[100] ^= 1;
+    word = sxvki_state_of(&rig->allocator->device, sxvki_handle_index(allocation));
+    sxvki_state_set(word, SXVKI_STATE_CLAIMED);
+    assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_FEATURE_NOT_PRESENT);
+    *word &= ~SXVKI_STATE_CLAIMED;
+    assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
+    rig_expect(rig, SXVK_MESSAGE_CORRUPTED_MARGIN, 1);
+    ((unsigned char*)data)[100] ^= 1;
+    sxvkUnmapMemory(rig->allocator, allocation);
+    sxvkFreeMemory(rig->allocator, allocation);
+    rig_destroy(rig);
+}
+
 /*  A callback that frees the allocation with the broken margin: told once, and the outer free finds
     the allocation gone; also where its block went with it. */
 static void test_corrupted_freed_by_its_message(void** state) {
@@ -326,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_freed_by_its_own_message),
         cmocka_unit_test(test_leaks_freed_by_their_message),
         cmocka_unit_test(test_corrupted_freed_by_its_message),
+        cmocka_unit_test(test_margin_of_a_claimed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1700,6 +1700,54 @@ static void test_no_room_for_a_slab(void** state) {
     site_close(&site);
 }
 
+/*  Who wants the lowest place gets a slot where there is nothing else. */
+static void test_slots_as_a_last_resort(void** state) {
+    const VkFlags lowest = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT |
+                           SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT;
+    static SxvkAllocation all[4000];
+    SxvkAllocation first[EARNED + 1];
+    uint32_t count = 0, slots = 0;
+    Site site;
+    (void)state;
+    site_open(&site, NULL);
+    earn(&site, 14 * KIB, first);
+    while (allocate(&site, 14 * KIB, 1, lowest, NULL, &all[count]) == VK_SUCCESS) {
+        slots += is_slot(all[count]);
+        count++;
+        assert_true(count < 4000);
+    }
+    rig_expect(site.rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    assert_true(slots > 0 && is_slot(all[count - 1]));
+    assert_int_equal(domain_of(&site)->classes[slab_of(&site, first[EARNED])->class_index].list,
+                     SXVKI_NONE);
+    give_all(&site, all, count);
+    give_all(&site, first, EARNED + 1);
+    site_close(&site);
+}
+
+/*  The sums of a class have room for 64 GiB: it gets no more slabs at half of that. */
+static void test_no_slabs_beyond_what_can_be_counted(void** state) {
+    const uint64_t much = SXVKI_SLOTS_BYTES_MAX << SXVKI_SLOTS_COUNT_BITS;
+    SxvkAllocation taken[30];
+    sxvki_slab_class* c;
+    uint32_t i;
+    Site site;
+    (void)state;
+    site_open(&site, NULL);
+    c = &domain_of(&site)->classes[sxvki_slab_class_of(sxvki_slab_slot_size(1000 / 16 + 1, 1))];
+    c->taken += much;
+    for (i = 0; i < 30; i++) {
+        taken[i] = take(&site, 1000);
+        assert_false(is_slot(taken[i]));
+    }
+    c->taken -= much;
+    give(&site, taken[0]);
+    taken[0] = take(&site, 1000);
+    assert_true(is_slot(taken[0]));
+    give_all(&site, taken, 30);
+    site_close(&site);
+}
+
 /* ------------------------------------------------------------------ the checkers are checked */
 
 static void assert_broken(Site* site, const char* what) {
@@ -2416,6 +2464,8 @@ int main(void) {
         cmocka_unit_test(test_host_memory_while_opening),
         cmocka_unit_test(test_host_memory_for_a_domain),
         cmocka_unit_test(test_no_room_for_a_slab),
+        cmocka_unit_test(test_slots_as_a_last_resort),
+        cmocka_unit_test(test_no_slabs_beyond_what_can_be_counted),
         cmocka_unit_test(test_broken_slabs_are_found),
         cmocka_unit_test(test_broken_lists_are_found),
         cmocka_unit_test(test_visits_while_a_slab_closes),
