@@ -3983,7 +3983,7 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
     four domains, and one of the threads moves there. Nothing is owned by a thread: what it frees
     goes back to the domain that it came from, whoever frees it; a thread whose shard has no room
     looks into the others where these have much, or where the program holds little, before its own
-    grows. Measured on 16 cores, 10,000 live each: 16 threads do 8 to 9 times the work of one, with
+    grows. Measured on 16 cores, 10,000 live each: 16 threads do about 8 times the work of one, with
     the same committed / live; with one lock for all two threads did half the work of one.
 
     The size of a block. Most waste is the tail of the newest block of each domain, and what does
