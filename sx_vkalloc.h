@@ -4490,25 +4490,23 @@ static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
     slab->is_listed = 0;
 }
 
-/*  How many slots a new slab should have; 0: none. A class earns slabs by a few allocations that
-    found no slot; a new one is small against what the class has, and against all that is live. So
-    slabs start small, and a small program has none. */
+/*  How many slots a new slab should have; 0: none. It is small against what the class has, and
+    against all that is live. So slabs start small, and a small program has none. */
 static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, const sxvki_slab_class* c,
                                         uint32_t slot_size) {
     uint64_t live = sxvki_slab_class_live(c);
     uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
     uint64_t most = (domain->live_bytes / SXVKI_SLAB_SHARE) >> SXVKI_GRANULE_SHIFT;
     most = sxvki_min64(most / slot_size, SXVKI_SLAB_SLOTS);
-    if (c->demand < SXVKI_SLAB_EARNED || most < SXVKI_SLAB_SLOTS_MIN ||
-        count >= SXVKI_SLOTS_COUNT_MASK / 2 ||
+    if (most < SXVKI_SLAB_SLOTS_MIN || count >= SXVKI_SLOTS_COUNT_MASK / 2 ||
         live >> SXVKI_SLOTS_COUNT_BITS >= SXVKI_SLOTS_BYTES_MAX) {
         return 0;
     }
     return (uint32_t)sxvki_min64(most, sxvki_max64(count / 4, SXVKI_SLAB_SLOTS_MIN));
 }
 
-/*  A slab in the list of its class, if the class deserves one and there is room. bins_prepare was
-    called. */
+/*  A slab for a class that has earned one by a few allocations that found no slot, in the list of
+    the class; if it may have one, and there is room. bins_prepare was called. */
 SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot_size) {
     uint32_t class_index = sxvki_slab_class_of(slot_size);
     sxvki_slab_class* c = &domain->classes[class_index];
@@ -6035,8 +6033,8 @@ SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
     sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
-    sxvki_free(allocator, allocation,
-               NULL); /* if the message's callback has not: one message will do */
+    /* If the message's callback has not freed it. One message will do. */
+    sxvki_free(allocator, allocation, NULL);
 }
 
 /*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
