@@ -955,11 +955,13 @@ extern "C" {
 #define SXVKI_COLD      __attribute__((cold))
 #define SXVKI_UNUSED    __attribute__((unused))
 #define SXVKI_INLINE    static inline __attribute__((unused))
+#define SXVKI_HOT       static inline __attribute__((unused, always_inline))
 #define SXVKI_LIKELY(x) __builtin_expect(!!(x), 1)
 #else
 #define SXVKI_COLD
 #define SXVKI_UNUSED
 #define SXVKI_INLINE    static inline
+#define SXVKI_HOT       static inline
 #define SXVKI_LIKELY(x) (x)
 #endif
 
@@ -4353,8 +4355,8 @@ SXVKI_INLINE sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags, V
 }
 
 /*  Size, alignment and domain of a request. Returns 0 for what no block can hold. */
-SXVKI_INLINE int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* request,
-                                  sxvki_place* place) {
+SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* request,
+                               sxvki_place* place) {
     int is_linear = request->kind == SXVKI_KIND_BUFFER || request->kind == SXVKI_KIND_IMAGE_LINEAR;
     int is_split = !is_linear && pool->split_kinds && request->kind == SXVKI_KIND_IMAGE_OPTIMAL;
     VkDeviceSize unit = is_linear || is_split ? pool->unit : pool->mixed_unit;
@@ -4645,8 +4647,8 @@ static VkResult sxvki_domain_take_range(sxvki_domain* domain, const sxvki_place*
 
 /*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1).
     Caller holds the lock. */
-SXVKI_INLINE VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
-                                               SxvkAllocation* taken) {
+SXVKI_HOT VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place* place,
+                                            SxvkAllocation* taken) {
     if (place->slot_size != 0 && domain->classes != NULL && sxvki_place_uses_slabs(place)) {
         *taken = sxvki_domain_take_slot(domain, place);
         if (SXVKI_LIKELY(*taken != VK_NULL_HANDLE)) {
@@ -4688,8 +4690,8 @@ SXVKI_COLD static void sxvki_domain_wait(sxvki_domain* domain) {
 }
 
 /*  The same from the thread's shard of a pool; *used is its domain. */
-SXVKI_INLINE VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
-                                          SxvkAllocation* taken, sxvki_domain** used) {
+SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
+                                       SxvkAllocation* taken, sxvki_domain** used) {
     uint32_t shards = sxvki_load32_relaxed(&pool->shards);
     uint32_t shard = shards == 1 ? 0 : sxvki_hint_get() % shards;
     uint32_t kind = place->domain | shard * SXVKI_DOMAIN_KINDS;
@@ -4762,8 +4764,8 @@ SXVKI_COLD static VkResult sxvki_pool_take_elsewhere(SxvkPool pool, const sxvki_
 }
 
 /*  Room in the blocks that are there: in the thread's shard, then in the others. */
-SXVKI_INLINE VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place,
-                                      SxvkAllocation* taken, sxvki_domain** used) {
+SXVKI_HOT VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, SxvkAllocation* taken,
+                                   sxvki_domain** used) {
     VkResult result = sxvki_pool_take_own(pool, place, taken, used);
     if (SXVKI_LIKELY(result != VK_ERROR_OUT_OF_DEVICE_MEMORY) || pool->block_size != 0) {
         return result;
@@ -5948,14 +5950,25 @@ static VkResult sxvki_finish(SxvkAllocator allocator, const char* function,
     return result;
 }
 
-/*  What vkGet..MemoryRequirements said. */
+/*  What memory is needed. It is read where the driver or the user wrote it: to copy it at once waits
+    for all of what they have just written (5 ns of 35 for a buffer). */
 typedef struct sxvki_requirements {
-    VkMemoryRequirements memory;
-    int needs_dedicated;
-    int prefers_dedicated;
+    const VkMemoryRequirements* memory; /* of the user, or in `answer` */
     VkBuffer buffer;
     VkImage image;
+    VkMemoryRequirements2 answer;
+    VkMemoryDedicatedRequirements dedicated;
 } sxvki_requirements;
+
+/*  memory is null where the driver is about to answer. */
+static void sxvki_requirements_init(sxvki_requirements* requirements,
+                                    const VkMemoryRequirements* memory) {
+    memset(requirements, 0, sizeof *requirements);
+    requirements->memory = memory != NULL ? memory : &requirements->answer.memoryRequirements;
+    requirements->answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+    requirements->answer.pNext = &requirements->dedicated;
+    requirements->dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+}
 
 /*  What a request is to a pool. */
 SXVKI_INLINE void sxvki_request_init(sxvki_request* request, const VkMemoryRequirements* memory,
@@ -5976,12 +5989,14 @@ SXVKI_INLINE VkResult sxvki_allocate_quickly(SxvkAllocator allocator,
                                              const SxvkAllocationCreateInfo* info, uint32_t state,
                                              sxvki_domain** full, SxvkAllocation* taken) {
     sxvki_device* device = &allocator->device;
-    uint32_t type_bits = requirements->memory.memoryTypeBits;
+    const VkMemoryDedicatedRequirements* dedicated = &requirements->dedicated;
+    uint32_t type_bits = requirements->memory->memoryTypeBits;
     SxvkPool pool = info->pool;
     sxvki_request request;
     sxvki_place place;
-    if (requirements->needs_dedicated || requirements->prefers_dedicated || info->pNext != NULL ||
-        (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) || device->debug.flags != 0) {
+    if ((dedicated->requiresDedicatedAllocation | dedicated->prefersDedicatedAllocation) != 0 ||
+        info->pNext != NULL || (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) ||
+        device->debug.flags != 0) {
         return VK_NOT_READY;
     }
     if (pool == NULL) {
@@ -5991,7 +6006,7 @@ SXVKI_INLINE VkResult sxvki_allocate_quickly(SxvkAllocator allocator,
     } else if (((type_bits >> pool->type) & 1) == 0) {
         return VK_NOT_READY;
     }
-    sxvki_request_init(&request, &requirements->memory, purpose->kind, info, state);
+    sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
     if (pool == NULL || !sxvki_pool_place(pool, &request, &place)) {
         return VK_NOT_READY;
     }
@@ -6006,18 +6021,19 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                                                  uint32_t state, sxvki_domain* full,
                                                  SxvkAllocation* taken) {
     int can_alias = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0;
-    int names_resource = !can_alias || requirements->needs_dedicated;
+    int names_resource = !can_alias || requirements->dedicated.requiresDedicatedAllocation;
     sxvki_request request;
-    sxvki_request_init(&request, &requirements->memory, purpose->kind, info, state);
+    sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
     request.full = full;
     request.priority = info->priority;
     request.next = info->pNext;
     request.buffer = names_resource ? requirements->buffer : VK_NULL_HANDLE;
     request.image = names_resource ? requirements->image : VK_NULL_HANDLE;
-    request.needs_dedicated = requirements->needs_dedicated || info->pNext != NULL ||
+    request.needs_dedicated = requirements->dedicated.requiresDedicatedAllocation ||
+                              info->pNext != NULL ||
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
-    request.prefers_dedicated = requirements->prefers_dedicated;
-    return sxvki_climb(allocator, requirements->memory.memoryTypeBits, purpose, info, &request,
+    request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
+    return sxvki_climb(allocator, requirements->memory->memoryTypeBits, purpose, info, &request,
                        taken);
 }
 
@@ -6217,60 +6233,37 @@ static void sxvki_purpose_of_image(sxvki_purpose* purpose, const VkImageCreateIn
     purpose->is_protected = (info->flags & VK_IMAGE_CREATE_PROTECTED_BIT) != 0;
 }
 
-/*  The answer of vkGet..MemoryRequirements2, with what it says of dedicated memory. */
-typedef struct sxvki_answer {
-    VkMemoryRequirements2 requirements2;
-    VkMemoryDedicatedRequirements dedicated;
-} sxvki_answer;
-
-static void sxvki_answer_init(sxvki_answer* answer) {
-    memset(answer, 0, sizeof *answer);
-    answer->dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
-    answer->requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-    answer->requirements2.pNext = &answer->dedicated;
-}
-
-static void sxvki_answer_get(const sxvki_answer* answer, sxvki_requirements* requirements) {
-    requirements->memory = answer->requirements2.memoryRequirements;
-    requirements->needs_dedicated = answer->dedicated.requiresDedicatedAllocation != 0;
-    requirements->prefers_dedicated = answer->dedicated.prefersDedicatedAllocation != 0;
-}
-
 static void sxvki_requirements_of_buffer(const sxvki_device* device, VkBuffer buffer,
                                          sxvki_requirements* requirements) {
     const sxvki_vk* vk = &device->vk;
-    memset(requirements, 0, sizeof *requirements);
+    sxvki_requirements_init(requirements, NULL);
     requirements->buffer = buffer;
     if (vk->requirements2) {
         VkBufferMemoryRequirementsInfo2 info;
-        sxvki_answer answer;
         memset(&info, 0, sizeof info);
         info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
         info.buffer = buffer;
-        sxvki_answer_init(&answer);
-        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &answer.requirements2);
-        sxvki_answer_get(&answer, requirements);
+        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements->answer);
     } else {
-        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements->memory);
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer,
+                                             &requirements->answer.memoryRequirements);
     }
 }
 
 static void sxvki_requirements_of_image(const sxvki_device* device, VkImage image,
                                         sxvki_requirements* requirements) {
     const sxvki_vk* vk = &device->vk;
-    memset(requirements, 0, sizeof *requirements);
+    sxvki_requirements_init(requirements, NULL);
     requirements->image = image;
     if (vk->requirements2) {
         VkImageMemoryRequirementsInfo2 info;
-        sxvki_answer answer;
         memset(&info, 0, sizeof info);
         info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
         info.image = image;
-        sxvki_answer_init(&answer);
-        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &answer.requirements2);
-        sxvki_answer_get(&answer, requirements);
+        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &requirements->answer);
     } else {
-        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements->memory);
+        vk->fn.vkGetImageMemoryRequirements(vk->device, image,
+                                            &requirements->answer.memoryRequirements);
     }
 }
 
@@ -7839,8 +7832,7 @@ static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* functi
     sxvki_purpose purpose;
     SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
-    memset(&requirements, 0, sizeof requirements);
-    requirements.memory = *memory;
+    sxvki_requirements_init(&requirements, memory);
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_give_info(
         allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
