@@ -4775,15 +4775,10 @@ static uint32_t sxvki_domain_collect(sxvki_domain* domain, uint32_t* letters) {
     return count;
 }
 
-/*  Do what the letters say; blocks that run empty go to *chain, as with sxvki_domain_give. Returns
-    0 where there are none. Caller holds the lock. */
-static int sxvki_domain_read(sxvki_domain* domain, sxvki_block** chain) {
+SXVKI_COLD static int sxvki_domain_read_letters(sxvki_domain* domain, sxvki_block** chain) {
     uint32_t letters[SXVKI_MAIL_MAX];
-    uint32_t count, i;
-    if (SXVKI_LIKELY(sxvki_load32_ordered(&domain->mail_bits) == 0)) {
-        return 0;
-    }
-    count = sxvki_domain_collect(domain, letters);
+    uint32_t count = sxvki_domain_collect(domain, letters);
+    uint32_t i;
     for (i = 0; i < count; i++) {
         if (letters[i] & SXVKI_HANDLE_SLAB_BIT) {
             sxvki_domain_settle_slab(domain, letters[i] & ~SXVKI_HANDLE_SLAB_BIT, chain);
@@ -4792,6 +4787,13 @@ static int sxvki_domain_read(sxvki_domain* domain, sxvki_block** chain) {
         }
     }
     return count != 0;
+}
+
+/*  Do what the letters say; blocks that run empty go to *chain, as with sxvki_domain_give. Returns
+    0 where there are none. Caller holds the lock. */
+SXVKI_INLINE int sxvki_domain_read(sxvki_domain* domain, sxvki_block** chain) {
+    return sxvki_load32_ordered(&domain->mail_bits) != 0 &&
+           sxvki_domain_read_letters(domain, chain);
 }
 
 /*  A range in the blocks that are there. VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1).
@@ -5073,26 +5075,44 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     return result;
 }
 
+/*  Destroy a chain of detached blocks; returns their bytes. */
+static VkDeviceSize sxvki_blocks_destroy(sxvki_device* device, sxvki_block* chain) {
+    VkDeviceSize bytes = 0;
+    while (chain != NULL) {
+        sxvki_block* next = chain->next == SXVKI_NONE ? NULL : sxvki_block_at(device, chain->next);
+        bytes += chain->size;
+        sxvki_block_destroy(device, chain);
+        chain = next;
+    }
+    return bytes;
+}
+
+/*  Where a slab belongs has changed: put it there, or leave a letter. */
+SXVKI_COLD static void sxvki_domain_notice_slab(sxvki_domain* domain, uint32_t id, int may_post) {
+    sxvki_block* chain = NULL;
+    if (may_post && sxvki_domain_is_foreign(domain) &&
+        sxvki_domain_post(domain, SXVKI_HANDLE_SLAB_BIT | id)) {
+        return;
+    }
+    sxvki_lock_take(&domain->lock);
+    sxvki_domain_settle_slab(domain, id, &chain);
+    sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    sxvki_blocks_destroy(domain->pool->device, chain);
+}
+
 /*  Give a slot back that is in the caller's hand; no lock is held. See >>slabs for the argument. */
-static void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab, uint32_t i,
-                                   sxvki_block** chain) {
+SXVKI_INLINE void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
+                                         uint32_t i) {
     uint64_t bit = (uint64_t)1 << i;
     uint64_t full = sxvki_slab_full(slab);
     uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
     uint64_t seen;
     sxvki_add64(&domain->given[slab->class_index], bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     seen = sxvki_or64(&slab->word, bit | SXVKI_SLAB_HELD);
-    if (SXVKI_LIKELY((seen & SXVKI_SLAB_HELD) != 0 && (seen | bit) != (full | SXVKI_SLAB_HELD))) {
-        return;
+    if ((seen & SXVKI_SLAB_HELD) == 0 || (seen | bit) == (full | SXVKI_SLAB_HELD)) {
+        sxvki_domain_notice_slab(domain, id, (seen & SXVKI_SLAB_HELD) == 0);
     }
-    if ((seen & SXVKI_SLAB_HELD) == 0 && sxvki_domain_is_foreign(domain) &&
-        sxvki_domain_post(domain, SXVKI_HANDLE_SLAB_BIT | id)) {
-        return;
-    }
-    sxvki_lock_take(&domain->lock);
-    sxvki_domain_settle_slab(domain, id, chain);
-    sxvki_domain_read(domain, chain);
-    sxvki_lock_drop(&domain->lock);
 }
 
 /*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
@@ -5127,18 +5147,6 @@ static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
-}
-
-/*  Destroy a chain of detached blocks; returns their bytes. */
-static VkDeviceSize sxvki_blocks_destroy(sxvki_device* device, sxvki_block* chain) {
-    VkDeviceSize bytes = 0;
-    while (chain != NULL) {
-        sxvki_block* next = chain->next == SXVKI_NONE ? NULL : sxvki_block_at(device, chain->next);
-        bytes += chain->size;
-        sxvki_block_destroy(device, chain);
-        chain = next;
-    }
-    return bytes;
 }
 
 /*  Make the blocks that minBlockCount asks for. */
@@ -5852,88 +5860,29 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  What is wrong with an allocation that is freed. It is told when the range has been given back,
-    so that the message's callback may do what it likes, even destroy the pool. */
-typedef struct sxvki_obituary {
-    int is_corrupted;
-    int was_mapped;
-    sxvki_line named; /* the beginning of the messages */
-} sxvki_obituary;
-
-/*  End the mappings of an allocation that nobody else can free any more, and note what is wrong
-    with it; with no function keep silent. They go before the range does, so that the block stays
-    while it is unmapped. No lock is held. */
-SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, uint32_t index,
-                                           const char* function, sxvki_obituary* obituary) {
-    sxvki_view view = sxvki_look(device, index);
-    uint32_t state = sxvki_view_state(&view);
-    int intact = (state & SXVKI_STATE_MARGIN) == 0 || sxvki_margin_is_intact(device, &view);
-    while (!sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MAPPINGS)) {
-    }
-    sxvki_unmap_all(device, view.block, state);
-    if (function != NULL && (!intact || (state & SXVKI_STATE_MAPS_MASK) != 0)) {
-        obituary->is_corrupted = !intact;
-        obituary->was_mapped = (state & SXVKI_STATE_MAPS_MASK) != 0;
-        sxvki_line_name(&obituary->named, device, function, index);
-    }
+/*  What the side table has about something that was claimed; a dump may be reading it. */
+SXVKI_COLD static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, uint32_t index) {
+    sxvki_lock_take(lock);
+    sxvki_cold_clear(&device->records, index);
+    sxvki_lock_drop(lock);
 }
 
-SXVKI_COLD static void sxvki_free_tell(const sxvki_device* device, const sxvki_obituary* obituary) {
-    if (obituary->is_corrupted) {
-        sxvki_report_named(device, SXVK_MESSAGE_CORRUPTED_MARGIN, &obituary->named);
+/*  Give a slot back of which the generation was raised: nobody else has it until its bit is set; so
+    the slab and its domain stay, too. */
+SXVKI_INLINE void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
+    sxvki_domain* domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
+    if (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_COLD) {
+        sxvki_give_cold(device, &domain->lock, index);
     }
-    if (obituary->was_mapped) {
-        sxvki_report_named(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, &obituary->named);
-    }
-}
-
-/*  Free a slot. Of two that free the same handle one raises the generation, and nobody else has
-    the slot then until its bit is set; so the slab and its domain stay, too. */
-static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, const char* function,
-                           sxvki_obituary* obituary) {
-    uint32_t index = sxvki_handle_index(allocation);
-    uint32_t id = sxvki_slot_slab(index);
-    sxvki_block* chain = NULL;
-    sxvki_domain* domain;
-    sxvki_slab* slab;
-    sxvki_slot* slot;
-    uint32_t generation;
-    if (id >= sxvki_load32(&device->records.slabs.capacity)) {
-        return 0;
-    }
-    slab = sxvki_slab_at(&device->records, id);
-    slot = &slab->slots[index % 64];
-    SXVKI_PREFETCH(slab); /* meanwhile: it is another cache line */
-    generation = sxvki_load32(&slot->generation);
-    if (!sxvki_handle_matches(allocation, generation) ||
-        !sxvki_cas32(&slot->generation, &generation, sxvki_generation_after(generation))) {
-        return 0;
-    }
-    if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, index, function, obituary);
-    }
-    domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
-    if (sxvki_load32(&slot->state) & SXVKI_STATE_COLD) {
-        sxvki_lock_take(&domain->lock); /* a dump may be reading the side table */
-        sxvki_cold_clear(&device->records, index);
-        sxvki_lock_drop(&domain->lock);
-    }
-    sxvki_domain_give_slot(domain, id, slab, index % 64, &chain);
-    if (chain != NULL) {
-        sxvki_blocks_destroy(device, chain);
-    }
+    sxvki_domain_give_slot(domain, sxvki_slot_slab(index), slab, index % 64);
     SXVKI_CHECK_DOMAIN(domain);
-    return 1;
 }
 
-/*  Free a dedicated block that was claimed. */
-static void sxvki_free_dedicated(sxvki_device* device, uint32_t index, sxvki_block* block) {
+/*  The same for a dedicated block that was claimed. */
+static void sxvki_give_dedicated(sxvki_device* device, uint32_t index, sxvki_block* block) {
     sxvki_record* r = sxvki_record_at(&device->records, index);
     SxvkPool pool = block->pool;
     sxvki_lock_take(&pool->dedicated_lock);
-    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-        sxvki_cold_clear(&device->records, index);
-    }
     sxvki_pool_give_dedicated(pool, block, r);
     sxvki_lock_drop(&pool->dedicated_lock);
     sxvki_block_destroy(device, block);
@@ -5941,49 +5890,27 @@ static void sxvki_free_dedicated(sxvki_device* device, uint32_t index, sxvki_blo
     sxvki_records_give(&device->records, index);
 }
 
-/*  Free a range of the bins, or a dedicated block. Of two that free the same handle, threads or a
-    message callback, one claims it; what the other one sees of the record is its generation. */
-static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, const char* function,
-                            sxvki_obituary* obituary) {
-    uint32_t index = sxvki_handle_index(allocation);
-    sxvki_record* r;
+/*  The same for a range of the bins that was claimed. */
+SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_record* r) {
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_domain* domain = block->domain;
     sxvki_block* chain = NULL;
-    sxvki_block* block;
-    sxvki_domain* domain;
-    uint32_t generation;
-    int is_posted;
-    if (index >= sxvki_load32(&device->records.hot.capacity)) {
-        return 0;
-    }
-    r = sxvki_record_at(&device->records, index);
-    generation = sxvki_load32_relaxed(&r->generation);
-    if (!sxvki_handle_matches(allocation, generation) ||
-        !sxvki_cas32(&r->generation, &generation, generation | SXVKI_GENERATION_CLAIMED)) {
-        return 0;
-    }
-    block = sxvki_block_at(device, sxvki_record_block(r));
-    domain = block->domain;
-    if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
-        /* That takes the driver, so no lock; but who looks at margins now is to be done first. */
-        sxvki_lock_take(sxvki_block_lock(block));
-        sxvki_lock_drop(sxvki_block_lock(block));
-        sxvki_free_mappings(device, index, function, obituary);
+    int is_posted = 0;
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_give_cold(device, sxvki_block_lock(block), index);
     }
     if (domain == NULL) {
-        sxvki_free_dedicated(device, index, block);
-        return 1;
+        sxvki_give_dedicated(device, index, block);
+        return;
     }
-    is_posted = (sxvki_record_state(r) & SXVKI_STATE_COLD) == 0 &&
-                sxvki_load32_relaxed(&block->is_busy) && sxvki_domain_is_foreign(domain) &&
-                sxvki_domain_post(domain, index);
-    if (is_posted && sxvki_load32_ordered(&block->is_busy)) {
-        return 1;
+    if (sxvki_domain_is_foreign(domain) && sxvki_load32_relaxed(&block->is_busy)) {
+        is_posted = sxvki_domain_post(domain, index);
+        if (is_posted && sxvki_load32_ordered(&block->is_busy)) {
+            return;
+        }
     }
     sxvki_lock_take(&domain->lock);
     if (!is_posted) {
-        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-            sxvki_cold_clear(&device->records, index);
-        }
         sxvki_domain_give(domain, index, &chain);
     }
     sxvki_domain_read(domain, &chain);
@@ -5992,24 +5919,96 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
         sxvki_blocks_destroy(device, chain);
     }
     SXVKI_CHECK_DOMAIN(domain);
+}
+
+/*  Give back what is still mapped, or has a margin, and then tell what is wrong with it: the
+    message's callback may do what it likes, even destroy the pool. With no function keep silent.
+    The mappings end first, so that the block stays while it is unmapped. */
+SXVKI_COLD static void sxvki_give_mapped(sxvki_device* device, uint32_t index,
+                                         const char* function) {
+    sxvki_view view = sxvki_look(device, index);
+    sxvki_lock* lock = sxvki_block_lock(view.block);
+    uint32_t state = sxvki_view_state(&view);
+    int is_corrupted = (state & SXVKI_STATE_MARGIN) != 0 && !sxvki_margin_is_intact(device, &view);
+    int was_mapped = (state & SXVKI_STATE_MAPS_MASK) != 0;
+    sxvki_line named;
+    sxvki_line_name(&named, device, function != NULL ? function : "", index);
+    sxvki_lock_take(lock); /* who looks at margins now does not know yet that it is claimed */
+    sxvki_lock_drop(lock);
+    while (!sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MAPPINGS)) {
+    }
+    sxvki_unmap_all(device, view.block, state);
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_give_slot(device, index, sxvki_slab_of(&device->records, index));
+    } else {
+        sxvki_give_range(device, index, sxvki_record_at(&device->records, index));
+    }
+    if (is_corrupted && function != NULL) {
+        sxvki_report_named(device, SXVK_MESSAGE_CORRUPTED_MARGIN, &named);
+    }
+    if (was_mapped && function != NULL) {
+        sxvki_report_named(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, &named);
+    }
+}
+
+/*  Claim what is freed: of several that free the same handle, threads or a message's callback, one
+    sets the generation to `claimed`. Others look at nothing else of it. Returns 0 for those. */
+SXVKI_INLINE int sxvki_free_claim(uint32_t* generation, SxvkAllocation allocation, uint32_t seen,
+                                  uint32_t claimed) {
+    return sxvki_handle_matches(allocation, seen) && sxvki_cas32(generation, &seen, claimed);
+}
+
+static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, const char* function) {
+    uint32_t index = sxvki_handle_index(allocation);
+    uint32_t id = sxvki_slot_slab(index);
+    sxvki_slab* slab;
+    sxvki_slot* slot;
+    uint32_t seen;
+    if (id >= sxvki_load32(&device->records.slabs.capacity)) {
+        return 0;
+    }
+    slab = sxvki_slab_at(&device->records, id);
+    slot = &slab->slots[index % 64];
+    SXVKI_PREFETCH(slab); /* another cache line, wanted soon */
+    seen = sxvki_load32(&slot->generation);
+    if (!sxvki_free_claim(&slot->generation, allocation, seen, sxvki_generation_after(seen))) {
+        return 0;
+    }
+    if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
+        sxvki_give_mapped(device, index, function);
+    } else {
+        sxvki_give_slot(device, index, slab);
+    }
+    return 1;
+}
+
+/*  A range of the bins, or a dedicated block. */
+static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, const char* function) {
+    uint32_t index = sxvki_handle_index(allocation);
+    sxvki_record* r;
+    uint32_t seen;
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
+        return 0;
+    }
+    r = sxvki_record_at(&device->records, index);
+    seen = sxvki_load32(&r->generation);
+    if (!sxvki_free_claim(&r->generation, allocation, seen, seen | SXVKI_GENERATION_CLAIMED)) {
+        return 0;
+    }
+    if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
+        sxvki_give_mapped(device, index, function);
+    } else {
+        sxvki_give_range(device, index, r);
+    }
     return 1;
 }
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
     function nothing is said of mappings that are left. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
-    sxvki_device* device = &allocator->device;
-    sxvki_obituary obituary;
-    int was_valid;
-    obituary.is_corrupted = 0;
-    obituary.was_mapped = 0;
-    was_valid = sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT
-                    ? sxvki_free_slot(device, allocation, function, &obituary)
-                    : sxvki_free_range(device, allocation, function, &obituary);
-    if (obituary.is_corrupted | obituary.was_mapped) {
-        sxvki_free_tell(device, &obituary);
-    }
-    return was_valid;
+    return sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT
+               ? sxvki_free_slot(&allocator->device, allocation, function)
+               : sxvki_free_range(&allocator->device, allocation, function);
 }
 
 /* --- allocating --- */
