@@ -953,17 +953,19 @@ extern "C" {
     KB, 1.25 s). HOT: on the way of nearly every call, where another call would take 20 to 25
     instructions of some 300. */
 #if defined(__GNUC__)
-#define SXVKI_COLD      __attribute__((cold))
-#define SXVKI_UNUSED    __attribute__((unused))
-#define SXVKI_INLINE    static inline __attribute__((unused))
-#define SXVKI_HOT       static inline __attribute__((unused, always_inline))
-#define SXVKI_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SXVKI_COLD        __attribute__((cold))
+#define SXVKI_UNUSED      __attribute__((unused))
+#define SXVKI_INLINE      static inline __attribute__((unused))
+#define SXVKI_HOT         static inline __attribute__((unused, always_inline))
+#define SXVKI_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define SXVKI_PREFETCH(p) __builtin_prefetch(p, 1) /* to write */
 #else
 #define SXVKI_COLD
 #define SXVKI_UNUSED
-#define SXVKI_INLINE    static inline
-#define SXVKI_HOT       static inline
-#define SXVKI_LIKELY(x) (x)
+#define SXVKI_INLINE      static inline
+#define SXVKI_HOT         static inline
+#define SXVKI_LIKELY(x)   (x)
+#define SXVKI_PREFETCH(p) ((void)0)
 #endif
 
 /* ============================================================================================== */
@@ -1062,8 +1064,8 @@ SXVKI_INLINE uint64_t sxvki_mix(uint64_t x) {
 /*  >>thread     atomics and one kind of lock                                                     */
 /* ============================================================================================== */
 /*
-    Loads acquire, stores release, read-modify-writes do both; relaxed says so. C99 has no atomics,
-    so they come from the compiler.
+    Loads acquire, stores release, read-modify-writes do both; relaxed and ordered say so. C99 has
+    no atomics, so they come from the compiler.
 
     The lock is a word that says 0 free, 1 held, 2 held and somebody may sleep. The uncontended path
     is one compare-and-swap and one exchange (7 ns a pair where a pthread mutex took 16). A thread
@@ -1119,8 +1121,14 @@ SXVKI_INLINE void sxvki_store_ptr(void** p, void* v) {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
 
+/*  This one and sxvki_load32_ordered have one order that all threads agree on: of two threads that
+    exchange one word and then load the other's, at least one sees what the other one did. */
 SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
-    return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL);
+    return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);
+}
+
+SXVKI_INLINE uint32_t sxvki_load32_ordered(const uint32_t* p) {
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
 /*  The new value. */
@@ -1135,7 +1143,7 @@ SXVKI_INLINE uint64_t sxvki_or64(sxvki_shared64* p, uint64_t v) {
 
 /*  Compare and swap; where they fail they leave what they saw in *expected. */
 SXVKI_INLINE int sxvki_cas32(uint32_t* p, uint32_t* expected, uint32_t v) {
-    return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
 SXVKI_INLINE int sxvki_cas64(sxvki_shared64* p, uint64_t* expected, uint64_t v) {
@@ -1257,6 +1265,10 @@ SXVKI_INLINE uint32_t sxvki_exchange32(uint32_t* p, uint32_t v) {
     }
     return old;
 }
+
+SXVKI_INLINE uint32_t sxvki_load32_ordered(const uint32_t* p) {
+    return sxvki_load32(p); /* what came before was an interlocked one, and so a full fence */
+}
 #endif
 
 /*  One step of a spin loop; give the core away now and then. */
@@ -1308,7 +1320,7 @@ SXVKI_INLINE uint32_t sxvki_hint_get(void) {
 }
 
 /*  Differs between threads that live at the same time. */
-SXVKI_INLINE const void* sxvki_thread_id(void) {
+SXVKI_INLINE void* sxvki_thread_id(void) {
 #if SXVKI_HAS_THREAD_HINT
     return &sxvki_thread_hint;
 #else
@@ -1806,9 +1818,15 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
 
     Records are recycled, never moved, never given back before the end, so that a stale handle can
     always be looked up. The generation is odd while the record is handed out, and grows by one at
-    each step: a handle is valid if and only if its generation equals the record's.
+    each step: a handle is valid if and only if its generation equals the record's. Who frees sets
+    its top bit first, by one compare-and-swap: so of several that free the same handle one wins,
+    without a lock, and the range and its block stay until he gave it back.
 
-    I1  generation is odd  <=>  the range is handed out
+          free, even  -- take, under the lock -->  live, odd  -- one that frees -->  claimed, odd
+               ^                                                                        |
+               +------------------------------- give, under the lock -------------------+
+
+    I1  generation is odd  <=>  the range is handed out, or claimed by who frees it
     I2  link_a, link_b are the neighbours in a bin while free; `tail` and `state` while handed out
 
     A record belongs to the bins that took it, under their lock; the table has a lock of its own for
@@ -1846,8 +1864,6 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
 #define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
-#define SXVKI_STATE_CLAIMED     0x00008000u /* a thread is freeing it; walks must leave it alone */
-#define SXVKI_STATE_HIDDEN      (SXVKI_STATE_SLAB | SXVKI_STATE_CLAIMED)
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
@@ -1914,10 +1930,12 @@ typedef struct sxvki_records {
 #else
 #define SXVKI_HANDLE_INDEX_BITS 22
 #endif
-#define SXVKI_HANDLE_SLAB_BIT        (1u << (SXVKI_HANDLE_INDEX_BITS - 1))
-#define SXVKI_RECORDS_MAX            SXVKI_HANDLE_SLAB_BIT
-#define SXVKI_SLABS_MAX              (SXVKI_HANDLE_SLAB_BIT / 64)
-#define SXVKI_HANDLE_GENERATION_MASK ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS))
+#define SXVKI_HANDLE_SLAB_BIT    (1u << (SXVKI_HANDLE_INDEX_BITS - 1))
+#define SXVKI_RECORDS_MAX        SXVKI_HANDLE_SLAB_BIT
+#define SXVKI_SLABS_MAX          (SXVKI_HANDLE_SLAB_BIT / 64)
+#define SXVKI_GENERATION_CLAIMED 0x80000000u
+#define SXVKI_HANDLE_GENERATION_MASK                                                               \
+    ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS) & ~SXVKI_GENERATION_CLAIMED)
 
 SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_t index) {
     return (sxvki_record*)sxvki_table_at(&records->hot, index, SXVKI_RECORDS_FIRST_SHIFT,
@@ -1964,12 +1982,16 @@ SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t off
 }
 
 SXVKI_INLINE int sxvki_record_is_live(const sxvki_record* r) {
-    return (int)(r->generation & 1);
+    return (int)(sxvki_load32_relaxed(&r->generation) & 1);
+}
+
+SXVKI_INLINE uint32_t sxvki_generation_after(uint32_t generation) {
+    return (generation + 1) & ~SXVKI_GENERATION_CLAIMED;
 }
 
 /*  Release: who sees the new generation sees what was written before, see sxvkForEachAllocation. */
 SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
-    sxvki_store32(&r->generation, r->generation + 1);
+    sxvki_store32(&r->generation, sxvki_generation_after(r->generation));
 }
 
 /*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
@@ -1992,8 +2014,9 @@ SXVKI_INLINE uint32_t sxvki_handle_index(SxvkAllocation handle) {
 }
 
 SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, uint32_t generation) {
-    return (generation & 1) != 0 && (generation & SXVKI_HANDLE_GENERATION_MASK) ==
-                                        (uint32_t)((uintptr_t)handle >> SXVKI_HANDLE_INDEX_BITS);
+    return (generation & (SXVKI_GENERATION_CLAIMED | 1)) == 1 &&
+           (generation & SXVKI_HANDLE_GENERATION_MASK) ==
+               (uint32_t)((uintptr_t)handle >> SXVKI_HANDLE_INDEX_BITS);
 }
 
 /*  Where the generation of an index stands; null where there is no such index. */
@@ -2022,7 +2045,7 @@ static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, ui
     sxvki_table_init(&records->cold, 0, sizeof(void*));
     sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab));
     records->host = host;
-    records->first_generation = salt & ~1u;
+    records->first_generation = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
     records->free_head = SXVKI_NONE;
     records->slabs_free = SXVKI_NONE;
     return sxvki_lock_init(&records->lock, locked);
@@ -2644,8 +2667,8 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
                   one clear HELD with it, and unlink the slab: nobody refers to it any more but its
                   allocations
           give    without a lock: raise the slot's generation, then set its bit and HELD. If HELD
-                  was clear: take the lock, and put the slab into the list. If all bits are set
-                  now: take the lock, and close the slab
+                  was clear: take the lock, and put the slab into the list, or leave a letter that
+                  it belongs there. If all bits are set now: take the lock, and close the slab
 
     Why this is safe:
 
@@ -2654,12 +2677,11 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
     S2  A slot is in one hand: its taker's from the clearing of the bit on, its giver's from the
         raising of the generation on, which one of several givers wins, to the setting of the bit.
     S3  While any slot is in a hand the slab is not closed, so its giver may read all of it. After
-        he set the bit it may be gone: he touches it again only if HELD was clear, because then
-        it is in no list and nobody else puts it into one, or, under the lock of the domain that he
-        read before, if it still belongs to that domain.
-    S4  A slab is closed under the lock, when it is listed, by one compare-and-swap from all free to
-        0. So it is closed once, and no slot of it is in a hand then. Who put it into the list
-        looks too, for the case that the last giver came before him and found it unlisted.
+        he set the bit it may be gone: he, or who reads his letter, touches it again only under the
+        lock of the domain that he read before, if it still belongs to that domain.
+    S4  Under that lock, what is HELD and not in the list belongs there, whoever comes first, and
+        what is in the list with all bits set may be closed: by one compare-and-swap to 0, so no
+        slot of it is in a hand then. The last giver of several does both, if need be.
     S5  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
         handles) finds a slab. Generations go on, so a stale handle stays stale.
 */
@@ -3651,6 +3673,8 @@ SXVKI_COLD static int sxvki_budget_is_valid(const sxvki_budget* budget) {
 
 struct sxvki_domain;
 
+#define SXVKI_BUSY_ABOVE 31u /* see SXVKI_MAIL_MAX */
+
 typedef struct sxvki_block {
     VkDeviceMemory memory; /* null while the slot is unused */
     VkDeviceSize size;     /* bytes */
@@ -3660,11 +3684,14 @@ typedef struct sxvki_block {
     uint32_t map_word;           /* atomic */
     uint32_t id;
     uint32_t type;
-    uint32_t first; /* the record at offset 0; guarded by the domain, as is all below */
-    uint32_t prev;  /* in the list of the domain, or of the dedicated blocks of the pool */
+    uint32_t is_busy;  /* atomic; live_count is above SXVKI_BUSY_ABOVE */
+    uint32_t apart[2]; /* what follows changes often, what is above other threads read */
+    uint32_t first;    /* the record at offset 0; guarded by the domain, as is all below */
+    uint32_t prev;     /* in the list of the domain, or of the dedicated blocks of the pool */
     uint32_t next;
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
+    uint32_t rest[11];   /* to the end of the cache line */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -3802,7 +3829,9 @@ static uint32_t sxvki_block_slot_take(sxvki_device* device) {
 static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
     sxvki_block* block = sxvki_block_at(device, id);
     sxvki_lock_take(&device->blocks_lock);
-    memset(block, 0, sizeof *block);
+    memset(block, 0, offsetof(sxvki_block, is_busy)); /* that is 0, and a late writer may look */
+    block->live_count = 0;
+    block->since = 0;
     block->id = id;
     block->next = device->blocks_free;
     device->blocks_free = id;
@@ -4121,32 +4150,48 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 
 #define SXVKI_DOMAIN_COUNT (SXVKI_SHARDS * SXVKI_DOMAIN_KINDS)
 
-/*  Slots of one size. The sums only grow, modulo 2^64, and what was taken less what was given is
-    live. */
+/*  See "mail". A block is busy while it has more live ranges than letters can be under way: as many
+    in the mail, and as many that were taken out of it and are being worked on. */
+#define SXVKI_MAIL_MAX   15u /* one cache line, with the word that says which are in use */
+#define SXVKI_MAIL_EVERY 8u  /* allocations from which the mail is read */
+
+/*  Slots of one size. */
 typedef struct sxvki_slab_class {
-    uint64_t taken;       /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
-    sxvki_shared64 given; /* atomic; the same of those that were given back */
-    uint32_t list;        /* slabs with free slots, the latest first */
-    uint32_t demand;      /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
+    uint64_t taken;  /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
+    uint32_t list;   /* slabs with free slots, the latest first */
+    uint32_t demand; /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
 } sxvki_slab_class;
+
+/*  All of a domain. The sums only grow, modulo 2^64, and what was taken less what was given is
+    live. They are apart because one thread may take and another one give. */
+typedef struct sxvki_slab_classes {
+    sxvki_slab_class classes[SXVKI_SLAB_CLASSES];
+    uint64_t apart[8];
+    sxvki_shared64 given[SXVKI_SLAB_CLASSES]; /* atomic; as `taken`, of slots given back */
+} sxvki_slab_classes;
 
 #define SXVKI_SLOTS_COUNT_BITS 28
 #define SXVKI_SLOTS_COUNT_MASK (((uint64_t)1 << SXVKI_SLOTS_COUNT_BITS) - 1)
 #define SXVKI_SLOTS_BYTES_MAX  ((uint64_t)1 << 35) /* half of what fits: no more slabs then */
 
 typedef struct sxvki_domain {
-    sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
-    sxvki_bins bins;
-    SxvkPool pool;
-    uint32_t index;       /* SXVKI_DOMAIN_ bits, and above SXVKI_DOMAIN_KINDS the shard */
-    uint32_t block_first; /* list of blocks */
+    uint32_t mail_bits;            /* atomic; which of `mail` are in use; one cache line with it */
+    uint32_t mail[SXVKI_MAIL_MAX]; /* atomic; see sxvki_domain_post */
+    SxvkPool pool;                 /* this line changes seldom */
+    sxvki_slab_class* classes;     /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
+    sxvki_shared64* given;         /* see sxvki_slab_classes, which both point into */
+    void* last_thread;             /* atomic; that allocated here */
+    uint32_t index;                /* SXVKI_DOMAIN_ bits, above SXVKI_DOMAIN_KINDS the shard */
+    uint32_t block_first;          /* list of blocks */
     uint32_t block_last;
     uint32_t empty_first;  /* the first empty one in it */
     uint32_t block_count;  /* in the list, and being made */
     uint32_t listed_count; /* in the list */
     uint32_t empty_count;
+    uint32_t has_mail; /* it may be used */
+    sxvki_lock lock;   /* guards all but the mail, the records of its ranges, and its blocks */
+    sxvki_bins bins;
     uint32_t live_count;
-    const void* last_thread;    /* that allocated here */
     uint32_t op_count;          /* allocations tried, all since a thread last left */
     uint32_t switch_count;      /* of these, by another thread than the one before */
     uint32_t wait_count;        /* of these, that waited for the lock */
@@ -4160,7 +4205,6 @@ typedef struct sxvki_domain {
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
     uint32_t slab_count;
-    sxvki_slab_class* classes; /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -4309,16 +4353,21 @@ static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint
 
 /*  Returns 0 where there is no host memory. */
 SXVKI_COLD static int sxvki_domain_init_classes(sxvki_domain* domain) {
+    sxvki_slab_classes* all;
     uint32_t i;
     if (!domain->pool->has_slabs || (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
         return 1;
     }
-    domain->classes = (sxvki_slab_class*)sxvki_host_alloc_zeroed(
-        &domain->pool->device->host, SXVKI_SLAB_CLASSES * sizeof(sxvki_slab_class));
-    for (i = 0; domain->classes != NULL && i < SXVKI_SLAB_CLASSES; i++) {
-        domain->classes[i].list = SXVKI_NONE;
+    all = (sxvki_slab_classes*)sxvki_host_alloc_zeroed(&domain->pool->device->host, sizeof *all);
+    if (all == NULL) {
+        return 0;
     }
-    return domain->classes != NULL;
+    for (i = 0; i < SXVKI_SLAB_CLASSES; i++) {
+        all->classes[i].list = SXVKI_NONE;
+    }
+    domain->classes = all->classes;
+    domain->given = all->given;
+    return 1;
 }
 
 /*  Make the domain if it is not there; null where there is no host memory. */
@@ -4337,6 +4386,7 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
+    domain->has_mail = pool->dedicated_lock.on && SXVKI_HAS_THREAD_HINT;
     if (!sxvki_domain_init_classes(domain) ||
         !sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
         !sxvki_bins_init(&domain->bins, &pool->device->records,
@@ -4485,6 +4535,9 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
     if (block->live_count++ == 0) {
         sxvki_domain_mark(domain, block, 0);
     }
+    if (block->live_count == SXVKI_BUSY_ABOVE + 1) {
+        sxvki_store32_relaxed(&block->is_busy, 1);
+    }
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
@@ -4494,8 +4547,8 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
 /* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
 
 /*  Live slots of a class and their bytes. */
-SXVKI_INLINE uint64_t sxvki_slab_class_live(const sxvki_slab_class* c) {
-    return c->taken - sxvki_load64_relaxed(&c->given);
+SXVKI_INLINE uint64_t sxvki_domain_live_slots(const sxvki_domain* domain, uint32_t class_index) {
+    return domain->classes[class_index].taken - sxvki_load64_relaxed(&domain->given[class_index]);
 }
 
 static void sxvki_domain_list_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
@@ -4523,9 +4576,9 @@ static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
 
 /*  How many slots a new slab should have; 0: none. It is small against what the class has, and
     against all that is live. So slabs start small, and a small program has none. */
-static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, const sxvki_slab_class* c,
+static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, uint32_t class_index,
                                         uint32_t slot_size) {
-    uint64_t live = sxvki_slab_class_live(c);
+    uint64_t live = sxvki_domain_live_slots(domain, class_index);
     uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
     uint64_t most = (domain->live_bytes / SXVKI_SLAB_SHARE) >> SXVKI_GRANULE_SHIFT;
     most = sxvki_min64(most / slot_size, SXVKI_SLAB_SLOTS);
@@ -4541,7 +4594,7 @@ static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, const sxvki_
 SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot_size) {
     uint32_t class_index = sxvki_slab_class_of(slot_size);
     sxvki_slab_class* c = &domain->classes[class_index];
-    uint32_t slots = sxvki_domain_slab_slots(domain, c, slot_size);
+    uint32_t slots = sxvki_domain_slab_slots(domain, class_index, slot_size);
     sxvki_records* records = domain->bins.records;
     sxvki_place place;
     sxvki_record* r;
@@ -4603,7 +4656,7 @@ SXVKI_INLINE SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const s
     slot = &slab->slots[i];
     slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
     sxvki_store32_relaxed(&slot->state, place->state);
-    generation = slot->generation + 1;
+    generation = sxvki_generation_after(slot->generation);
     sxvki_store32(&slot->generation, generation);
     c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
     return sxvki_handle_make(generation, sxvki_slot_index(id, i));
@@ -4614,6 +4667,166 @@ SXVKI_INLINE int sxvki_place_uses_slabs(const sxvki_place* place) {
     return place->strategy == SXVKI_STRATEGY_MIN_TIME ||
            (place->strategy == SXVKI_STRATEGY_MIN_MEMORY &&
             place->slot_size <= SXVKI_SLAB_SIZE_MAX / 4);
+}
+
+/*  Should a block that has just run empty stay? */
+static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* block) {
+    const sxvki_device* device = domain->pool->device;
+    if (domain->listed_count <= domain->pool->min_block_count) {
+        return 1;
+    }
+    if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
+        return 0;
+    }
+    if (domain->breathes && sxvki_domain_clock(domain) - block->since <= SXVKI_BREATH_FRAMES) {
+        return 1;
+    }
+    if (domain->empty_count == 0 && block->size <= SXVKI_EMPTY_BLOCK_MAX) {
+        return 1;
+    }
+    return domain->empty_bytes + block->size <=
+           sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
+}
+
+/*  Take back a range that was claimed. Its block goes to *chain if it is to be destroyed, once the
+    lock is dropped; with no chain it stays. */
+static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block** chain) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_bins_give(&domain->bins, index);
+    if (--block->live_count == SXVKI_BUSY_ABOVE) {
+        (void)sxvki_exchange32(&block->is_busy, 0); /* before the mail is read */
+    }
+    if (block->live_count == 0) {
+        int retain = chain == NULL || sxvki_domain_retains(domain, block);
+        sxvki_domain_mark(domain, block, 1);
+        if (!retain) {
+            domain->has_freed = 1;
+            domain->freed_then = block->since;
+            sxvki_domain_forget(domain, block);
+            block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
+            *chain = block;
+        }
+    }
+}
+
+/*  Put a slab into its class's list if it belongs there, and close it if no slot of it is in use.
+    It may have become another's meanwhile, or been closed. */
+static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_block** chain) {
+    sxvki_records* records = domain->bins.records;
+    sxvki_slab* slab = sxvki_slab_at(records, id);
+    uint64_t expected;
+    if (sxvki_load_ptr(&slab->owner) != domain) {
+        return;
+    }
+    if (!slab->is_listed && (sxvki_load64(&slab->word) & SXVKI_SLAB_HELD) != 0) {
+        sxvki_domain_list_slab(domain, id, slab);
+        SXVKI_PREFETCH(&slab->slots[sxvki_low_bit(sxvki_load64_relaxed(&slab->word))]);
+    }
+    expected = sxvki_slab_full(slab) | SXVKI_SLAB_HELD;
+    if (!slab->is_listed || !sxvki_cas64(&slab->word, &expected, 0)) {
+        return;
+    }
+    sxvki_domain_unlist_slab(domain, slab);
+    sxvki_store_ptr(&slab->owner, NULL);
+    domain->slab_count--;
+    domain->slab_bytes -= sxvki_record_size(sxvki_record_at(records, slab->record))
+                          << SXVKI_GRANULE_SHIFT;
+    domain->classes[slab->class_index].demand = 0;
+    sxvki_record_at(records, slab->record)->link_a = 0;
+    sxvki_domain_give(domain, slab->record, chain);
+    sxvki_slab_delete(records, id);
+}
+
+/* --- mail: what threads give back that do not allocate here ---
+
+    To free under the domain's lock is to drag its lock, bins, bitmaps, and neighbours of the range
+    to this core, and the next allocation drags them back. So a thread that frees what another one
+    allocates leaves a letter instead, and who holds the lock reads a few at once. A letter is the
+    index of a range, or of a slab that belongs into its class's list.
+
+    M1  Only ranges that were claimed, each by one thread, are posted, and he does not touch the
+        range any more. They count as live until the letter is read, so the block stays.
+    M2  A letter is the writer's from when he set its bit, the reader's from when it is not 0, and
+        nobody's from when the reader cleared the bit. Nobody waits: a reader leaves a letter that
+        is still being written, a writer who finds no room takes the lock.
+    M3  The mail is read by every free that takes the lock, by one in SXVKI_MAIL_EVERY allocations
+        and each one that finds no room, by ticks, trims and statistics, and before a pool goes. So
+        statistics are exact when nobody else is at work.
+    M4  What waits in the mail keeps no block from the driver, even if nobody ever calls again. A
+        range is posted only while its block is busy. So when a block ceases to be, it has a live
+        range that is in no letter, and who gives that back finds the block not busy, takes the
+        lock, and reads. A writer who was late looks again once his letter is there: either he sees
+        that the block is not busy any more, and reads himself, or who gives after it was no longer
+        busy sees the letter.
+    M5  A slab needs no such care: a letter about it says only that it has free slots, and who gives
+        back the last one takes the lock. The letter is late then, but what settling a slab does is
+        right at any time, also to one that is closed, or another one by now.
+*/
+
+/*  Does the caller free what another thread allocates? */
+SXVKI_INLINE int sxvki_domain_is_foreign(const sxvki_domain* domain) {
+    return domain->has_mail && sxvki_load_ptr(&domain->last_thread) != sxvki_thread_id();
+}
+
+/*  Returns 0 where there is no room. */
+static int sxvki_domain_post(sxvki_domain* domain, uint32_t what) {
+    uint32_t seen = sxvki_load32_relaxed(&domain->mail_bits);
+    uint32_t bit;
+    do {
+        bit = ~seen & (seen + 1);
+        if (bit >> SXVKI_MAIL_MAX) {
+            return 0;
+        }
+    } while (!sxvki_cas32(&domain->mail_bits, &seen, seen | bit));
+    (void)sxvki_exchange32(&domain->mail[sxvki_low_bit(bit)], what + 1);
+    return 1;
+}
+
+/*  Take the letters out; returns how many there are. What they are about is in the cache of another
+    core: fetch it all at once. */
+static uint32_t sxvki_domain_collect(sxvki_domain* domain, uint32_t* letters) {
+    const sxvki_records* records = domain->bins.records;
+    uint32_t seen = sxvki_load32_ordered(&domain->mail_bits);
+    uint32_t count = 0, done = 0, bits;
+    for (bits = seen; bits != 0; bits &= bits - 1) {
+        uint32_t* letter = &domain->mail[sxvki_low_bit(bits)];
+        uint32_t what = sxvki_load32_ordered(letter);
+        if (what != 0) {
+            letters[count++] = --what;
+            sxvki_store32_relaxed(letter, 0);
+            done |= bits & (~bits + 1);
+            SXVKI_PREFETCH(what & SXVKI_HANDLE_SLAB_BIT
+                               ? (void*)sxvki_slab_at(records, what & ~SXVKI_HANDLE_SLAB_BIT)
+                               : (void*)sxvki_record_at(records, what));
+        }
+    }
+    while (!sxvki_cas32(&domain->mail_bits, &seen, seen & ~done)) {
+    }
+    return count;
+}
+
+SXVKI_COLD static int sxvki_domain_read_letters(sxvki_domain* domain, sxvki_block** chain) {
+    uint32_t letters[SXVKI_MAIL_MAX];
+    uint32_t count = sxvki_domain_collect(domain, letters);
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        if (letters[i] & SXVKI_HANDLE_SLAB_BIT) {
+            sxvki_domain_settle_slab(domain, letters[i] & ~SXVKI_HANDLE_SLAB_BIT, chain);
+        } else {
+            sxvki_domain_give(domain, letters[i], chain);
+        }
+    }
+    return count != 0;
+}
+
+/*  Do what the letters say; blocks that run empty go to *chain, as with sxvki_domain_give. Returns
+    0 where there are none. Caller holds the lock. */
+SXVKI_INLINE int sxvki_domain_read(sxvki_domain* domain, sxvki_block** chain) {
+    return sxvki_load32_ordered(&domain->mail_bits) != 0 &&
+           sxvki_domain_read_letters(domain, chain);
 }
 
 /*  As the next one, where no slot was found, or none was looked for. */
@@ -4637,6 +4850,9 @@ static VkResult sxvki_domain_take_range(sxvki_domain* domain, const sxvki_place*
         }
     }
     index = sxvki_bins_take(&domain->bins, place->size, place->alignment, place->strategy);
+    if (index == SXVKI_NONE && sxvki_domain_read(domain, NULL)) {
+        index = sxvki_bins_take(&domain->bins, place->size, place->alignment, place->strategy);
+    }
     if (index != SXVKI_NONE) {
         *taken = sxvki_domain_account(domain, index, place);
         if (c != NULL) {
@@ -4713,11 +4929,13 @@ SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
     if (!sxvki_lock_try(&domain->lock)) {
         sxvki_domain_wait(domain);
     }
-    if (pool->shards_max != 1) {
-        domain->op_count++;
+    if (domain->has_mail) {
+        if (++domain->op_count % SXVKI_MAIL_EVERY == 0) {
+            sxvki_domain_read(domain, NULL);
+        }
         if (domain->last_thread != sxvki_thread_id()) {
             domain->switch_count += domain->last_thread != NULL;
-            domain->last_thread = sxvki_thread_id();
+            sxvki_store_ptr(&domain->last_thread, sxvki_thread_id());
         }
     }
     result = sxvki_domain_take_locked(domain, place, taken);
@@ -4907,90 +5125,44 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     return result;
 }
 
-/*  Should a block that has just run empty stay? */
-static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* block) {
-    const sxvki_device* device = domain->pool->device;
-    if (domain->listed_count <= domain->pool->min_block_count) {
-        return 1;
+/*  Destroy a chain of detached blocks; returns their bytes. */
+static VkDeviceSize sxvki_blocks_destroy(sxvki_device* device, sxvki_block* chain) {
+    VkDeviceSize bytes = 0;
+    while (chain != NULL) {
+        sxvki_block* next = chain->next == SXVKI_NONE ? NULL : sxvki_block_at(device, chain->next);
+        bytes += chain->size;
+        sxvki_block_destroy(device, chain);
+        chain = next;
     }
-    if (!sxvki_budget_has_room(&device->budget, sxvki_type_heap(device, block->type), 0)) {
-        return 0;
-    }
-    if (domain->breathes && sxvki_domain_clock(domain) - block->since <= SXVKI_BREATH_FRAMES) {
-        return 1;
-    }
-    if (domain->empty_count == 0 && block->size <= SXVKI_EMPTY_BLOCK_MAX) {
-        return 1;
-    }
-    return domain->empty_bytes + block->size <=
-           sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
+    return bytes;
 }
 
-/*  Take back a range whose handle was checked under the lock. Returns a block to destroy once
-    the lock is dropped, or null. */
-static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
-    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
-    domain->live_count--;
-    domain->live_bytes -= sxvki_record_bytes(r);
-    sxvki_bins_give(&domain->bins, index);
-    if (--block->live_count == 0) {
-        int retain = sxvki_domain_retains(domain, block);
-        sxvki_domain_mark(domain, block, 1);
-        if (!retain) {
-            domain->has_freed = 1;
-            domain->freed_then = block->since;
-            sxvki_domain_forget(domain, block);
-            return block;
-        }
+/*  Where a slab belongs has changed: put it there, or leave a letter. */
+SXVKI_COLD static void sxvki_domain_notice_slab(sxvki_domain* domain, uint32_t id, int may_post) {
+    sxvki_block* chain = NULL;
+    if (may_post && sxvki_domain_is_foreign(domain) &&
+        sxvki_domain_post(domain, SXVKI_HANDLE_SLAB_BIT | id)) {
+        return;
     }
-    return NULL;
+    sxvki_lock_take(&domain->lock);
+    sxvki_domain_settle_slab(domain, id, &chain);
+    sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    sxvki_blocks_destroy(domain->pool->device, chain);
 }
 
-/*  Close a slab of which no slot is in use; returns a block to destroy once the lock is dropped, or
-    null. */
-static sxvki_block* sxvki_domain_close_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
-    sxvki_records* records = domain->bins.records;
-    uint64_t expected = sxvki_slab_full(slab) | SXVKI_SLAB_HELD;
-    sxvki_block* block;
-    if (!sxvki_cas64(&slab->word, &expected, 0)) {
-        return NULL;
-    }
-    sxvki_domain_unlist_slab(domain, slab);
-    sxvki_store_ptr(&slab->owner, NULL);
-    domain->slab_count--;
-    domain->slab_bytes -= sxvki_record_size(sxvki_record_at(records, slab->record))
-                          << SXVKI_GRANULE_SHIFT;
-    domain->classes[slab->class_index].demand = 0;
-    sxvki_record_at(records, slab->record)->link_a = 0;
-    block = sxvki_domain_give(domain, slab->record);
-    sxvki_slab_delete(records, id);
-    return block;
-}
-
-/*  Give a slot back that is in the caller's hand; no lock is held. Returns a block to destroy, or
-    null. See >>slabs for the argument. */
-static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
-                                           uint32_t i) {
+/*  Give a slot back that is in the caller's hand; no lock is held. See >>slabs for the argument. */
+SXVKI_INLINE void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
+                                         uint32_t i) {
     uint64_t bit = (uint64_t)1 << i;
     uint64_t full = sxvki_slab_full(slab);
     uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
-    sxvki_block* emptied = NULL;
     uint64_t seen;
-    sxvki_add64(&domain->classes[slab->class_index].given, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
+    sxvki_add64(&domain->given[slab->class_index], bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     seen = sxvki_or64(&slab->word, bit | SXVKI_SLAB_HELD);
-    if ((seen & SXVKI_SLAB_HELD) != 0 && (seen | bit) != (full | SXVKI_SLAB_HELD)) {
-        return NULL;
+    if ((seen & SXVKI_SLAB_HELD) == 0 || (seen | bit) == (full | SXVKI_SLAB_HELD)) {
+        sxvki_domain_notice_slab(domain, id, (seen & SXVKI_SLAB_HELD) == 0);
     }
-    sxvki_lock_take(&domain->lock);
-    if ((seen & SXVKI_SLAB_HELD) == 0) {
-        sxvki_domain_list_slab(domain, id, slab);
-    }
-    if (sxvki_load_ptr(&slab->owner) == domain && slab->is_listed) {
-        emptied = sxvki_domain_close_slab(domain, id, slab);
-    }
-    sxvki_lock_drop(&domain->lock);
-    return emptied;
 }
 
 /*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
@@ -5000,6 +5172,7 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     const sxvki_device* device = domain->pool->device;
     uint32_t now = sxvki_load32_relaxed(&device->frame);
     sxvki_lock_take(&domain->lock);
+    sxvki_domain_read(domain, chain);
     while (*count != 0 && domain->empty_first != SXVKI_NONE &&
            domain->listed_count > domain->pool->min_block_count) {
         sxvki_block* block = sxvki_block_at(device, domain->empty_first);
@@ -5024,18 +5197,6 @@ static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
-}
-
-/*  Destroy a chain of detached blocks; returns their bytes. */
-static VkDeviceSize sxvki_blocks_destroy(sxvki_device* device, sxvki_block* chain) {
-    VkDeviceSize bytes = 0;
-    while (chain != NULL) {
-        sxvki_block* next = chain->next == SXVKI_NONE ? NULL : sxvki_block_at(device, chain->next);
-        bytes += chain->size;
-        sxvki_block_destroy(device, chain);
-        chain = next;
-    }
-    return bytes;
 }
 
 /*  Make the blocks that minBlockCount asks for. */
@@ -5199,7 +5360,7 @@ static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* st
     stats->allocationCount += domain->live_count - domain->slab_count;
     stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
     for (i = 0; domain->slab_count != 0 && i < SXVKI_SLAB_CLASSES; i++) {
-        uint64_t live = sxvki_slab_class_live(&domain->classes[i]);
+        uint64_t live = sxvki_domain_live_slots(domain, i);
         stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
         stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
     }
@@ -5690,24 +5851,29 @@ SXVKI_INLINE void sxvki_state_set(uint32_t* state, uint32_t bits) {
     }
 }
 
-/*  Name the allocation in a message: "function: name, 4096 bytes of type 1: what it means". */
-SXVKI_COLD static void sxvki_report_allocation(const sxvki_device* device, SxvkMessage message,
-                                               const char* function, uint32_t index) {
+/*  Begin a message with the allocation: "function: name, 4096 bytes of type 1: ". */
+SXVKI_COLD static void sxvki_line_name(sxvki_line* line, const sxvki_device* device,
+                                       const char* function, uint32_t index) {
     sxvki_view view = sxvki_look(device, index);
     const char* name = NULL;
-    sxvki_line line;
     if (sxvki_view_state(&view) & SXVKI_STATE_COLD) {
         name = (const char*)sxvki_load_ptr(&sxvki_cold_find(&device->records, index)->name);
     }
-    line.size = 0;
-    sxvki_line_add(&line, function);
-    sxvki_line_add(&line, ": ");
-    sxvki_line_add(&line, name != NULL ? name : "(no name)");
-    sxvki_line_add(&line, ", ");
-    sxvki_line_add_u64(&line, view.size, 10);
-    sxvki_line_add(&line, " bytes of memory type ");
-    sxvki_line_add_u64(&line, view.block->type, 10);
-    sxvki_line_add(&line, ": ");
+    line->size = 0;
+    sxvki_line_add(line, function);
+    sxvki_line_add(line, ": ");
+    sxvki_line_add(line, name != NULL ? name : "(no name)");
+    sxvki_line_add(line, ", ");
+    sxvki_line_add_u64(line, view.size, 10);
+    sxvki_line_add(line, " bytes of memory type ");
+    sxvki_line_add_u64(line, view.block->type, 10);
+    sxvki_line_add(line, ": ");
+}
+
+/*  ... and end it, with what it means. */
+SXVKI_COLD static void sxvki_report_named(const sxvki_device* device, SxvkMessage message,
+                                          const sxvki_line* named) {
+    sxvki_line line = *named;
     sxvki_line_add(&line, sxvki_message_text(message));
     sxvki_report_line(&device->reporter, message, &line);
 }
@@ -5742,105 +5908,145 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
-/*  End the mappings of an allocation that nobody else can free any more, and tell what is wrong
-    with it; with no function keep silent. They go before the range does, so that the block stays
-    while it is unmapped. No lock is held. */
-SXVKI_COLD static void sxvki_free_mappings(sxvki_device* device, uint32_t index,
-                                           const char* function) {
+/*  What the side table has about something that was claimed; a dump may be reading it. */
+SXVKI_COLD static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, uint32_t index) {
+    sxvki_lock_take(lock);
+    sxvki_cold_clear(&device->records, index);
+    sxvki_lock_drop(lock);
+}
+
+/*  Give a slot back of which the generation was raised: nobody else has it until its bit is set; so
+    the slab and its domain stay, too. */
+SXVKI_INLINE void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
+    sxvki_domain* domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
+    if (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_COLD) {
+        sxvki_give_cold(device, &domain->lock, index);
+    }
+    sxvki_domain_give_slot(domain, sxvki_slot_slab(index), slab, index % 64);
+    SXVKI_CHECK_DOMAIN(domain);
+}
+
+/*  The same for a dedicated block that was claimed. */
+static void sxvki_give_dedicated(sxvki_device* device, uint32_t index, sxvki_block* block) {
+    sxvki_record* r = sxvki_record_at(&device->records, index);
+    SxvkPool pool = block->pool;
+    sxvki_lock_take(&pool->dedicated_lock);
+    sxvki_pool_give_dedicated(pool, block, r);
+    sxvki_lock_drop(&pool->dedicated_lock);
+    sxvki_block_destroy(device, block);
+    r->next = SXVKI_NONE;
+    sxvki_records_give(&device->records, index);
+}
+
+/*  The same for a range of the bins that was claimed. */
+SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_record* r) {
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_domain* domain = block->domain;
+    sxvki_block* chain = NULL;
+    int is_posted = 0;
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_give_cold(device, sxvki_block_lock(block), index);
+    }
+    if (domain == NULL) {
+        sxvki_give_dedicated(device, index, block);
+        return;
+    }
+    if (sxvki_domain_is_foreign(domain) && sxvki_load32_relaxed(&block->is_busy)) {
+        is_posted = sxvki_domain_post(domain, index);
+        if (is_posted && sxvki_load32_ordered(&block->is_busy)) {
+            return;
+        }
+    }
+    sxvki_lock_take(&domain->lock);
+    if (!is_posted) {
+        sxvki_domain_give(domain, index, &chain);
+    }
+    sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    if (chain != NULL) {
+        sxvki_blocks_destroy(device, chain);
+    }
+    SXVKI_CHECK_DOMAIN(domain);
+}
+
+/*  Give back what is still mapped, or has a margin, and then tell what is wrong with it: the
+    message's callback may do what it likes, even destroy the pool. With no function keep silent.
+    The mappings end first, so that the block stays while it is unmapped. */
+SXVKI_COLD static void sxvki_give_mapped(sxvki_device* device, uint32_t index,
+                                         const char* function) {
     sxvki_view view = sxvki_look(device, index);
+    sxvki_lock* lock = sxvki_block_lock(view.block);
     uint32_t state = sxvki_view_state(&view);
-    int intact = (state & SXVKI_STATE_MARGIN) == 0 || sxvki_margin_is_intact(device, &view);
+    int is_corrupted = (state & SXVKI_STATE_MARGIN) != 0 && !sxvki_margin_is_intact(device, &view);
+    int was_mapped = (state & SXVKI_STATE_MAPS_MASK) != 0;
+    sxvki_line named;
+    sxvki_line_name(&named, device, function != NULL ? function : "", index);
+    sxvki_lock_take(lock); /* who looks at margins now does not know yet that it is claimed */
+    sxvki_lock_drop(lock);
     while (!sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_MAPPINGS)) {
     }
     sxvki_unmap_all(device, view.block, state);
-    if (!intact && function != NULL) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_CORRUPTED_MARGIN, function, index);
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_give_slot(device, index, sxvki_slab_of(&device->records, index));
+    } else {
+        sxvki_give_range(device, index, sxvki_record_at(&device->records, index));
     }
-    if ((state & SXVKI_STATE_MAPS_MASK) != 0 && function != NULL) {
-        sxvki_report_allocation(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, function, index);
+    if (is_corrupted && function != NULL) {
+        sxvki_report_named(device, SXVK_MESSAGE_CORRUPTED_MARGIN, &named);
+    }
+    if (was_mapped && function != NULL) {
+        sxvki_report_named(device, SXVK_MESSAGE_FREED_WHILE_MAPPED, &named);
     }
 }
 
-/*  Free a slot. Of two that free the same handle one raises the generation, and nobody else has
-    the slot then until its bit is set; so the slab and its domain stay, too. */
+/*  Claim what is freed: of several that free the same handle, threads or a message's callback, one
+    sets the generation to `claimed`. Others look at nothing else of it. Returns 0 for those. */
+SXVKI_INLINE int sxvki_free_claim(uint32_t* generation, SxvkAllocation allocation, uint32_t seen,
+                                  uint32_t claimed) {
+    return sxvki_handle_matches(allocation, seen) && sxvki_cas32(generation, &seen, claimed);
+}
+
 static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     uint32_t id = sxvki_slot_slab(index);
-    sxvki_domain* domain;
-    sxvki_block* block;
     sxvki_slab* slab;
     sxvki_slot* slot;
-    uint32_t generation;
+    uint32_t seen;
     if (id >= sxvki_load32(&device->records.slabs.capacity)) {
         return 0;
     }
     slab = sxvki_slab_at(&device->records, id);
     slot = &slab->slots[index % 64];
-    generation = sxvki_load32(&slot->generation);
-    if (!sxvki_handle_matches(allocation, generation) ||
-        !sxvki_cas32(&slot->generation, &generation, generation + 1)) {
+    SXVKI_PREFETCH(slab); /* another cache line, wanted soon */
+    seen = sxvki_load32(&slot->generation);
+    if (!sxvki_free_claim(&slot->generation, allocation, seen, sxvki_generation_after(seen))) {
         return 0;
     }
     if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
-        sxvki_free_mappings(device, index, function);
+        sxvki_give_mapped(device, index, function);
+    } else {
+        sxvki_give_slot(device, index, slab);
     }
-    domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
-    if (sxvki_load32(&slot->state) & SXVKI_STATE_COLD) {
-        sxvki_lock_take(&domain->lock); /* a dump may be reading the side table */
-        sxvki_cold_clear(&device->records, index);
-        sxvki_lock_drop(&domain->lock);
-    }
-    block = sxvki_domain_give_slot(domain, id, slab, index % 64);
-    if (block != NULL) {
-        sxvki_block_destroy(device, block);
-    }
-    SXVKI_CHECK_DOMAIN(domain);
     return 1;
 }
 
-/*  Free a range of the bins, or a dedicated block. Of two that free the same handle, threads or a
-    message callback, the second finds, under the lock, that the generation grew. */
+/*  A range of the bins, or a dedicated block. */
 static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
-    sxvki_record* r = sxvki_record_at(&device->records, index);
-    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
-    sxvki_domain* domain = block->domain;
-    SxvkPool pool = block->pool;
-    sxvki_lock* lock;
-    if (pool == NULL) {
-        return 0; /* another thread has just freed it, and its block */
+    sxvki_record* r;
+    uint32_t seen;
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
+        return 0;
     }
-    lock = domain != NULL ? &domain->lock : &pool->dedicated_lock;
-    sxvki_lock_take(lock);
-    if (!sxvki_handle_matches(allocation, sxvki_load32_relaxed(&r->generation))) {
-        sxvki_lock_drop(lock);
+    r = sxvki_record_at(&device->records, index);
+    seen = sxvki_load32(&r->generation);
+    if (!sxvki_free_claim(&r->generation, allocation, seen, seen | SXVKI_GENERATION_CLAIMED)) {
         return 0;
     }
     if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
-        /* That takes the driver, so without the lock; but no handle matches from here on. */
-        sxvki_state_set(&r->link_b, SXVKI_STATE_CLAIMED);
-        sxvki_store32(&r->generation, r->generation + 2);
-        sxvki_lock_drop(lock);
-        sxvki_free_mappings(device, index, function);
-        sxvki_lock_take(lock);
-    }
-    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-        sxvki_cold_clear(&device->records, index);
-    }
-    if (domain != NULL) {
-        block = sxvki_domain_give(domain, index);
+        sxvki_give_mapped(device, index, function);
     } else {
-        sxvki_pool_give_dedicated(pool, block, r);
-    }
-    sxvki_lock_drop(lock);
-    if (block != NULL) {
-        sxvki_block_destroy(device, block);
-    }
-    if (domain == NULL) {
-        r->next = SXVKI_NONE;
-        sxvki_records_give(&device->records, index);
-    } else {
-        SXVKI_CHECK_DOMAIN(domain);
+        sxvki_give_range(device, index, r);
     }
     return 1;
 }
@@ -5848,12 +6054,9 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
     function nothing is said of mappings that are left. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
-    sxvki_device* device = &allocator->device;
-    if (sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT) {
-        return sxvki_free_slot(device, allocation, function);
-    }
-    return sxvki_handle_is_valid(&device->records, allocation) &&
-           sxvki_free_range(device, allocation, function);
+    return sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT
+               ? sxvki_free_slot(&allocator->device, allocation, function)
+               : sxvki_free_range(&allocator->device, allocation, function);
 }
 
 /* --- allocating --- */
@@ -6094,9 +6297,19 @@ SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
                                        const char* function) {
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
-    sxvki_report_allocation(device, SXVK_MESSAGE_LEAKED_ALLOCATION, function, index);
+    sxvki_line named;
+    sxvki_line_name(&named, device, function, index);
+    sxvki_report_named(device, SXVK_MESSAGE_LEAKED_ALLOCATION, &named);
     /* If the message's callback has not freed it. One message will do. */
     sxvki_free(allocator, allocation, NULL);
+}
+
+/*  Does the domain have allocations? Their letters are read, so what is found is not claimed. */
+SXVKI_COLD static int sxvki_domain_has_leaks(sxvki_domain* domain) {
+    sxvki_lock_take(&domain->lock);
+    sxvki_domain_read(domain, NULL);
+    sxvki_lock_drop(&domain->lock);
+    return domain->live_count != 0;
 }
 
 /*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
@@ -6106,8 +6319,8 @@ SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
     const sxvki_device* device = &allocator->device;
     uint32_t i;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
-        const sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        while (domain != NULL && domain->live_count != 0) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        while (domain != NULL && sxvki_domain_has_leaks(domain)) {
             sxvki_walk walk;
             sxvki_walk_init(&walk, device, sxvki_block_at(device, domain->block_first));
             sxvki_free_leak(allocator, sxvki_walk_next(&walk), function);
@@ -6704,6 +6917,7 @@ static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
             sxvki_lock_take(&domain->lock);
+            sxvki_domain_read(domain, NULL);
             stats->blockCount += domain->listed_count;
             stats->blockBytes += domain->block_bytes;
             sxvki_domain_add_live(domain, stats);
@@ -6801,6 +7015,7 @@ SXVKI_COLD static void sxvki_add_detailed(SxvkDetailedStatistics* stats, SxvkPoo
             continue;
         }
         sxvki_lock_take(&domain->lock);
+        sxvki_domain_read(domain, NULL);
         for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
             sxvki_detailed_add_block(stats, device, sxvki_block_at(device, id));
         }
@@ -6875,7 +7090,8 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
             while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
                 sxvki_view view = sxvki_look(device, index);
                 uint32_t state = sxvki_view_state(&view);
-                if ((state & (SXVKI_STATE_MARGIN | SXVKI_STATE_CLAIMED)) == SXVKI_STATE_MARGIN) {
+                if ((state & SXVKI_STATE_MARGIN) != 0 &&
+                    sxvki_handle_is_valid(&device->records, sxvki_handle_of(device, index))) {
                     findings->checked++;
                     if (!sxvki_margin_is_intact(device, &view)) {
                         sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);
@@ -7068,6 +7284,7 @@ SXVKI_COLD static void sxvki_json_pool(sxvki_json* json, SxvkAllocator allocator
             continue;
         }
         sxvki_lock_take(&domain->lock);
+        sxvki_domain_read(domain, NULL);
         for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
             sxvki_json_block(json, allocator, sxvki_block_at(device, id));
         }
@@ -8070,8 +8287,8 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
     const sxvki_device* device = &allocator->device;
     uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
-    if ((generation & 1) == 0 ||
-        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_HIDDEN) != 0) {
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
+        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_SLAB) != 0) {
         return VK_TRUE;
     }
     return callback(user_data, allocator, sxvki_handle_make(generation, index));
