@@ -527,7 +527,12 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
 
-/*  Free every empty block that no minBlockCount keeps. Returns the bytes freed. */
+/*  Free every empty block that no minBlockCount keeps, and the host memory behind it: the tables
+    of allocations and blocks as far as their ends are unused, so that little more than the pools
+    is left once everything is freed. Handles from before stay invalid. Returns the bytes of the
+    blocks.
+    Cost      one vkFreeMemory for each block; O(memory types + custom pools + host memory freed)
+*/
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
 
 /* --- choice of memory type ------------------------------------------------------------------- */
@@ -612,7 +617,7 @@ SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation alloc
 SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
                                         const SxvkAllocation* pAllocations);
 
-/*  Is this a live allocation of this allocator? Reports nothing. */
+/*  Is this a live allocation of this allocator? Reports nothing. Cost: O(1), no lock. */
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation);
 
 /*  Zeroes the struct where the handle is invalid. Cost: O(1), no lock. */
@@ -1463,6 +1468,15 @@ SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
     A table hands out elements by index and never moves one, so that readers need no lock. Chunk k
     holds first << k elements: 26 pointers reach 2^26 * first, at most 2^31, and index to address is
     a bit scan.
+
+    Elements that nobody has are chained within their chunk, and taken from the lowest chunk that
+    has one, so that after a peak the highest chunks run empty. Those can be given back, in two
+    steps, because readers need no lock:
+
+          retire    capacity falls below the chunks: who looks from now on finds no such index
+          ...       the owner waits until nobody looks who saw the old capacity, see >>core
+          drop      the chunks are freed. But if anybody needed one of their elements meanwhile, he
+                    has raised the capacity again: they stay
 */
 
 typedef struct sxvki_host {
@@ -1543,15 +1557,22 @@ static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char
 
 typedef struct sxvki_table {
     void* chunks[SXVKI_TABLE_CHUNKS];
-    uint32_t capacity;    /* elements that exist; grows only */
+    uint32_t unused[SXVKI_TABLE_CHUNKS]; /* chain of a chunk's elements that nobody has */
+    uint32_t used[SXVKI_TABLE_CHUNKS];   /* count of its others */
+    uint32_t has_unused;  /* a bit for each chunk with a chain, but for those retired */
+    uint32_t capacity;    /* atomic; elements that may be looked at */
+    uint32_t made;        /* elements that exist: more than that while some are retired */
     uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
+    uint32_t link; /* where in an element that nobody has the next one's index stands */
 } sxvki_table;
 
-static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, uint32_t element_size) {
+static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t element_size,
+                             size_t link) {
     memset(table, 0, sizeof *table);
     table->first_shift = first_shift;
-    table->element_size = element_size;
+    table->element_size = (uint32_t)element_size;
+    table->link = (uint32_t)link;
 }
 
 /*  index is below the capacity that this thread has seen. first_shift and element_size are those of
@@ -1569,9 +1590,8 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
 #define SXVKI_TABLE_STEP 64 /* elements; to make a large chunk at once would take milliseconds */
 
 /*  Add up to `most` zeroed elements, and a chunk for them where one is full. Elements *from up to
-    *to are new, and belong to the caller until he publishes them by storing the new capacity with
-    sxvki_table_publish. Returns 0 where there is no more memory or the table is full. The caller
-    holds the lock of the table. */
+    *to are new, and belong to the caller until he publishes them. Returns 0 where there is no more
+    memory or the table is full. The caller holds the lock of the table, here and below. */
 SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
                                        uint32_t* from, uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
@@ -1600,7 +1620,92 @@ SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* hos
 }
 
 static void sxvki_table_publish(sxvki_table* table, uint32_t capacity) {
+    table->made = capacity;
     sxvki_store32(&table->capacity, capacity);
+}
+
+/*  The chunk that an index stands in, and the first index of a chunk. */
+SXVKI_INLINE uint32_t sxvki_table_chunk(const sxvki_table* table, uint32_t index) {
+    return sxvki_high_bit(index + (1u << table->first_shift)) - table->first_shift;
+}
+
+SXVKI_INLINE uint32_t sxvki_table_first(const sxvki_table* table, uint32_t chunk) {
+    return (1u << (table->first_shift + chunk)) - (1u << table->first_shift);
+}
+
+SXVKI_INLINE uint32_t* sxvki_table_link(const sxvki_table* table, uint32_t index) {
+    char* element = (char*)sxvki_table_at(table, index, table->first_shift, table->element_size);
+    return (uint32_t*)(void*)(element + table->link);
+}
+
+/*  Give an element back that was taken; link is the member that sxvki_table_init was told of. */
+static void sxvki_table_give(sxvki_table* table, uint32_t index, uint32_t* link) {
+    uint32_t k = sxvki_table_chunk(table, index);
+    uint32_t bit = 1u << k;
+    *link = table->has_unused & bit ? table->unused[k] : SXVKI_NONE;
+    table->unused[k] = index;
+    table->has_unused |= bit;
+    table->used[k]--;
+}
+
+/*  Publish what sxvki_table_grow has added, as elements that nobody has. */
+static void sxvki_table_add(sxvki_table* table, uint32_t from, uint32_t to) {
+    uint32_t i;
+    table->used[sxvki_table_chunk(table, from)] += to - from;
+    for (i = to; i-- != from;) {
+        sxvki_table_give(table, i, sxvki_table_link(table, i));
+    }
+    sxvki_table_publish(table, to);
+}
+
+/*  Back to what it was before sxvki_table_retire. */
+SXVKI_COLD static void sxvki_table_restore(sxvki_table* table) {
+    uint32_t end = table->made;
+    while (end != table->capacity) {
+        uint32_t k = sxvki_table_chunk(table, end - 1);
+        table->has_unused |= 1u << k;
+        end = sxvki_table_first(table, k);
+    }
+    sxvki_store32(&table->capacity, table->made);
+}
+
+/*  An element that nobody has; SXVKI_NONE where the table must grow. */
+static uint32_t sxvki_table_take(sxvki_table* table) {
+    uint32_t k, index;
+    if (table->has_unused == 0) {
+        sxvki_table_restore(table);
+        if (table->has_unused == 0) {
+            return SXVKI_NONE;
+        }
+    }
+    k = sxvki_low_bit(table->has_unused);
+    index = table->unused[k];
+    table->unused[k] = *sxvki_table_link(table, index);
+    table->has_unused &= ~((uint32_t)(table->unused[k] == SXVKI_NONE) << k);
+    table->used[k]++;
+    return index;
+}
+
+/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are none. */
+SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
+    uint32_t end = table->capacity;
+    while (end != 0 && table->used[sxvki_table_chunk(table, end - 1)] == 0) {
+        uint32_t k = sxvki_table_chunk(table, end - 1);
+        table->has_unused &= ~(1u << k);
+        end = sxvki_table_first(table, k);
+    }
+    sxvki_store32(&table->capacity, end);
+    return end != table->made;
+}
+
+/*  Free the chunks that are retired. */
+SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* host) {
+    while (table->made != table->capacity) {
+        uint32_t k = sxvki_table_chunk(table, table->made - 1);
+        sxvki_host_free(host, table->chunks[k]);
+        table->chunks[k] = NULL;
+        table->made = sxvki_table_first(table, k);
+    }
 }
 
 SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
@@ -1801,9 +1906,11 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
     allocation needs is here, half a cache line; user data and name stand in a side table that is
     only made for those that set them. At 100k live allocations this size decides the speed.
 
-    Records are recycled, never moved, never given back before the end, so that a stale handle can
-    always be looked up. The generation is odd while the record is handed out, and grows by one at
-    each step: a handle is valid if and only if its generation equals the record's.
+    Records are recycled and never moved, so that a stale handle can always be looked up. The
+    generation is odd while the record is handed out, and grows by one at each step: a handle is
+    valid if and only if its generation equals the record's. When the memory of records goes back
+    to the host, see sxvkTrim, the largest of their generations is what new records start with: so
+    their handles stay stale.
 
     I1  generation is odd  <=>  the range is handed out
     I2  link_a, link_b are the neighbours in a bin while free; `tail` and `state` while handed out
@@ -1900,10 +2007,9 @@ typedef struct sxvki_records {
     sxvki_table cold; /* one pointer to a page of sxvki_cold for each SXVKI_COLD_PAGE records */
     sxvki_table slabs;
     const sxvki_host* host;
+    sxvki_lock lock;           /* guards the tables' growth, and the next */
     uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
-    sxvki_lock lock;
-    uint32_t free_head;  /* chained by `next`; guarded by lock */
-    uint32_t slabs_free; /* the same for slabs */
+    sxvki_shared64 pins;       /* atomic; threads that look at records they do not own */
 } sxvki_records;
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
@@ -2015,13 +2121,13 @@ SXVKI_INLINE int sxvki_handle_is_valid(const sxvki_records* records, SxvkAllocat
 static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
                               int locked) {
     memset(records, 0, sizeof *records);
-    sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record));
-    sxvki_table_init(&records->cold, 0, sizeof(void*));
-    sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab));
+    sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record),
+                     offsetof(sxvki_record, next));
+    sxvki_table_init(&records->cold, 0, sizeof(void*), 0);
+    sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab),
+                     offsetof(sxvki_slab, next));
     records->host = host;
     records->first_generation = salt & ~1u;
-    records->free_head = SXVKI_NONE;
-    records->slabs_free = SXVKI_NONE;
     return sxvki_lock_init(&records->lock, locked);
 }
 
@@ -2040,13 +2146,10 @@ SXVKI_COLD static int sxvki_records_grow(sxvki_records* records) {
     if (!sxvki_table_grow(&records->hot, records->host, SXVKI_TABLE_STEP, &from, &to)) {
         return 0;
     }
-    for (i = to; i-- != from;) {
-        sxvki_record* r = sxvki_record_at(records, i);
-        r->generation = records->first_generation;
-        r->next = records->free_head;
-        records->free_head = i;
+    for (i = from; i != to; i++) {
+        sxvki_record_at(records, i)->generation = records->first_generation;
     }
-    sxvki_table_publish(&records->hot, to);
+    sxvki_table_add(&records->hot, from, to);
     return 1;
 }
 
@@ -2055,17 +2158,14 @@ static uint32_t sxvki_records_take(sxvki_records* records, uint32_t count, uint3
     uint32_t taken = 0;
     sxvki_lock_take(&records->lock);
     while (taken < count) {
-        uint32_t index = records->free_head;
-        sxvki_record* r;
+        uint32_t index = sxvki_table_take(&records->hot);
         if (index == SXVKI_NONE) {
             if (!sxvki_records_grow(records)) {
                 break;
             }
             continue;
         }
-        r = sxvki_record_at(records, index);
-        records->free_head = r->next;
-        r->next = *head;
+        sxvki_record_at(records, index)->next = *head;
         *head = index;
         taken++;
     }
@@ -2080,8 +2180,7 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
         sxvki_record* r = sxvki_record_at(records, head);
         uint32_t next = r->next;
         SXVKI_ASSERT_INTERNAL(!sxvki_record_is_live(r));
-        r->next = records->free_head;
-        records->free_head = head;
+        sxvki_table_give(&records->hot, head, &r->next);
         head = next;
     }
     sxvki_lock_drop(&records->lock);
@@ -2129,17 +2228,77 @@ static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
     }
 }
 
-SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
+/*  Free what is retired of the tables, with the pages of the side table. */
+SXVKI_COLD static void sxvki_records_free_retired(sxvki_records* records) {
     uint32_t i;
-    for (i = 0; i < records->cold.capacity; i++) {
+    for (i = records->cold.capacity; i < records->cold.made; i++) {
         sxvki_host_free(records->host, *sxvki_cold_page(records, i * SXVKI_COLD_PAGE));
     }
-    for (i = 0; i < records->slabs.capacity; i++) {
+    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
         sxvki_host_free(records->host, sxvki_slab_at(records, i)->cold);
     }
-    sxvki_table_shutdown(&records->slabs, records->host);
-    sxvki_table_shutdown(&records->cold, records->host);
-    sxvki_table_shutdown(&records->hot, records->host);
+    sxvki_table_drop(&records->slabs, records->host);
+    sxvki_table_drop(&records->cold, records->host);
+    sxvki_table_drop(&records->hot, records->host);
+}
+
+/*  In between a thread may look at records that it does not own. A trim lowers the capacity and
+    then asks for the count, by an atomic addition as well. So either it finds the pin, or who pins
+    finds the capacity lowered. */
+SXVKI_INLINE void sxvki_records_pin(sxvki_records* records) {
+    sxvki_add64(&records->pins, 1);
+}
+
+SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
+    sxvki_add64(&records->pins, (uint64_t)0 - 1);
+}
+
+/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks. Returns 0
+    where there are none. */
+SXVKI_COLD static int sxvki_records_retire(sxvki_records* records) {
+    int some;
+    sxvki_lock_take(&records->lock);
+    some = sxvki_table_retire(&records->hot);
+    some |= sxvki_table_retire(&records->slabs);
+    sxvki_lock_drop(&records->lock);
+    return some;
+}
+
+/*  Generations wrap; records of one allocator do not come apart by half of their range. */
+SXVKI_INLINE void sxvki_records_remember(sxvki_records* records, uint32_t generation) {
+    if ((int32_t)(generation - records->first_generation) > 0) {
+        records->first_generation = generation;
+    }
+}
+
+/*  Free what was retired; nobody looks at it any more but who has pinned it. O(what is freed). */
+SXVKI_COLD static void sxvki_records_drop(sxvki_records* records) {
+    uint32_t i, slot;
+    sxvki_lock_take(&records->lock);
+    if (sxvki_add64(&records->pins, 0) != 0) {
+        sxvki_table_restore(&records->hot);
+        sxvki_table_restore(&records->slabs);
+    }
+    for (i = records->hot.capacity; i < records->hot.made; i++) {
+        sxvki_records_remember(records, sxvki_record_at(records, i)->generation);
+    }
+    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
+        for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
+            sxvki_records_remember(records, sxvki_slab_at(records, i)->slots[slot].generation);
+        }
+    }
+    if (records->hot.capacity != records->hot.made) {
+        records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
+    }
+    sxvki_records_free_retired(records);
+    sxvki_lock_drop(&records->lock);
+}
+
+SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
+    records->hot.capacity = 0;
+    records->cold.capacity = 0;
+    records->slabs.capacity = 0;
+    sxvki_records_free_retired(records);
     sxvki_lock_shutdown(&records->lock);
 }
 
@@ -2191,7 +2350,7 @@ typedef enum sxvki_strategy {
 
 typedef struct sxvki_bins {
     sxvki_records* records;
-    uint32_t* heads; /* bin_count of them */
+    uint32_t* heads; /* bin_count of them; null: not a single block */
     uint32_t bin_count;
     uint32_t spare; /* chain of records for new ranges */
     uint32_t spare_count;
@@ -2224,23 +2383,12 @@ SXVKI_INLINE uint32_t sxvki_bin_above(uint64_t size) {
     return sxvki_bin_of(size + ((uint64_t)1 << e) - 1);
 }
 
-/*  For ranges of at most max_size. Returns 0 where there is no host memory. */
-static int sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t max_size) {
-    uint32_t i;
+/*  For ranges of at most max_size. Needs no host memory yet. */
+static void sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t max_size) {
     memset(bins, 0, sizeof *bins);
     bins->records = records;
     bins->spare = SXVKI_NONE;
     bins->bin_count = sxvki_bin_of(max_size) + 1;
-    bins->heads =
-        (uint32_t*)sxvki_host_alloc(records->host, bins->bin_count * sizeof(uint32_t), 64);
-    if (bins->heads == NULL) {
-        memset(bins, 0, sizeof *bins);
-        return 0;
-    }
-    for (i = 0; i < bins->bin_count; i++) {
-        bins->heads[i] = SXVKI_NONE;
-    }
-    return 1;
 }
 
 /*  The lowest bin that is not empty, at or above `from`; SXVKI_NONE where there is none. */
@@ -2315,13 +2463,22 @@ static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
     sxvki_store64_relaxed(&bins->free_size, bins->free_size - size);
 }
 
-/*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
-SXVKI_INLINE int sxvki_bins_prepare(sxvki_bins* bins) {
-    if (SXVKI_LIKELY(bins->spare_count >= 2)) {
-        return 1;
+static int sxvki_bins_refill(sxvki_bins* bins) {
+    if (bins->heads == NULL) {
+        size_t size = bins->bin_count * sizeof(uint32_t);
+        bins->heads = (uint32_t*)sxvki_host_alloc(bins->records->host, size, 64);
+        if (bins->heads == NULL) {
+            return 0;
+        }
+        memset(bins->heads, 0xFF, size); /* SXVKI_NONE */
     }
     bins->spare_count += sxvki_records_take(bins->records, 30, &bins->spare);
     return bins->spare_count >= 2;
+}
+
+/*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
+SXVKI_INLINE int sxvki_bins_prepare(sxvki_bins* bins) {
+    return SXVKI_LIKELY(bins->spare_count >= 2) || sxvki_bins_refill(bins);
 }
 
 static uint32_t sxvki_bins_new_record(sxvki_bins* bins) {
@@ -2533,14 +2690,24 @@ static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
     sxvki_bins_drop_record(bins, first);
 }
 
-/*  All blocks were removed. */
-static void sxvki_bins_shutdown(sxvki_bins* bins) {
-    if (bins->heads == NULL) {
-        return;
-    }
+/*  Give back what sxvki_bins_prepare makes again: the spare records, and the heads of the lists
+    where there is no block. */
+SXVKI_COLD static void sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
     sxvki_records_give(bins->records, bins->spare);
-    sxvki_host_free(bins->records->host, bins->heads);
-    memset(bins, 0, sizeof *bins);
+    bins->spare = SXVKI_NONE;
+    bins->spare_count = 0;
+    if (!has_blocks) {
+        sxvki_host_free(bins->records->host, bins->heads);
+        bins->heads = NULL;
+    }
+}
+
+/*  All blocks were removed. */
+SXVKI_COLD static void sxvki_bins_shutdown(sxvki_bins* bins) {
+    if (bins->records != NULL) {
+        sxvki_bins_trim(bins, 0);
+        memset(bins, 0, sizeof *bins);
+    }
 }
 
 /*  I3 for one free range: the list of its bin leads to it. */
@@ -2586,9 +2753,10 @@ SXVKI_COLD static int sxvki_bins_block_is_valid(const sxvki_bins* bins, uint32_t
 
 /*  I3, I4 and the totals; free_count is the sum over the blocks. */
 SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
+    uint32_t bin_count = bins->heads != NULL ? bins->bin_count : 0;
     uint32_t bin, count = 0;
     uint64_t size = 0;
-    for (bin = 0; bin < bins->bin_count; bin++) {
+    for (bin = 0; bin < bin_count; bin++) {
         uint32_t prev = SXVKI_NONE;
         uint32_t index = bins->heads[bin];
         int bit = (int)((bins->map[bin / 64] >> (bin % 64)) & 1);
@@ -2658,7 +2826,8 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
         0. So it is closed once, and no slot of it is in a hand then. Who put it into the list
         looks too, for the case that the last giver came before him and found it unlisted.
     S5  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
-        handles) finds a slab. Generations go on, so a stale handle stays stale.
+        handles) finds a slab; or, after a trim, that the table has no such index any more.
+        Generations go on, so a stale handle stays stale.
 */
 
 #define SXVKI_SLAB_HELD      ((uint64_t)1 << 63)
@@ -2693,21 +2862,16 @@ SXVKI_INLINE uint64_t sxvki_slab_full(const sxvki_slab* slab) {
 SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
     uint32_t id, from, to, i, slot;
     sxvki_lock_take(&records->lock);
-    if (records->slabs_free == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
+    id = sxvki_table_take(&records->slabs);
+    if (id == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
         sxvki_table_grow(&records->slabs, records->host, 4, &from, &to)) {
-        for (i = to; i-- != from;) {
-            sxvki_slab* slab = sxvki_slab_at(records, i);
+        for (i = from; i != to; i++) {
             for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
-                slab->slots[slot].generation = records->first_generation;
+                sxvki_slab_at(records, i)->slots[slot].generation = records->first_generation;
             }
-            slab->next = records->slabs_free;
-            records->slabs_free = i;
         }
-        sxvki_table_publish(&records->slabs, to);
-    }
-    id = records->slabs_free;
-    if (id != SXVKI_NONE) {
-        records->slabs_free = sxvki_slab_at(records, id)->next;
+        sxvki_table_add(&records->slabs, from, to);
+        id = sxvki_table_take(&records->slabs);
     }
     sxvki_lock_drop(&records->lock);
     return id;
@@ -2715,8 +2879,7 @@ SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
 
 static void sxvki_slab_delete(sxvki_records* records, uint32_t id) {
     sxvki_lock_take(&records->lock);
-    sxvki_slab_at(records, id)->next = records->slabs_free;
-    records->slabs_free = id;
+    sxvki_table_give(&records->slabs, id, &sxvki_slab_at(records, id)->next);
     sxvki_lock_drop(&records->lock);
 }
 
@@ -3663,8 +3826,8 @@ typedef struct sxvki_device {
     sxvki_records records;
     sxvki_reporter reporter;
     sxvki_table blocks;
-    sxvki_lock blocks_lock; /* growth of the table and the chain of unused slots */
-    uint32_t blocks_free;   /* chained by `next` */
+    sxvki_lock blocks_lock; /* guards the table's growth */
+    uint32_t is_trimming;   /* atomic; one thread gives host memory back */
     uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
     SxvkAllocator allocator;
     SxvkAllocatorCreateFlags flags;
@@ -3758,20 +3921,14 @@ SXVKI_INLINE SxvkAllocation sxvki_handle_of(const sxvki_device* device, uint32_t
 static uint32_t sxvki_block_slot_take(sxvki_device* device) {
     uint32_t id, from, to, i;
     sxvki_lock_take(&device->blocks_lock);
-    id = device->blocks_free;
+    id = sxvki_table_take(&device->blocks);
     if (id == SXVKI_NONE && device->blocks.capacity < SXVKI_BLOCK_ID_MASK / 2 - 4 &&
         sxvki_table_grow(&device->blocks, &device->host, SXVKI_TABLE_STEP, &from, &to)) {
-        for (i = to; i-- != from;) {
-            sxvki_block* block = sxvki_block_at(device, i);
-            block->id = i;
-            block->next = device->blocks_free;
-            device->blocks_free = i;
+        for (i = from; i != to; i++) {
+            sxvki_block_at(device, i)->id = i;
         }
-        sxvki_table_publish(&device->blocks, to);
-        id = device->blocks_free;
-    }
-    if (id != SXVKI_NONE) {
-        device->blocks_free = sxvki_block_at(device, id)->next;
+        sxvki_table_add(&device->blocks, from, to);
+        id = sxvki_table_take(&device->blocks);
     }
     sxvki_lock_drop(&device->blocks_lock);
     return id;
@@ -3782,8 +3939,25 @@ static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
     sxvki_lock_take(&device->blocks_lock);
     memset(block, 0, sizeof *block);
     block->id = id;
-    block->next = device->blocks_free;
-    device->blocks_free = id;
+    sxvki_table_give(&device->blocks, id, &block->next);
+    sxvki_lock_drop(&device->blocks_lock);
+}
+
+/*  Hide the records, slabs and blocks that nobody has, as far as they fill the highest chunks of
+    their tables. Returns 0 where there are none. */
+SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
+    int some = sxvki_records_retire(&device->records);
+    sxvki_lock_take(&device->blocks_lock);
+    some |= sxvki_table_retire(&device->blocks);
+    sxvki_lock_drop(&device->blocks_lock);
+    return some;
+}
+
+/*  Free them; nobody can be looking at them any more. */
+SXVKI_COLD static void sxvki_device_drop(sxvki_device* device) {
+    sxvki_records_drop(&device->records);
+    sxvki_lock_take(&device->blocks_lock);
+    sxvki_table_drop(&device->blocks, &device->host);
     sxvki_lock_drop(&device->blocks_lock);
 }
 
@@ -4138,7 +4312,7 @@ typedef struct sxvki_domain {
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
     uint32_t slab_count;
-    sxvki_slab_class* classes; /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
+    sxvki_slab_class* classes; /* SXVKI_SLAB_CLASSES of them; null: no slabs here, or no block */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -4283,10 +4457,12 @@ static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint
     return is_small ? sxvki_max64(SXVKI_SMALL_LIMIT, pool->max_block_size) : pool->max_block_size;
 }
 
-/*  Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_domain_init_classes(sxvki_domain* domain) {
+/*  What a domain with blocks has. Returns 0 where there is no host memory. Caller holds the
+    lock. */
+SXVKI_COLD static int sxvki_domain_make_classes(sxvki_domain* domain) {
     uint32_t i;
-    if (!domain->pool->has_slabs || (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
+    if (domain->classes != NULL || !domain->pool->has_slabs ||
+        (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
         return 1;
     }
     domain->classes = (sxvki_slab_class*)sxvki_host_alloc_zeroed(
@@ -4313,10 +4489,9 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
-    if (!sxvki_domain_init_classes(domain) ||
-        !sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
-        !sxvki_bins_init(&domain->bins, &pool->device->records,
-                         sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
+    sxvki_bins_init(&domain->bins, &pool->device->records,
+                    sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT);
+    if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on)) {
         sxvki_domain_shutdown(domain);
         return NULL;
     }
@@ -4838,7 +5013,8 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     }
     result = sxvki_pool_make_block(pool, size, need, within_budget, &block);
     sxvki_lock_take(&domain->lock);
-    if (result == VK_SUCCESS && !sxvki_bins_prepare(&domain->bins)) {
+    if (result == VK_SUCCESS &&
+        !(sxvki_bins_prepare(&domain->bins) && sxvki_domain_make_classes(domain))) {
         result = VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     if (result == VK_SUCCESS) {
@@ -4936,8 +5112,11 @@ static sxvki_block* sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sx
     if ((seen & SXVKI_SLAB_HELD) == 0) {
         sxvki_domain_list_slab(domain, id, slab);
     }
-    if (sxvki_load_ptr(&slab->owner) == domain && slab->is_listed) {
-        emptied = sxvki_domain_close_slab(domain, id, slab);
+    if (id < sxvki_load32(&domain->bins.records->slabs.capacity)) { /* else trimmed meanwhile */
+        slab = sxvki_slab_at(domain->bins.records, id);
+        if (sxvki_load_ptr(&slab->owner) == domain && slab->is_listed) {
+            emptied = sxvki_domain_close_slab(domain, id, slab);
+        }
     }
     sxvki_lock_drop(&domain->lock);
     return emptied;
@@ -4974,6 +5153,39 @@ static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
+}
+
+/*  Give back the host memory that the domains do not need now. */
+SXVKI_COLD static void sxvki_pool_trim(SxvkPool pool, void* context) {
+    uint32_t i;
+    (void)context;
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_bins_trim(&domain->bins, domain->block_count != 0);
+            if (domain->block_count == 0) {
+                sxvki_host_free(&pool->device->host, domain->classes);
+                domain->classes = NULL;
+            }
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+}
+
+/*  Who was in one of the locks when this began has left it when it ends. */
+SXVKI_COLD static void sxvki_pool_pass(SxvkPool pool, void* context) {
+    uint32_t i;
+    (void)context;
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    sxvki_lock_drop(&pool->dedicated_lock);
 }
 
 /*  Destroy a chain of detached blocks; returns their bytes. */
@@ -5355,7 +5567,6 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     sxvki_host_init(&device->host, info->pAllocationCallbacks);
     device->allocator = allocator;
     device->flags = info->flags;
-    device->blocks_free = SXVKI_NONE;
     device->reporter.callback = info->pfnMessage;
     device->reporter.user_data = info->pMessageUserData;
     device->preferred_block_size = info->preferredLargeHeapBlockSize != 0
@@ -5367,7 +5578,8 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     if (info->pDebugInfo != NULL) {
         device->debug = *info->pDebugInfo;
     }
-    sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block));
+    sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block),
+                     offsetof(sxvki_block, next));
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
         !sxvki_records_init(&device->records, &device->host, sxvki_salt(allocator), locked)) {
@@ -5557,6 +5769,33 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
     release.count = count;
     sxvki_visit_pools(allocator, sxvki_release_visit, &release);
     return sxvki_blocks_destroy(&allocator->device, release.chain);
+}
+
+/*  Give back the tables' memory that nobody needs. Why nobody can be looking at it:
+
+    - What a thread has, an allocation or a spare record of the domain whose lock it holds, keeps
+      its chunk. So does an index that it looks at under the lock of a domain that owns it.
+    - A thread that gives a slot back may look at its slab when that is closed already (>>slabs S3).
+      It does so under the lock of the domain, and asks for the capacity there: either it left the
+      lock before it is passed below, or it came later and finds the capacity lowered.
+    - sxvkForEachAllocation and sxvkIsAllocationValid look at what may be free, and pin it.
+    - Whoever else comes with a stale handle has a bug. The capacity refuses him before and after;
+      only if he is stopped between his look at it and the next instructions, for all the time that
+      the steps below take, would he read what was freed.
+
+    Another thread may trim at the same time: one of them does it. */
+SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
+    sxvki_device* device = &allocator->device;
+    uint32_t idle = 0;
+    if (!sxvki_cas32(&device->is_trimming, &idle, 1)) {
+        return;
+    }
+    sxvki_visit_pools(allocator, sxvki_pool_trim, NULL);
+    if (sxvki_device_retire(device)) {
+        sxvki_visit_pools(allocator, sxvki_pool_pass, NULL);
+        sxvki_device_drop(device);
+    }
+    sxvki_store32(&device->is_trimming, 0);
 }
 
 /*  The wish's types in order. */
@@ -7609,7 +7848,12 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
 }
 
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
-    return allocator == VK_NULL_HANDLE ? 0 : sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
+    VkDeviceSize bytes = 0;
+    if (allocator != VK_NULL_HANDLE) {
+        bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
+        sxvki_trim_tables(allocator);
+    }
+    return bytes;
 }
 
 /* --- choice of memory type --- */
@@ -7923,10 +8167,14 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
 }
 
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
-    return allocator != VK_NULL_HANDLE &&
-                   sxvki_handle_is_valid(&allocator->device.records, allocation)
-               ? VK_TRUE
-               : VK_FALSE;
+    int is_valid = 0;
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_records* records = &allocator->device.records;
+        sxvki_records_pin(records); /* a trim may free what a stale handle names */
+        is_valid = sxvki_handle_is_valid(records, allocation);
+        sxvki_records_unpin(records);
+    }
+    return is_valid ? VK_TRUE : VK_FALSE;
 }
 
 SX_VKALLOC_API void sxvkGetAllocationInfo(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -8014,7 +8262,8 @@ SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
 static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
     const sxvki_device* device = &allocator->device;
-    uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
+    const uint32_t* word = sxvki_generation_of(&device->records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
     if ((generation & 1) == 0 ||
         (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_HIDDEN) != 0) {
         return VK_TRUE;
@@ -8022,26 +8271,31 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
     return callback(user_data, allocator, sxvki_handle_make(generation, index));
 }
 
-SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
-                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
-    const sxvki_device* device;
-    uint32_t id, index;
-    if (allocator == VK_NULL_HANDLE || pfnCallback == NULL) {
-        return;
-    }
-    device = &allocator->device;
-    for (index = 0; index < sxvki_load32(&device->records.hot.capacity); index++) {
-        if (!sxvki_visit_allocation(allocator, index, pfnCallback, pUserData)) {
+static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
+                                    void* user_data) {
+    const sxvki_records* records = &allocator->device.records;
+    uint32_t id, slot, index;
+    for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
+        if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
             return;
         }
     }
-    for (id = 0; id < sxvki_load32(&device->records.slabs.capacity); id++) {
-        for (index = 0; index < SXVKI_SLAB_SLOTS; index++) {
-            if (!sxvki_visit_allocation(allocator, sxvki_slot_index(id, index), pfnCallback,
-                                        pUserData)) {
+    for (id = 0; id < sxvki_load32(&records->slabs.capacity); id++) {
+        for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
+            index = sxvki_slot_index(id, slot);
+            if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
                 return;
             }
         }
+    }
+}
+
+SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
+                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
+    if (allocator != VK_NULL_HANDLE && pfnCallback != NULL) {
+        sxvki_records_pin(&allocator->device.records);
+        sxvki_visit_allocations(allocator, pfnCallback, pUserData);
+        sxvki_records_unpin(&allocator->device.records);
     }
 }
 
