@@ -3575,14 +3575,16 @@ SXVKI_COLD static SxvkMessageSeverity sxvki_message_severity(SxvkMessage message
     return (SxvkMessageSeverity)severities[message];
 }
 
-/*  What the message means, from the list of messages. */
+/*  What the message means, from the list of messages: one string holds them all. */
 SXVKI_COLD static const char* sxvki_message_text(SxvkMessage message) {
-    static const char texts[][72] = {"",
-#define SXVKI_X(id, severity, text) text,
-                                     SXVK_MESSAGES(SXVKI_X)
+#define SXVKI_X(id, severity, text) "\0" text
+    const char* text = "" SXVK_MESSAGES(SXVKI_X);
 #undef SXVKI_X
-    };
-    return texts[message];
+    uint32_t i;
+    for (i = 0; i < (uint32_t)message; i++) {
+        text += strlen(text) + 1;
+    }
+    return text;
 }
 
 SXVKI_COLD static void sxvki_report_line(const sxvki_reporter* reporter, SxvkMessage message,
