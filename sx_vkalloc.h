@@ -3417,16 +3417,31 @@ static PFN_vkVoidFunction sxvki_vk_find(const sxvki_vk* vk, const char* name) {
 
 /*  The core name or that of the extension it came from: in Vulkan 1.0 the loader gives core
     names that it has no driver for, so the extension goes first. */
-static PFN_vkVoidFunction sxvki_vk_find_either(const sxvki_vk* vk, const char* core,
-                                               const char* khr) {
+static PFN_vkVoidFunction sxvki_vk_find_either(const sxvki_vk* vk, const char* core) {
     int is_new = vk->version >= 1001000;
-    PFN_vkVoidFunction function = sxvki_vk_find(vk, is_new ? core : khr);
+    size_t size = strlen(core);
+    PFN_vkVoidFunction function;
+    char khr[64];
+    memcpy(khr, core, size);
+    memcpy(khr + size, "KHR", 4);
+    function = sxvki_vk_find(vk, is_new ? core : khr);
     return function != NULL ? function : sxvki_vk_find(vk, is_new ? khr : core);
 }
 
-/*  Names the first function that is missing. */
+/*  Names the first function that is missing. The members of the table behind the first two are
+    filled by a loop over their names: a statement for each was 1.9 KB of code. */
 SXVKI_COLD static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functions) {
+#define SXVKI_X(name) #name,
+    static const char* const names[] = {SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
+                                            SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)};
+#undef SXVKI_X
+#define SXVKI_X(name) +1
+    const size_t required = 0 SXVK_REQUIRED_FUNCTIONS(SXVKI_X);
+#undef SXVKI_X
+    char* member = (char*)&vk->fn + 2 * sizeof(PFN_vkVoidFunction);
     const char* missing = NULL;
+    PFN_vkVoidFunction function;
+    size_t i;
     if (functions != NULL) {
         vk->fn = *functions;
     }
@@ -3440,21 +3455,17 @@ SXVKI_COLD static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFuncti
         vk->fn.vkGetDeviceProcAddr = (PFN_vkGetDeviceProcAddr)vk->fn.vkGetInstanceProcAddr(
             vk->instance, "vkGetDeviceProcAddr");
     }
-#define SXVKI_X(name)                                                                              \
-    if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);                                        \
-    }                                                                                              \
-    if (vk->fn.name == NULL && missing == NULL) {                                                  \
-        missing = #name;                                                                           \
+    for (i = 0; i < sizeof names / sizeof *names; i++, member += sizeof function) {
+        memcpy(&function, member, sizeof function);
+        if (function == NULL) {
+            function =
+                i < required ? sxvki_vk_find(vk, names[i]) : sxvki_vk_find_either(vk, names[i]);
+            memcpy(member, &function, sizeof function);
+        }
+        if (function == NULL && i < required && missing == NULL) {
+            missing = names[i];
+        }
     }
-    SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
-#undef SXVKI_X
-#define SXVKI_X(name)                                                                              \
-    if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find_either(vk, #name, #name "KHR");                    \
-    }
-    SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
-#undef SXVKI_X
     return missing;
 }
 
