@@ -4609,7 +4609,7 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
 }
 
 /*  Take an empty block out of everything but its slot. */
-static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
+SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
     sxvki_bins_remove_block(&domain->bins, block->first);
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
@@ -5157,8 +5157,8 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     sxvki_lock_drop(&domain->lock);
 }
 
-static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
-                              sxvki_block** chain) {
+SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
+                                         sxvki_block** chain) {
     uint32_t i;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
@@ -5231,8 +5231,9 @@ static VkResult sxvki_pool_prepare(SxvkPool pool) {
 
 /* --- dedicated allocations --- */
 
-static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* request,
-                                          sxvki_reserve reserve, uint32_t state, uint32_t* index) {
+SXVKI_COLD static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_request* request,
+                                                     sxvki_reserve reserve, uint32_t state,
+                                                     uint32_t* index) {
     sxvki_device* device = pool->device;
     uint64_t granules = (request->size + SXVKI_GRANULE - 1) >> SXVKI_GRANULE_SHIFT;
     uint32_t chain = SXVKI_NONE;
@@ -5696,8 +5697,9 @@ SXVKI_INLINE int sxvki_is_full(VkResult result) {
 }
 
 /*  A new block; or the one that another thread makes, where there may be no more. */
-static VkResult sxvki_pool_grow(SxvkPool pool, sxvki_domain* domain, const sxvki_place* place,
-                                const sxvki_request* request, uint32_t state, uint32_t* index) {
+SXVKI_COLD static VkResult sxvki_pool_grow(SxvkPool pool, sxvki_domain* domain,
+                                           const sxvki_place* place, const sxvki_request* request,
+                                           uint32_t state, uint32_t* index) {
     int within = (request->flags & SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT) != 0;
     VkResult result;
     uint32_t step = 0;
@@ -5715,8 +5717,8 @@ static VkResult sxvki_pool_grow(SxvkPool pool, sxvki_domain* domain, const sxvki
 }
 
 /*  One pool of the ladder. */
-static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* request, uint32_t state,
-                                       uint32_t* index) {
+SXVKI_COLD static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_request* request,
+                                                  uint32_t state, uint32_t* index) {
     sxvki_device* device = pool->device;
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
     VkResult result;
@@ -5812,9 +5814,9 @@ SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
 }
 
 /*  The wish's types in order. */
-static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish* wish,
-                                       const sxvki_request* request, int last_resort,
-                                       uint32_t state, uint32_t* index) {
+SXVKI_COLD static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish* wish,
+                                                  const sxvki_request* request, int last_resort,
+                                                  uint32_t state, uint32_t* index) {
     const sxvki_memory_model* model = &allocator->device.model;
     sxvki_wish left = *wish;
     uint32_t type = sxvki_memory_type_best(model, &left);
@@ -5835,9 +5837,11 @@ static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish
 }
 
 /*  The whole ladder. What other domains keep empty is given back before the last resort. */
-static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
-                            const sxvki_purpose* purpose, const SxvkAllocationCreateInfo* info,
-                            const sxvki_request* request, uint32_t state, uint32_t* index) {
+SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
+                                       const sxvki_purpose* purpose,
+                                       const SxvkAllocationCreateInfo* info,
+                                       const sxvki_request* request, uint32_t state,
+                                       uint32_t* index) {
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
     SxvkPool pool = info->pool;
     sxvki_wish wish;
@@ -6481,8 +6485,9 @@ static void sxvki_requirements_of_image(const sxvki_device* device, VkImage imag
 }
 
 /*  memoryTypeBits for a buffer that does not exist. */
-static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
-                                           const VkBufferCreateInfo* buffer_info, uint32_t* bits) {
+SXVKI_COLD static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
+                                                      const VkBufferCreateInfo* buffer_info,
+                                                      uint32_t* bits) {
     const sxvki_vk* vk = &device->vk;
     VkBuffer buffer;
     VkResult result;
@@ -6509,8 +6514,9 @@ static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
     return result;
 }
 
-static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
-                                          const VkImageCreateInfo* image_info, uint32_t* bits) {
+SXVKI_COLD static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
+                                                     const VkImageCreateInfo* image_info,
+                                                     uint32_t* bits) {
     const sxvki_vk* vk = &device->vk;
     VkImage image;
     VkResult result;
@@ -7752,8 +7758,8 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
-SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
-                                            SxvkAllocator* pAllocator) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
+                                                       SxvkAllocator* pAllocator) {
     const char* missing = NULL;
     VkResult result;
     if (pAllocator == NULL) {
@@ -7777,7 +7783,7 @@ SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCrea
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyAllocator(SxvkAllocator allocator) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_destroy_allocator(allocator, "sxvkDestroyAllocator");
     }
@@ -7860,7 +7866,7 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
     }
 }
 
-SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
+SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
     VkDeviceSize bytes = 0;
     if (allocator != VK_NULL_HANDLE) {
         bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
@@ -7904,7 +7910,7 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
                            pMemoryTypeIndex);
 }
 
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndexForBufferInfo";
@@ -7923,7 +7929,7 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
                            pMemoryTypeIndex);
 }
 
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForImageInfo(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndexForImageInfo";
@@ -7955,11 +7961,11 @@ SXVKI_COLD static VkResult sxvki_text_hand_over(SxvkAllocator allocator, const c
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
-                                              const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                              const VkBufferCreateInfo* pBufferCreateInfo,
-                                              const VkImageCreateInfo* pImageCreateInfo,
-                                              char** ppText) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                      const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                      const VkBufferCreateInfo* pBufferCreateInfo,
+                      const VkImageCreateInfo* pImageCreateInfo, char** ppText) {
     const char* function = "sxvkExplainMemoryType";
     sxvki_purpose purpose;
     sxvki_wish wish;
@@ -8062,12 +8068,10 @@ static SxvkAllocationCreateInfo sxvki_dedicated_info(const SxvkAllocationCreateI
     return dedicated;
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
-                                                    const VkMemoryRequirements* pMemoryRequirements,
-                                                    const SxvkAllocationCreateInfo* pCreateInfo,
-                                                    void* pMemoryAllocateNext,
-                                                    SxvkAllocation* pAllocation,
-                                                    SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
+    SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+    const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateDedicatedMemory";
     SxvkAllocationCreateInfo dedicated;
     sxvki_null_outputs(pAllocation, pAllocationInfo);
@@ -8253,8 +8257,9 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
     return sxvki_reported(allocator, function, sxvki_set_name(allocator, index, pName));
 }
 
-SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
-                                                  SxvkAllocation allocation, float priority) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
+                                                             SxvkAllocation allocation,
+                                                             float priority) {
     const char* function = "sxvkSetAllocationPriority";
     const sxvki_device* device;
     const sxvki_block* block;
@@ -8527,7 +8532,7 @@ SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
                                        pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -8541,9 +8546,9 @@ SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
                                        pAllocation, pAllocationInfo);
 }
 
-static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
-                                   SxvkAllocation allocation, VkDeviceSize offset,
-                                   const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
+SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
+                                              SxvkAllocation allocation, VkDeviceSize offset,
+                                              const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
@@ -8684,7 +8689,7 @@ SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
                                       pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -8698,9 +8703,9 @@ SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
                                       pAllocation, pAllocationInfo);
 }
 
-static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
-                                  SxvkAllocation allocation, VkDeviceSize offset,
-                                  const VkImageCreateInfo* info, VkImage* pImage) {
+SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
+                                             SxvkAllocation allocation, VkDeviceSize offset,
+                                             const VkImageCreateInfo* info, VkImage* pImage) {
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
@@ -8814,8 +8819,9 @@ SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCou
 
 /* --- custom pools --- */
 
-SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
-                                       const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
+                                                  const SxvkPoolCreateInfo* pCreateInfo,
+                                                  SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
     if (pPool != NULL) {
         *pPool = VK_NULL_HANDLE;
@@ -8826,7 +8832,7 @@ SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
     return sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool));
 }
 
-SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
     const char* function = "sxvkDestroyPool";
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
@@ -8845,7 +8851,8 @@ SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, cons
     }
 }
 
-SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool,
+                                                   const char* pName) {
     const char* function = "sxvkSetPoolName";
     char* copy;
     char* old;
@@ -8898,7 +8905,8 @@ SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool
     }
 }
 
-SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalStatistics* pStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculateStatistics(SxvkAllocator allocator,
+                                                       SxvkTotalStatistics* pStats) {
     if (pStats != NULL) {
         memset(pStats, 0, sizeof *pStats);
         if (allocator != VK_NULL_HANDLE) {
@@ -8907,8 +8915,8 @@ SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalSt
     }
 }
 
-SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
-                                                SxvkDetailedStatistics* pPoolStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                           SxvkDetailedStatistics* pPoolStats) {
     const char* function = "sxvkCalculatePoolStatistics";
     if (pPoolStats != NULL) {
         memset(pPoolStats, 0, sizeof *pPoolStats);
@@ -8921,8 +8929,9 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
-SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
-                                             VkBool32 detailedMap) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
+                                                        char** ppStatsString,
+                                                        VkBool32 detailedMap) {
     const char* function = "sxvkBuildStatsString";
     sxvki_text text;
     sxvki_json json;
@@ -8954,7 +8963,8 @@ static VkResult sxvki_corruption_result(SxvkAllocator allocator, const char* fun
                                  function);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t memoryTypeBits) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
+                                                       uint32_t memoryTypeBits) {
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
     memset(&findings, 0, sizeof findings);
@@ -8963,7 +8973,7 @@ SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t me
     return sxvki_corruption_result(allocator, "sxvkCheckCorruption", &findings);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
     const char* function = "sxvkCheckPoolCorruption";
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -8974,7 +8984,7 @@ SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPoo
     return sxvki_corruption_result(allocator, function, &findings);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
     memset(&findings, 0, sizeof findings);
