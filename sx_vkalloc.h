@@ -953,9 +953,9 @@ extern "C" {
 #define SXVKI_STATIC_ASSERT(name, x) typedef char sxvki_assert_##name[(x) ? 1 : -1]
 #define SXVKI_NONE                   UINT32_MAX /* no record, no block, no type */
 
-/*  UNUSED: for helpers that some configurations do not call. COLD: runs rarely, so that it is
-    made for size and kept away from the hot code (89 KB of code and 1.5 s of compiling became 72
-    KB, 1.25 s). */
+/*  UNUSED: for helpers that some configurations do not call. COLD: runs rarely, or takes the time
+    that the driver takes, so that it is made for size and kept away from the hot code (89 KB of
+    code and 1.5 s of compiling became 72 KB, 1.25 s). */
 #if defined(__GNUC__)
 #define SXVKI_COLD      __attribute__((cold))
 #define SXVKI_UNUSED    __attribute__((unused))
@@ -6104,7 +6104,8 @@ static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, voi
     return VK_SUCCESS;
 }
 
-static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const char* name) {
+SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index,
+                                          const char* name) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
     sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
@@ -8429,9 +8430,9 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
 
 /* --- buffers and images --- */
 
-static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
-                                          SxvkAllocation allocation, VkDeviceSize offset,
-                                          VkBuffer buffer, const void* next) {
+SXVKI_COLD static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
+                                                     SxvkAllocation allocation, VkDeviceSize offset,
+                                                     VkBuffer buffer, const void* next) {
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -8459,9 +8460,9 @@ SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAlloc
                                      allocationLocalOffset, buffer, pNext);
 }
 
-static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
-                                         SxvkAllocation allocation, VkDeviceSize offset,
-                                         VkImage image, const void* next) {
+SXVKI_COLD static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
+                                                    SxvkAllocation allocation, VkDeviceSize offset,
+                                                    VkImage image, const void* next) {
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -8515,7 +8516,7 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
                                        pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -8619,11 +8620,10 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
     sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                          const VkBufferCreateInfo* pBufferCreateInfos,
-                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
-                                          SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBuffers(
+    SxvkAllocator allocator, uint32_t bufferCount, const VkBufferCreateInfo* pBufferCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkBuffer* pBuffers,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateBuffers";
     VkResult result;
     uint32_t i;
@@ -8652,9 +8652,9 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                       const VkBuffer* pBuffers,
-                                       const SxvkAllocation* pAllocations) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                                  const VkBuffer* pBuffers,
+                                                  const SxvkAllocation* pAllocations) {
     uint32_t i;
     for (i = 0; i < bufferCount; i++) {
         sxvki_destroy_buffer(allocator, "sxvkDestroyBuffers",
@@ -8774,11 +8774,10 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
     sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
-                                         const VkImageCreateInfo* pImageCreateInfos,
-                                         const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                         VkImage* pImages, SxvkAllocation* pAllocations,
-                                         SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
+    SxvkAllocator allocator, uint32_t imageCount, const VkImageCreateInfo* pImageCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateImages";
     VkResult result;
     uint32_t i;
@@ -8807,8 +8806,9 @@ SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t image
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
-                                      const VkImage* pImages, const SxvkAllocation* pAllocations) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
+                                                 const VkImage* pImages,
+                                                 const SxvkAllocation* pAllocations) {
     uint32_t i;
     for (i = 0; i < imageCount; i++) {
         sxvki_destroy_image(allocator, "sxvkDestroyImages",
