@@ -53,8 +53,9 @@ CONTENTS (grep for the tag)
     >>report     messages to the user                   >>budget     bytes and counts per heap
     >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
     >>core       the allocator and its ladder           >>resource   requirements of buffers, images
-    >>map        mapping, flushing, copying             >>stats      statistics, dump, integrity
-    >>validate   argument checks                        >>public     the thin entry points
+    >>map        mapping, flushing, copying             >>upload     rings, smart buffers, arenas
+    >>stats      statistics, dump, integrity            >>validate   argument checks
+    >>public     the thin entry points
 
 VOCABULARY
     block        one VkDeviceMemory                  range        a used or free interval of a block
@@ -125,6 +126,8 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_NO_STATS_STRING          1: leave out the JSON dump and explanations; default 0
     SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
     SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
+    SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
+                                        default 0
 */
 
 #ifdef SX_VKALLOC_CONFIG_H
@@ -297,7 +300,8 @@ typedef enum SxvkMessageSeverity {
     X(CORRUPTED_MARGIN, ERROR, "somebody wrote past the end of an allocation")                     \
     X(BROKEN_INVARIANT, ERROR, "the allocator's own data is inconsistent")                         \
     X(OUT_OF_HOST_MEMORY, WARNING, "a host allocation failed")                                     \
-    X(OUT_OF_DEVICE_MEMORY, WARNING, "no memory type could serve a request")
+    X(OUT_OF_DEVICE_MEMORY, WARNING, "no memory type could serve a request")                       \
+    X(BAD_FRAME_VALUE, ERROR, "a value goes back, was not begun, or is still in flight")
 
 typedef enum SxvkMessage {
     SXVK_MESSAGE_NONE = 0,
@@ -359,7 +363,10 @@ typedef struct SxvkDeviceMemoryCallbacks {
     X(vkBindImageMemory2)                                                                          \
     X(vkGetDeviceBufferMemoryRequirements)                                                         \
     X(vkGetDeviceImageMemoryRequirements)                                                          \
-    X(vkSetDeviceMemoryPriorityEXT)
+    X(vkSetDeviceMemoryPriorityEXT)                                                                \
+    X(vkGetBufferDeviceAddress)                                                                    \
+    X(vkCmdCopyBuffer)                                                                             \
+    X(vkCmdPipelineBarrier)
 
 /*  Null members are looked up through the first two; those are enough by themselves. Where a
     function began as an extension its KHR twin is taken if the core name is not there. */
@@ -486,6 +493,108 @@ typedef struct SxvkBudget {
     VkDeviceSize usage;        /* of the whole process, as the driver says, else our own bytes */
     VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
 } SxvkBudget;
+
+#if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
+typedef struct SxvkFrameRing_T* SxvkFrameRing;
+typedef struct SxvkSmartBuffer_T* SxvkSmartBuffer;
+typedef struct SxvkBufferArena_T* SxvkBufferArena;
+
+/*  A slice of an arena: not a pointer to anything, an index and a generation, see CONTRACT. */
+typedef struct SxvkArenaAllocation_T* SxvkArenaAllocation;
+
+/*  A piece of a larger buffer. */
+typedef struct SxvkBufferSlice {
+    VkBuffer buffer;     /* shared with others */
+    VkDeviceSize offset; /* bytes, in buffer */
+    VkDeviceSize size;   /* bytes, as asked for */
+    void* pMappedData;   /* the first byte of the piece; null where the memory is not mapped */
+    VkDeviceAddress deviceAddress; /* the same; 0 without SHADER_DEVICE_ADDRESS in the usage */
+    SxvkAllocation allocation;     /* that of buffer: for sxvkFlushAllocation with the offset above,
+                                      not yours to free */
+} SxvkBufferSlice;
+
+typedef struct SxvkFrameRingCreateInfo {
+    VkFlags flags;            /* 0 */
+    VkBufferUsageFlags usage; /* TRANSFER_SRC is added */
+    VkDeviceSize size;        /* bytes to start with and never to shrink below; 0 = 64 KiB */
+    /* Bytes, a power of two, of the offset of each slice; 0 = the least that the device allows for
+       the usage. */
+    VkDeviceSize minAlignment;
+    SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
+    SxvkPool pool;               /* optional; of a type that is HOST_VISIBLE and HOST_COHERENT */
+    const char* pName;           /* optional; of the buffers' memory; copied */
+} SxvkFrameRingCreateInfo;
+
+typedef struct SxvkFrameRingStatistics {
+    VkDeviceSize size;          /* bytes of the buffer that slices come from */
+    uint32_t bufferCount;       /* it, and full ones that wait for their last value */
+    uint32_t spillCount;        /* times that the buffer was full and another one took over */
+    VkDeviceSize bytesInFlight; /* handed out and not complete, pads included */
+    VkDeviceSize peakBytesInFlight;
+    VkDeviceSize peakFrameBytes; /* of one value, pads included */
+    uint64_t begunValue;
+    uint64_t completedValue;
+} SxvkFrameRingStatistics;
+
+/*  How a smart buffer is used. What the columns mean stands at sxvkCreateSmartBuffer. */
+typedef enum SxvkSmartBufferAccess {
+    /* By usage: TRANSFER_DST alone is READBACK, UNIFORM_BUFFER alone is DYNAMIC, else STATIC. */
+    SXVK_SMART_BUFFER_ACCESS_DEFAULT = 0,
+    SXVK_SMART_BUFFER_ACCESS_STATIC = 1,    /* written while the device does not use it */
+    SXVK_SMART_BUFFER_ACCESS_DYNAMIC = 2,   /* written anew in each frame that uses it */
+    SXVK_SMART_BUFFER_ACCESS_STREAMING = 3, /* parts are written while the device uses the rest */
+    SXVK_SMART_BUFFER_ACCESS_READBACK = 4,  /* written by the device, read by the CPU */
+    SXVK_SMART_BUFFER_ACCESS_MAX_ENUM = 0x7FFFFFFF
+} SxvkSmartBufferAccess;
+
+typedef enum SxvkSmartBufferCreateFlagBits {
+    /* Copies are recorded bare: the barriers are yours, one for many copies. */
+    SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT = 0x00000001,
+    SXVK_SMART_BUFFER_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkSmartBufferCreateFlagBits;
+typedef VkFlags SxvkSmartBufferCreateFlags;
+
+typedef struct SxvkSmartBufferCreateInfo {
+    SxvkSmartBufferCreateFlags flags;
+    VkDeviceSize size;        /* bytes */
+    VkBufferUsageFlags usage; /* what the copies need is added */
+    SxvkSmartBufferAccess access;
+    SxvkFrameRing ring;      /* lends staging memory and counts frames; outlives the buffer */
+    uint32_t framesInFlight; /* DYNAMIC: copies of the content; 1 to 8; 0 = 3 */
+    SxvkPool pool;           /* optional; its memory type then decides alone */
+    const char* pName;       /* optional; copied */
+} SxvkSmartBufferCreateInfo;
+
+typedef struct SxvkSmartBufferInfo {
+    SxvkBufferSlice slice;        /* DYNAMIC: the copy that was written last */
+    SxvkSmartBufferAccess access; /* never DEFAULT */
+    VkBool32 isStaged;            /* writes or reads go through a copy on the device */
+} SxvkSmartBufferInfo;
+
+/*  A write between sxvkPrepareSmartBufferWrite and sxvkRecordSmartBufferWrite. */
+typedef struct SxvkSmartBufferWrite {
+    void* pData;             /* write `size` bytes here, in order, and do not read */
+    VkDeviceSize size;       /* bytes */
+    VkDeviceSize dstOffset;  /* in the buffer; the library's, as is staging */
+    SxvkBufferSlice staging; /* all zero where pData is the buffer itself */
+} SxvkSmartBufferWrite;
+
+typedef struct SxvkBufferArenaCreateInfo {
+    VkFlags flags; /* 0 */
+    VkBufferUsageFlags usage;
+    /* HOST_ACCESS flags, MAPPED, WITHIN_BUDGET, DEDICATED_MEMORY; of each VkBuffer. */
+    SxvkAllocationCreateFlags allocationFlags;
+    SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
+    /* Bytes of each VkBuffer; 0 = from 256 KiB on growing with what is used, to 64 MiB. A larger
+       slice gets a VkBuffer of its size. */
+    VkDeviceSize bufferSize;
+    /* Bytes, a power of two, at most 64 KiB, of the offset of each slice; sizes are rounded up to
+       it. 0 = the least that the device allows for the usage. */
+    VkDeviceSize minAlignment;
+    SxvkPool pool;     /* optional; its memory type then decides alone */
+    const char* pName; /* optional; of the buffers' memory; copied */
+} SxvkBufferArenaCreateInfo;
+#endif
 
 /* ============================================================================================== */
 /*  >>api        functions                                                                        */
@@ -834,6 +943,150 @@ SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPoo
 */
 SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
+#if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
+/* --- frame rings ------------------------------------------------------------------------------ */
+
+/*  Memory for what the CPU writes once and the device reads soon: uniforms, instance data, staging.
+    A persistently mapped buffer from which slices are cut in a circle. Each slice belongs to the
+    value that was begun last (a frame number, a value of a timeline semaphore, a count of
+    submissions) and is never freed by itself: completing a value takes back all slices up to it.
+
+        sxvkBeginFrameRing(ring, frame);
+        sxvkAllocateFromFrameRing(ring, sizeof uniforms, 0, &slice);
+        memcpy(slice.pMappedData, &uniforms, sizeof uniforms);
+        ... bind slice.buffer at slice.offset, submit, and when that work is done ...
+        sxvkCompleteFrameRing(ring, frame);
+
+    A ring that is full goes on in a buffer of at least twice the size; the full one lives until
+    its last value is complete. So nothing fails while the device has memory, and slice.buffer is
+    the same one nearly always: compare it before you update a descriptor. After 256 values that
+    needed less than a quarter, the next one begins in a smaller buffer. The memory is
+    HOST_COHERENT, so that there is nothing to flush: every device has such a type, and every buffer
+    may live in it (Vulkan specification, vkGetBufferMemoryRequirements).
+    Returns   as sxvkCreateBuffer; MISSING_FUNCTION where the usage has SHADER_DEVICE_ADDRESS
+    Owner     caller: sxvkDestroyFrameRing, before the allocator; the device must be done with it
+*/
+SX_VKALLOC_API VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
+                                            const SxvkFrameRingCreateInfo* pCreateInfo,
+                                            SxvkFrameRing* pRing);
+SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring);
+
+/*  What is allocated from now on belongs to value, which is greater than any before and not 0.
+    Threads   safe; but an allocation that runs meanwhile may still belong to the value before
+    Cost      O(1); after a time of little use one buffer is made
+*/
+SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value);
+
+/*  The device is done with all slices up to value, which was begun; nothing happens where it, or a
+    later one, was completed before. To complete the value begun last ends it: the next
+    allocation needs another begin. Up to 32 values stand apart; where more are in flight, the
+    later ones are taken back together.
+    Cost      O(values completed); destroys the buffers that waited for them
+*/
+SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value);
+
+/*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. On
+    failure *pSlice is zero.
+    Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
+    Cost      one compare-and-swap; where the ring is full one buffer is made
+*/
+SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
+                                                  VkDeviceSize alignment, SxvkBufferSlice* pSlice);
+SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
+                                               SxvkFrameRingStatistics* pStatistics);
+
+/* --- smart buffers ---------------------------------------------------------------------------- */
+
+/*  A buffer that is written, or read back, by one piece of code on every device: whether the CPU
+    reaches its memory or a copy must be recorded is the library's business.
+
+        access     memory                             a write
+        STATIC     device memory                      where the CPU reaches that (integrated GPUs,
+                                                      resizable BAR) at once, else staged
+        STREAMING  device memory                      always staged: in the order of commands
+        DYNAMIC    that both reach, one copy of the   at once, into this frame's copy, see
+                   content for each frame in flight   sxvkGetSmartBufferInfo
+        READBACK   cached memory of the CPU; with     by the device; sxvkRecordSmartBufferRead,
+                   shaders on a discrete GPU device   then sxvkReadSmartBuffer
+                   memory, and a copy for the CPU
+
+    What holds for all devices is the stricter of both ways: a range of a STATIC buffer may be
+    written only while no submitted, unfinished work uses it, and the commands that see the write
+    are submitted after it.
+
+    What is recorded, unless NO_BARRIERS is set: the copy; behind it a barrier from TRANSFER to
+    ALL_COMMANDS over the range; for STREAMING one from ALL_COMMANDS to TRANSFER before it.
+    A read back: a barrier from ALL_COMMANDS to HOST, or the same around a copy. So what remains to
+    you: to record outside of render passes, on a queue that may copy, semaphores between queues,
+    and to wait until the device is done before you read. A buffer belongs to one queue family.
+    Returns   as sxvkCreateBuffer; VALIDATION_FAILED also where Vulkan functions are missing
+    Owner     caller: sxvkDestroySmartBuffer, before its ring; the device must be done with it
+*/
+SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
+                                              const SxvkSmartBufferCreateInfo* pCreateInfo,
+                                              SxvkSmartBuffer* pBuffer);
+SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuffer buffer);
+SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo);
+
+/*  Write size bytes of pData at dstOffset. commands may be null for DYNAMIC alone. A DYNAMIC buffer
+    begins a fresh copy, of undefined content, at the first write after each begin of its ring.
+    Returns   as sxvkAllocateFromFrameRing, and what vkFlushMappedMemoryRanges returns
+    Threads   safe for ranges that do not overlap; the command buffer is yours to keep apart
+*/
+SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                             VkDeviceSize dstOffset, VkDeviceSize size,
+                                             const void* pData);
+
+/*  The same in two steps, for data that is made in place: write to pWrite->pData between them. Both
+    belong to one value of the ring. */
+SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset,
+                                                    VkDeviceSize size,
+                                                    SxvkSmartBufferWrite* pWrite);
+SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                                   const SxvkSmartBufferWrite* pWrite);
+
+/*  READBACK: make what earlier commands wrote into a range readable; and, when the device has done
+    that, read it. */
+SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                                  VkDeviceSize srcOffset, VkDeviceSize size);
+SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize srcOffset,
+                                            VkDeviceSize size, void* pData);
+
+/* --- buffer arenas ---------------------------------------------------------------------------- */
+
+/*  Slices that live as long as you like, out of few VkBuffers: meshes, materials, small uniforms.
+    The arena grows and shrinks by whole VkBuffers, of which it keeps an empty one.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; makes no buffer yet
+    Owner     caller: sxvkDestroyBufferArena, before the allocator; it takes all slices with it, and
+              reports how many there were
+*/
+SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
+                                              const SxvkBufferArenaCreateInfo* pCreateInfo,
+                                              SxvkBufferArena* pArena);
+SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferArena arena);
+
+/*  size bytes at an offset that is a multiple of alignment, a power of two; 0 = the arena's. pSlice
+    is optional. On failure the outputs are null.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; where no buffer has room also as
+              sxvkCreateBuffer
+    Cost      O(1), however many slices and buffers; where none has room, one buffer is made
+*/
+SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
+                                                    VkDeviceSize alignment,
+                                                    SxvkArenaAllocation* pAllocation,
+                                                    SxvkBufferSlice* pSlice);
+/*  The device must be done with the slice. A stale handle is reported and changes nothing.
+    Cost      O(1); the second buffer that runs empty is destroyed
+*/
+SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAllocation allocation);
+/*  Where a slice is; all zero for a stale handle, which is reported. */
+SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
+                                            SxvkBufferSlice* pSlice);
+/*  blockCount and blockBytes are those of the VkBuffers. */
+SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
+                                                 SxvkStatistics* pStatistics);
+#endif
+
 #ifdef __cplusplus
 }
 #endif
@@ -877,6 +1130,9 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 #endif
 #ifndef SX_VKALLOC_NO_INTRINSICS
 #define SX_VKALLOC_NO_INTRINSICS 0
+#endif
+#ifndef SX_VKALLOC_NO_UPLOAD
+#define SX_VKALLOC_NO_UPLOAD 0
 #endif
 #ifndef SX_VKALLOC_VULKAN_VERSION
 #define SX_VKALLOC_VULKAN_VERSION 999000000 /* no ceiling */
@@ -5326,15 +5582,15 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_host_free(host, allocator);
 }
 
-/*  Differs between allocators, also between two that got the same address one after the other. */
-static uint32_t sxvki_salt(SxvkAllocator allocator) {
+/*  Differs between objects, also between two that got the same address one after the other. */
+static uint32_t sxvki_salt(const void* object) {
     uint64_t now = (uint64_t)clock() ^ (uint64_t)time(NULL) << 32;
 #if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
     LARGE_INTEGER ticks; /* clock() has milliseconds there */
     QueryPerformanceCounter(&ticks);
     now ^= (uint64_t)ticks.QuadPart;
 #endif
-    return (uint32_t)sxvki_mix(now ^ sxvki_mix((uintptr_t)allocator));
+    return (uint32_t)sxvki_mix(now ^ sxvki_mix((uintptr_t)object));
 }
 
 /*  The info is valid. Names the Vulkan function that is missing, if any. */
@@ -6653,6 +6909,1102 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 }
 
 /* ============================================================================================== */
+/*  >>upload     frame rings, smart buffers, buffer arenas                                        */
+/* ============================================================================================== */
+/*
+    Pieces of few VkBuffers in place of many VkBuffers. All three stand on one helper, a buffer with
+    its memory, mapping and address, which is made and destroyed outside every lock.
+
+    A ring counts positions that grow for ever; modulo the size they are offsets:
+
+        0 ...... tail ======== in flight ======== head ...... tail + size
+
+    Allocation moves the head by compare-and-swap, and needs no lock. `ends` says for each value
+    that is not complete where its slices end; completing a value moves the tail there. A slice
+    does not wrap: it begins the next lap where this one has no room.
+
+    Where head would pass tail + size, the ring goes on in a larger buffer: the old head gets the
+    bit CLOSED, on which a thread that is late fails, and the old buffer waits in `retired` for its
+    last value. Its struct is used again, never freed before the ring, and its positions go on
+    growing, so a compare-and-swap that waited through all that fails as well.
+
+    I1  tail <= head <= tail + size
+    I2  values and positions in `ends` grow, between tail and head; all values are above `completed`
+    I3  a head is CLOSED  <=>  the buffer is retired or spare, or no value is open
+
+    An arena is one set of bins over all its VkBuffers, in units of its alignment, with records of
+    its own: to find the buffer with room is what finds the room. One lock; the driver is called
+    outside of it, by one thread at a time, while others that need a buffer wait.
+*/
+
+#if !SX_VKALLOC_NO_UPLOAD
+
+/*  A buffer and all that there is to know of it. */
+typedef struct sxvki_backing {
+    VkBuffer buffer;
+    SxvkAllocation allocation;
+    char* data;              /* null where the host does not see it */
+    VkDeviceAddress address; /* 0 where the usage does not ask for it */
+    VkDeviceSize size;
+} sxvki_backing;
+
+/*  How backings are made, now and later. */
+typedef struct sxvki_plan {
+    SxvkAllocator allocator;
+    SxvkAllocationCreateInfo info; /* with a name of our own */
+    VkBufferUsageFlags usage;
+} sxvki_plan;
+
+/*  Returns 0 where there is no host memory. */
+static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator, VkBufferUsageFlags usage,
+                           SxvkMemoryUsage memory_usage, SxvkPool pool, const char* name) {
+    char* copy;
+    memset(plan, 0, sizeof *plan);
+    plan->allocator = allocator;
+    if (!sxvki_host_copy_string(&allocator->device.host, name, &copy)) {
+        return 0;
+    }
+    plan->usage = usage;
+    plan->info.usage =
+        memory_usage == SXVK_MEMORY_USAGE_UNKNOWN ? SXVK_MEMORY_USAGE_AUTO : memory_usage;
+    plan->info.pool = pool;
+    plan->info.pName = copy;
+    return 1;
+}
+
+static void sxvki_plan_shutdown(sxvki_plan* plan) {
+    union {
+        const char* given;
+        void* ours;
+    } name;
+    name.given = plan->info.pName;
+    sxvki_host_free(&plan->allocator->device.host, name.ours);
+}
+
+static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
+                                     VkDeviceSize size, sxvki_backing* made) {
+    const sxvki_vk* vk = &plan->allocator->device.vk;
+    VkBufferCreateInfo info;
+    SxvkAllocationInfo got;
+    VkResult result;
+    memset(made, 0, sizeof *made);
+    memset(&info, 0, sizeof info);
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
+    info.size = size;
+    info.usage = plan->usage;
+    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, &made->buffer,
+                                 &made->allocation);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    sxvki_get_info(plan->allocator, sxvki_handle_index(made->allocation), &got);
+    made->data = (char*)got.pMappedData;
+    made->size = size;
+    if ((plan->usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0) {
+        VkBufferDeviceAddressInfo of;
+        memset(&of, 0, sizeof of);
+        of.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+        of.buffer = made->buffer;
+        made->address = vk->fn.vkGetBufferDeviceAddress(vk->device, &of);
+    }
+    return VK_SUCCESS;
+}
+
+/*  As large as may be: half as much, again and again, where the device has no more. */
+static VkResult sxvki_backing_create_most(const sxvki_plan* plan, const char* function,
+                                          VkDeviceSize most, VkDeviceSize least,
+                                          sxvki_backing* made) {
+    for (;;) {
+        VkResult result = sxvki_backing_create(plan, function, most, made);
+        if (!sxvki_is_full(result) || most <= least) {
+            return result;
+        }
+        most = sxvki_max64(most / 2, least);
+    }
+}
+
+static void sxvki_backing_destroy(SxvkAllocator allocator, sxvki_backing* backing,
+                                  const char* function) {
+    const sxvki_device* device = &allocator->device;
+    if (backing->buffer != VK_NULL_HANDLE) {
+        device->vk.fn.vkDestroyBuffer(device->vk.device, backing->buffer,
+                                      device->host.driver_callbacks);
+        sxvki_free(allocator, backing->allocation, function);
+        memset(backing, 0, sizeof *backing);
+    }
+}
+
+static void sxvki_backing_slice(const sxvki_backing* backing, VkDeviceSize offset,
+                                VkDeviceSize size, SxvkBufferSlice* slice) {
+    slice->buffer = backing->buffer;
+    slice->offset = offset;
+    slice->size = size;
+    slice->pMappedData = backing->data != NULL ? backing->data + offset : NULL;
+    slice->deviceAddress = backing->address != 0 ? backing->address + offset : 0;
+    slice->allocation = backing->allocation;
+}
+
+/*  What the offset of a piece must be a multiple of. 16 serves what has no limit of its own:
+    vertices, indices, indirect commands, copies to images. */
+static VkDeviceSize sxvki_usage_alignment(const sxvki_vk* vk, VkBufferUsageFlags usage) {
+    const VkPhysicalDeviceLimits* limits = &vk->properties.limits;
+    VkDeviceSize alignment = 16;
+    if ((usage & VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT) != 0) {
+        alignment = sxvki_max64(alignment, limits->minUniformBufferOffsetAlignment);
+    }
+    if ((usage & VK_BUFFER_USAGE_STORAGE_BUFFER_BIT) != 0) {
+        alignment = sxvki_max64(alignment, limits->minStorageBufferOffsetAlignment);
+    }
+    if ((usage & (VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                  VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT)) != 0) {
+        alignment = sxvki_max64(alignment, limits->minTexelBufferOffsetAlignment);
+    }
+    return sxvki_pow2_ceil(alignment);
+}
+
+/* --- frame rings --- */
+
+#define SXVKI_RING_SIZE        ((VkDeviceSize)64 << 10)
+#define SXVKI_RING_CLOSED      ((uint64_t)1 << 63)
+#define SXVKI_RING_ENDS        32
+#define SXVKI_RING_SHRINK_TIME 256 /* values */
+
+typedef struct sxvki_ring_buffer {
+    sxvki_shared64 head; /* atomic; a position, and CLOSED */
+    sxvki_shared64 tail; /* atomic */
+    sxvki_shared64 mask; /* atomic; size - 1, the size being a power of two */
+    sxvki_backing backing;
+    uint64_t last_value; /* while retired */
+    struct sxvki_ring_buffer* next;
+} sxvki_ring_buffer;
+
+typedef struct sxvki_ring_end {
+    uint64_t value;
+    uint64_t position;
+} sxvki_ring_end;
+
+struct SxvkFrameRing_T {
+    void* current; /* atomic; sxvki_ring_buffer* */
+    VkDeviceSize alignment;
+    VkDeviceSize min_size;
+    sxvki_plan plan;
+    sxvki_lock lock;            /* guards all below, and what the current buffer is */
+    sxvki_ring_buffer* retired; /* the oldest first */
+    sxvki_ring_buffer* retired_last;
+    sxvki_ring_buffer* spare;
+    uint64_t value; /* begun last */
+    uint64_t completed;
+    int is_growing;     /* a thread makes a buffer */
+    uint32_t end_first; /* of the circle `ends` */
+    uint32_t end_count;
+    uint64_t frame_start;   /* position where the open value began in the current buffer */
+    uint64_t frame_spilled; /* bytes of that value in buffers that are retired already */
+    uint64_t recent_peak;   /* bytes in flight, in this stretch of SHRINK_TIME */
+    uint32_t begin_count;
+    VkDeviceSize retired_bytes; /* in flight there */
+    SxvkFrameRingStatistics stats;
+    sxvki_ring_end ends[SXVKI_RING_ENDS];
+};
+
+SXVKI_INLINE uint64_t sxvki_ring_head(const sxvki_ring_buffer* b) {
+    return sxvki_load64(&b->head) & ~SXVKI_RING_CLOSED;
+}
+
+/*  Where a slice would begin: here, or in the next lap. */
+SXVKI_INLINE uint64_t sxvki_ring_start(uint64_t head, uint64_t mask, uint64_t size,
+                                       uint64_t alignment) {
+    uint64_t start = sxvki_align_up(head, alignment);
+    return (start & mask) + size > mask + 1 ? sxvki_align_up(start, mask + 1) : start;
+}
+
+/*  Returns 0 where the buffer is full or closed. Who sees a head sees the mask that belongs to it;
+    a tail that has moved on meanwhile does no harm. */
+SXVKI_INLINE int sxvki_ring_bump(sxvki_ring_buffer* b, uint64_t size, uint64_t alignment,
+                                 uint64_t* offset) {
+    uint64_t head = sxvki_load64(&b->head);
+    for (;;) {
+        uint64_t mask = sxvki_load64_relaxed(&b->mask);
+        uint64_t start = sxvki_ring_start(head, mask, size, alignment);
+        if ((head & SXVKI_RING_CLOSED) != 0 || start + size - sxvki_load64(&b->tail) > mask + 1) {
+            return 0;
+        }
+        if (sxvki_cas64(&b->head, &head, start + size)) {
+            *offset = start & mask;
+            return 1;
+        }
+    }
+}
+
+/*  Set the head of a buffer that no thread can move because it is closed. */
+static void sxvki_ring_open(sxvki_ring_buffer* b, uint64_t position) {
+    uint64_t head = sxvki_load64(&b->head);
+    sxvki_cas64(&b->head, &head, position);
+}
+
+/*  Caller holds the lock, as of all down to sxvki_ring_replace. */
+static void sxvki_ring_set_tail(sxvki_ring_buffer* b, uint64_t position) {
+    uint64_t tail = sxvki_load64_relaxed(&b->tail);
+    sxvki_cas64(&b->tail, &tail, position);
+}
+
+static sxvki_ring_end* sxvki_ring_end_at(SxvkFrameRing ring, uint32_t i) {
+    return &ring->ends[(ring->end_first + i) % SXVKI_RING_ENDS];
+}
+
+/*  The open value's slices end here. Where the circle is full, its last two become one. */
+static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
+    uint64_t last = ring->end_count != 0
+                        ? sxvki_ring_end_at(ring, ring->end_count - 1)->position
+                        : sxvki_load64_relaxed(&((sxvki_ring_buffer*)ring->current)->tail);
+    if (head != last) {
+        ring->end_count += ring->end_count < SXVKI_RING_ENDS;
+        sxvki_ring_end_at(ring, ring->end_count - 1)->value = ring->value;
+        sxvki_ring_end_at(ring, ring->end_count - 1)->position = head;
+    }
+}
+
+/*  The bytes in flight are at their peak before a tail moves, and when a value ends. */
+static void sxvki_ring_note_peak(SxvkFrameRing ring) {
+    const sxvki_ring_buffer* b = (const sxvki_ring_buffer*)ring->current;
+    uint64_t head = sxvki_ring_head(b);
+    uint64_t frame = head - ring->frame_start + ring->frame_spilled;
+    SxvkFrameRingStatistics* stats = &ring->stats;
+    stats->bytesInFlight = head - sxvki_load64_relaxed(&b->tail) + ring->retired_bytes;
+    stats->peakBytesInFlight = sxvki_max64(stats->peakBytesInFlight, stats->bytesInFlight);
+    stats->peakFrameBytes = sxvki_max64(stats->peakFrameBytes, frame);
+    ring->recent_peak = sxvki_max64(ring->recent_peak, stats->bytesInFlight);
+}
+
+static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
+    uint64_t head = sxvki_or64(&b->head, SXVKI_RING_CLOSED) & ~SXVKI_RING_CLOSED;
+    ring->frame_spilled += head - ring->frame_start;
+    ring->retired_bytes += head - sxvki_load64_relaxed(&b->tail);
+    ring->end_count = 0;
+    b->last_value = ring->value;
+    b->next = NULL;
+    if (ring->retired == NULL) {
+        ring->retired = b;
+    } else {
+        ring->retired_last->next = b;
+    }
+    ring->retired_last = b;
+    ring->stats.bufferCount++;
+}
+
+/*  The buffer of one that has seen its last value complete. Returns 0 where there is none. */
+static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed, sxvki_backing* gone) {
+    sxvki_ring_buffer* b;
+    sxvki_lock_take(&ring->lock);
+    b = ring->retired;
+    if (b != NULL && b->last_value <= completed) {
+        ring->retired = b->next;
+        ring->retired_bytes -= sxvki_ring_head(b) - sxvki_load64_relaxed(&b->tail);
+        ring->stats.bufferCount--;
+        *gone = b->backing;
+        b->next = ring->spare;
+        ring->spare = b;
+    } else {
+        b = NULL;
+    }
+    sxvki_lock_drop(&ring->lock);
+    return b != NULL;
+}
+
+/*  A struct for a new buffer; null where there is no host memory. Takes the lock. */
+static sxvki_ring_buffer* sxvki_ring_take_spare(SxvkFrameRing ring) {
+    sxvki_ring_buffer* b;
+    sxvki_lock_take(&ring->lock);
+    b = ring->spare;
+    if (b != NULL) {
+        ring->spare = b->next;
+    }
+    sxvki_lock_drop(&ring->lock);
+    if (b == NULL) {
+        b = (sxvki_ring_buffer*)sxvki_host_alloc_zeroed(&ring->plan.allocator->device.host,
+                                                        sizeof *b);
+        if (b != NULL) {
+            b->head = SXVKI_RING_CLOSED;
+        }
+    }
+    return b;
+}
+
+/*  Go on in another buffer. The caller has set is_growing, and does not hold the lock. */
+SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* function,
+                                              VkDeviceSize most, VkDeviceSize least) {
+    sxvki_ring_buffer* old = (sxvki_ring_buffer*)sxvki_load_ptr(&ring->current);
+    sxvki_ring_buffer* b = sxvki_ring_take_spare(ring);
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    if (b != NULL) {
+        result = sxvki_backing_create_most(&ring->plan, function, most, least, &b->backing);
+    }
+    sxvki_lock_take(&ring->lock);
+    ring->is_growing = 0;
+    if (result == VK_SUCCESS) {
+        uint64_t start = sxvki_align_up(sxvki_ring_head(b), b->backing.size);
+        uint64_t closed =
+            old != NULL ? sxvki_load64(&old->head) & SXVKI_RING_CLOSED : SXVKI_RING_CLOSED;
+        if (old != NULL) {
+            sxvki_ring_note_peak(ring);
+            sxvki_ring_retire(ring, old);
+        }
+        sxvki_store64_relaxed(&b->mask, b->backing.size - 1);
+        sxvki_ring_set_tail(b, start);
+        sxvki_ring_open(b, start | closed);
+        ring->frame_start = start;
+        ring->stats.size = b->backing.size;
+        sxvki_store_ptr(&ring->current, b);
+    } else if (b != NULL) {
+        b->next = ring->spare;
+        ring->spare = b;
+    }
+    sxvki_lock_drop(&ring->lock);
+    return result;
+}
+
+/*  Destroy what has seen its last value complete. */
+static void sxvki_ring_release(SxvkFrameRing ring, uint64_t completed, const char* function) {
+    sxvki_backing gone;
+    while (sxvki_ring_take_retired(ring, completed, &gone)) {
+        sxvki_backing_destroy(ring->plan.allocator, &gone, function);
+    }
+}
+
+/*  The slow path: another thread has made room, or this one does. */
+SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* function,
+                                               uint64_t size, uint64_t alignment,
+                                               sxvki_ring_buffer** from, uint64_t* offset) {
+    uint64_t least = sxvki_pow2_ceil(sxvki_max64(size, alignment));
+    VkResult result = VK_SUCCESS;
+    uint32_t step;
+    for (step = 0; result == VK_SUCCESS; step++) {
+        sxvki_ring_buffer* b;
+        uint64_t most, head;
+        int is_growing;
+        sxvki_lock_take(&ring->lock);
+        b = (sxvki_ring_buffer*)ring->current;
+        if (sxvki_ring_bump(b, size, alignment, offset)) {
+            sxvki_lock_drop(&ring->lock);
+            *from = b;
+            return VK_SUCCESS;
+        }
+        head = sxvki_load64(&b->head);
+        is_growing = ring->is_growing;
+        most = ring->retired_bytes + (head - sxvki_load64_relaxed(&b->tail)) + least;
+        most = sxvki_pow2_ceil(sxvki_max64(most, ring->stats.size + 1));
+        if ((head & SXVKI_RING_CLOSED) == 0 && !is_growing) {
+            ring->is_growing = 1;
+            ring->stats.spillCount++;
+        }
+        sxvki_lock_drop(&ring->lock);
+        if ((head & SXVKI_RING_CLOSED) != 0) {
+            sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE,
+                         function, "no value is open, sxvkBeginFrameRing begins one");
+            result = VK_ERROR_VALIDATION_FAILED_EXT;
+        } else if (is_growing) {
+            sxvki_spin_pause(step);
+        } else {
+            result = sxvki_ring_replace(ring, function, most, least);
+        }
+    }
+    return result;
+}
+
+static VkResult sxvki_ring_allocate(SxvkFrameRing ring, const char* function, VkDeviceSize size,
+                                    VkDeviceSize alignment, SxvkBufferSlice* slice) {
+    sxvki_ring_buffer* b = (sxvki_ring_buffer*)sxvki_load_ptr(&ring->current);
+    uint64_t offset;
+    alignment = sxvki_max64(alignment, ring->alignment);
+    if (!sxvki_ring_bump(b, size, alignment, &offset)) {
+        VkResult result = sxvki_ring_overflow(ring, function, size, alignment, &b, &offset);
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+    }
+    sxvki_backing_slice(&b->backing, offset, size, slice);
+    return VK_SUCCESS;
+}
+
+/*  A smaller size that would have done for some time; 0 where there is none. */
+static VkDeviceSize sxvki_ring_smaller_size(SxvkFrameRing ring) {
+    VkDeviceSize size = sxvki_max64(sxvki_pow2_ceil(ring->recent_peak * 2), ring->min_size);
+    if (++ring->begin_count % SXVKI_RING_SHRINK_TIME != 0) {
+        return 0;
+    }
+    ring->recent_peak = 0;
+    return size <= ring->stats.size / 2 && !ring->is_growing ? size : 0;
+}
+
+static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* function, uint64_t value) {
+    sxvki_ring_buffer* b;
+    VkDeviceSize smaller = 0;
+    uint64_t head;
+    int is_later;
+    sxvki_lock_take(&ring->lock);
+    b = (sxvki_ring_buffer*)ring->current;
+    is_later = value > ring->value;
+    if (is_later) {
+        sxvki_ring_note_peak(ring);
+        head = sxvki_load64(&b->head);
+        if ((head & SXVKI_RING_CLOSED) != 0) {
+            /* All is complete: from the start of a lap, the whole size is there. */
+            head = sxvki_align_up(head & ~SXVKI_RING_CLOSED, b->backing.size);
+            sxvki_ring_set_tail(b, head);
+            sxvki_ring_open(b, head);
+        } else {
+            sxvki_ring_note_end(ring, head);
+        }
+        ring->value = value;
+        ring->frame_start = head;
+        ring->frame_spilled = 0;
+        smaller = sxvki_ring_smaller_size(ring);
+        ring->is_growing |= smaller != 0;
+    }
+    sxvki_lock_drop(&ring->lock);
+    if (!is_later) {
+        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
+                     "value, which must be greater than any before");
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    if (smaller != 0) {
+        sxvki_ring_replace(ring, function, smaller, smaller); /* it need not */
+    }
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* function, uint64_t value) {
+    sxvki_ring_buffer* b;
+    int is_begun;
+    sxvki_lock_take(&ring->lock);
+    b = (sxvki_ring_buffer*)ring->current;
+    is_begun = value <= ring->value;
+    if (is_begun && value > ring->completed) {
+        sxvki_ring_note_peak(ring);
+        ring->completed = value;
+        while (ring->end_count != 0 && sxvki_ring_end_at(ring, 0)->value <= value) {
+            sxvki_ring_set_tail(b, sxvki_ring_end_at(ring, 0)->position);
+            ring->end_first = (ring->end_first + 1) % SXVKI_RING_ENDS;
+            ring->end_count--;
+        }
+        if (value == ring->value) {
+            sxvki_or64(&b->head, SXVKI_RING_CLOSED);
+            sxvki_ring_set_tail(b, sxvki_ring_head(b));
+        }
+    }
+    sxvki_lock_drop(&ring->lock);
+    if (!is_begun) {
+        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
+                     "value, which was not begun");
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    sxvki_ring_release(ring, value, function);
+    return VK_SUCCESS;
+}
+
+/*  Accepts one that was made in part. */
+SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* function) {
+    SxvkAllocator allocator = ring->plan.allocator;
+    const sxvki_host* host = &allocator->device.host;
+    sxvki_ring_buffer* b = (sxvki_ring_buffer*)ring->current;
+    sxvki_ring_release(ring, UINT64_MAX, function);
+    if (b != NULL) {
+        sxvki_backing_destroy(allocator, &b->backing, function);
+        sxvki_host_free(host, b);
+    }
+    while (ring->spare != NULL) {
+        b = ring->spare;
+        ring->spare = b->next;
+        sxvki_host_free(host, b);
+    }
+    sxvki_lock_shutdown(&ring->lock);
+    sxvki_plan_shutdown(&ring->plan);
+    sxvki_host_free(host, ring);
+}
+
+/*  The info is valid. */
+SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char* function,
+                                             const SxvkFrameRingCreateInfo* info,
+                                             SxvkFrameRing* made) {
+    sxvki_device* device = &allocator->device;
+    VkBufferUsageFlags usage = info->usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
+    SxvkFrameRing ring = (SxvkFrameRing)sxvki_host_alloc_zeroed(&device->host, sizeof *ring);
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    if (ring == NULL) {
+        return result;
+    }
+    if (!sxvki_plan_init(&ring->plan, allocator, usage, info->memoryUsage, info->pool,
+                         info->pName) ||
+        !sxvki_lock_init(&ring->lock, device->blocks_lock.on != 0)) {
+        sxvki_plan_shutdown(&ring->plan);
+        sxvki_host_free(&device->host, ring);
+        return result;
+    }
+    ring->alignment = sxvki_max64(sxvki_usage_alignment(&device->vk, usage), info->minAlignment);
+    ring->min_size = sxvki_pow2_ceil(
+        sxvki_max64(info->size != 0 ? info->size : SXVKI_RING_SIZE, ring->alignment));
+    ring->plan.info.flags =
+        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+    ring->plan.info.requiredFlags =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    ring->plan.info.minAlignment = ring->alignment;
+    ring->stats.bufferCount = 1;
+    ring->is_growing = 1;
+    result = sxvki_ring_replace(ring, function, ring->min_size, ring->min_size);
+    if (result != VK_SUCCESS) {
+        sxvki_ring_destroy(ring, function);
+        return result;
+    }
+    *made = ring;
+    return VK_SUCCESS;
+}
+
+/*  I1, I2, I3. The caller keeps other threads away. */
+SXVKI_UNUSED SXVKI_COLD static int sxvki_ring_is_valid(SxvkFrameRing ring) {
+    const sxvki_ring_buffer* b = (const sxvki_ring_buffer*)ring->current;
+    uint64_t position = b->tail;
+    uint64_t value = ring->completed;
+    uint32_t i;
+    if (b->mask != b->backing.size - 1 || sxvki_ring_head(b) < b->tail ||
+        sxvki_ring_head(b) - b->tail > b->backing.size ||
+        ((b->head & SXVKI_RING_CLOSED) != 0) != (ring->completed == ring->value)) {
+        return 0;
+    }
+    for (i = 0; i < ring->end_count; i++) {
+        const sxvki_ring_end* end = sxvki_ring_end_at(ring, i);
+        if (end->value <= value || end->position <= position ||
+            end->position > sxvki_ring_head(b)) {
+            return 0;
+        }
+        value = end->value;
+        position = end->position;
+    }
+    for (b = ring->retired; b != NULL; b = b->next) {
+        if ((b->head & SXVKI_RING_CLOSED) == 0 || b->last_value <= ring->completed ||
+            (b->next == NULL && b != ring->retired_last)) {
+            return 0;
+        }
+    }
+    for (b = ring->spare; b != NULL; b = b->next) {
+        if ((b->head & SXVKI_RING_CLOSED) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* --- smart buffers --- */
+
+#define SXVKI_SMART_COPIES_MAX 8
+
+struct SxvkSmartBuffer_T {
+    SxvkFrameRing ring;
+    sxvki_plan plan;
+    sxvki_backing backing;
+    sxvki_backing shadow; /* READBACK: what the CPU reads, where that is not the backing */
+    VkDeviceSize size;
+    VkDeviceSize stride; /* from copy to copy */
+    SxvkSmartBufferAccess access;
+    int barriers;
+    int is_staged;
+    uint32_t copy_count;
+    uint32_t copy; /* atomic, guarded by the ring's lock for writing, as are the values */
+    uint64_t copy_values[SXVKI_SMART_COPIES_MAX];
+};
+
+static SxvkSmartBufferAccess sxvki_smart_access(const SxvkSmartBufferCreateInfo* info) {
+    if (info->access != SXVK_SMART_BUFFER_ACCESS_DEFAULT) {
+        return info->access;
+    }
+    return info->usage == VK_BUFFER_USAGE_TRANSFER_DST_BIT     ? SXVK_SMART_BUFFER_ACCESS_READBACK
+           : info->usage == VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT ? SXVK_SMART_BUFFER_ACCESS_DYNAMIC
+                                                               : SXVK_SMART_BUFFER_ACCESS_STATIC;
+}
+
+/*  Flags of the allocation. Where the GPU has memory of its own, reading that by the CPU is so slow
+    (uncached, over the bus) that a copy pays. */
+static SxvkAllocationCreateFlags sxvki_smart_flags(const struct SxvkSmartBuffer_T* buffer,
+                                                   VkBufferUsageFlags usage) {
+    const VkFlags copies = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    const VkFlags write =
+        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+    switch (buffer->access) {
+    case SXVK_SMART_BUFFER_ACCESS_STATIC:
+        return write | SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+    case SXVK_SMART_BUFFER_ACCESS_DYNAMIC: return write;
+    case SXVK_SMART_BUFFER_ACCESS_READBACK:
+        return (usage & ~copies) == 0 || buffer->plan.allocator->device.model.unified
+                   ? (VkFlags)SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                         (VkFlags)SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT
+                   : 0;
+    default: return 0;
+    }
+}
+
+/*  READBACK out of memory that the CPU does not see. */
+SXVKI_COLD static VkResult sxvki_smart_make_shadow(SxvkSmartBuffer buffer, const char* function) {
+    sxvki_plan plan = buffer->plan;
+    plan.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    plan.info.pool = VK_NULL_HANDLE;
+    plan.info.flags =
+        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    return sxvki_backing_create(&plan, function, buffer->size, &buffer->shadow);
+}
+
+/*  Accepts one that was made in part. */
+SXVKI_COLD static void sxvki_smart_destroy(SxvkSmartBuffer buffer, const char* function) {
+    SxvkAllocator allocator = buffer->plan.allocator;
+    sxvki_backing_destroy(allocator, &buffer->shadow, function);
+    sxvki_backing_destroy(allocator, &buffer->backing, function);
+    sxvki_plan_shutdown(&buffer->plan);
+    sxvki_host_free(&allocator->device.host, buffer);
+}
+
+/*  The info is valid. */
+SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const char* function,
+                                              const SxvkSmartBufferCreateInfo* info,
+                                              SxvkSmartBuffer* made) {
+    const sxvki_device* device = &allocator->device;
+    SxvkSmartBuffer buffer =
+        (SxvkSmartBuffer)sxvki_host_alloc_zeroed(&device->host, sizeof *buffer);
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    int reads;
+    if (buffer == NULL) {
+        return result;
+    }
+    buffer->access = sxvki_smart_access(info);
+    reads = buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK;
+    if (!sxvki_plan_init(&buffer->plan, allocator,
+                         info->usage | (reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
+                                              : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
+                         SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName)) {
+        sxvki_host_free(&device->host, buffer);
+        return result;
+    }
+    buffer->ring = info->ring;
+    buffer->size = info->size;
+    buffer->barriers = (info->flags & SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT) == 0;
+    buffer->copy_count = 1;
+    if (buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC) {
+        buffer->copy_count = info->framesInFlight != 0 ? info->framesInFlight : 3;
+        /* Copies of two frames must not share an atom, see >>map. */
+        buffer->stride =
+            sxvki_align_up(info->size, sxvki_max64(sxvki_usage_alignment(&device->vk, info->usage),
+                                                   device->vk.atom));
+    }
+    buffer->plan.info.flags = sxvki_smart_flags(buffer, info->usage);
+    result = sxvki_backing_create(&buffer->plan, function,
+                                  (buffer->copy_count - 1) * buffer->stride + info->size,
+                                  &buffer->backing);
+    buffer->is_staged =
+        buffer->access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
+    if (result == VK_SUCCESS && reads && buffer->is_staged) {
+        result = sxvki_smart_make_shadow(buffer, function);
+    }
+    if (result != VK_SUCCESS) {
+        sxvki_smart_destroy(buffer, function);
+        return result;
+    }
+    *made = buffer;
+    return VK_SUCCESS;
+}
+
+/*  DYNAMIC: the copy that the open value writes; a fresh one at its first write. */
+static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function, uint32_t* copy) {
+    SxvkFrameRing ring = buffer->ring;
+    int is_open, is_free = 1;
+    sxvki_lock_take(&ring->lock);
+    *copy = buffer->copy;
+    is_open = ring->value != ring->completed;
+    if (is_open && buffer->copy_values[*copy] != ring->value) {
+        *copy = (*copy + 1) % buffer->copy_count;
+        is_free = buffer->copy_values[*copy] <= ring->completed;
+        if (is_free) {
+            buffer->copy_values[*copy] = ring->value;
+            sxvki_store32(&buffer->copy, *copy);
+        }
+    }
+    sxvki_lock_drop(&ring->lock);
+    if (is_open && is_free) {
+        return VK_SUCCESS;
+    }
+    sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
+                 is_open ? "more frames are in flight than framesInFlight said"
+                         : "no value is open, sxvkBeginFrameRing begins one");
+    return VK_ERROR_VALIDATION_FAILED_EXT;
+}
+
+/*  The range is valid. */
+static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
+                                    VkDeviceSize offset, VkDeviceSize size,
+                                    SxvkSmartBufferWrite* write) {
+    VkResult result;
+    uint32_t copy = 0;
+    if (buffer->is_staged) {
+        result = sxvki_ring_allocate(buffer->ring, function, size, 0, &write->staging);
+        write->pData = write->staging.pMappedData;
+    } else {
+        result = buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC
+                     ? sxvki_smart_turn(buffer, function, &copy)
+                     : VK_SUCCESS;
+        offset += copy * buffer->stride;
+        write->pData = buffer->backing.data + offset;
+    }
+    if (result != VK_SUCCESS) {
+        memset(write, 0, sizeof *write);
+        return result;
+    }
+    write->size = size;
+    write->dstOffset = offset;
+    return VK_SUCCESS;
+}
+
+/*  Over a range of a buffer: all work of the stages `from` before all of `to`. */
+static void sxvki_record_barrier(const sxvki_vk* vk, VkCommandBuffer commands, VkBuffer buffer,
+                                 const VkBufferCopy* at, VkPipelineStageFlags from,
+                                 VkAccessFlags writes, VkPipelineStageFlags to,
+                                 VkAccessFlags accesses) {
+    VkBufferMemoryBarrier barrier;
+    memset(&barrier, 0, sizeof barrier);
+    barrier.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER;
+    barrier.srcAccessMask = writes;
+    barrier.dstAccessMask = accesses;
+    barrier.srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
+    barrier.dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
+    barrier.buffer = buffer;
+    barrier.offset = at->dstOffset;
+    barrier.size = at->size;
+    vk->fn.vkCmdPipelineBarrier(commands, from, to, 0, 0, NULL, 1, &barrier, 0, NULL);
+}
+
+static VkResult sxvki_smart_record_write(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                         const SxvkSmartBufferWrite* write) {
+    const sxvki_device* device = &buffer->plan.allocator->device;
+    VkBuffer target = buffer->backing.buffer;
+    VkBufferCopy region;
+    if (!buffer->is_staged) {
+        return sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &buffer->backing.allocation,
+                           &write->dstOffset, &write->size);
+    }
+    region.srcOffset = write->staging.offset;
+    region.dstOffset = write->dstOffset;
+    region.size = write->size;
+    if (buffer->barriers && buffer->access == SXVK_SMART_BUFFER_ACCESS_STREAMING) {
+        sxvki_record_barrier(&device->vk, commands, target, &region,
+                             VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT,
+                             VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT);
+    }
+    device->vk.fn.vkCmdCopyBuffer(commands, write->staging.buffer, target, 1, &region);
+    if (buffer->barriers) {
+        sxvki_record_barrier(&device->vk, commands, target, &region, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                             VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                             VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT);
+    }
+    return VK_SUCCESS;
+}
+
+static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                    VkDeviceSize offset, VkDeviceSize size) {
+    const sxvki_vk* vk = &buffer->plan.allocator->device.vk;
+    VkBuffer seen = buffer->is_staged ? buffer->shadow.buffer : buffer->backing.buffer;
+    VkPipelineStageFlags by = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    VkBufferCopy region;
+    region.srcOffset = offset;
+    region.dstOffset = offset;
+    region.size = size;
+    if (buffer->is_staged) {
+        if (buffer->barriers) {
+            sxvki_record_barrier(vk, commands, buffer->backing.buffer, &region, by,
+                                 VK_ACCESS_MEMORY_WRITE_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                 VK_ACCESS_TRANSFER_READ_BIT);
+        }
+        vk->fn.vkCmdCopyBuffer(commands, buffer->backing.buffer, seen, 1, &region);
+        by = VK_PIPELINE_STAGE_TRANSFER_BIT;
+    }
+    if (buffer->barriers) {
+        sxvki_record_barrier(vk, commands, seen, &region, by, VK_ACCESS_MEMORY_WRITE_BIT,
+                             VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    }
+}
+
+static VkResult sxvki_smart_read(SxvkSmartBuffer buffer, VkDeviceSize offset, VkDeviceSize size,
+                                 void* data) {
+    const sxvki_backing* seen = buffer->is_staged ? &buffer->shadow : &buffer->backing;
+    VkResult result = sxvki_flush(&buffer->plan.allocator->device, SXVKI_CACHE_INVALIDATE, 1,
+                                  &seen->allocation, &offset, &size);
+    if (result == VK_SUCCESS) {
+        memcpy(data, seen->data + offset, (size_t)size);
+    }
+    return result;
+}
+
+/* --- buffer arenas --- */
+
+#define SXVKI_ARENA_BUFFER_MIN          ((VkDeviceSize)256 << 10)
+#define SXVKI_ARENA_BUFFER_MAX          ((VkDeviceSize)64 << 20)
+#define SXVKI_ARENA_BUFFERS_FIRST_SHIFT 3
+
+typedef struct sxvki_arena_buffer {
+    sxvki_backing backing;
+    uint32_t first; /* the record at offset 0 */
+    uint32_t next;  /* in the chain of unused ones */
+} sxvki_arena_buffer;
+
+struct SxvkBufferArena_T {
+    sxvki_plan plan;
+    VkDeviceSize buffer_size; /* 0 = grow */
+    uint32_t unit_shift;      /* the granule of records and bins here is the arena's alignment */
+    sxvki_lock lock;          /* guards all below */
+    sxvki_records records;
+    sxvki_bins bins;
+    sxvki_table buffers;
+    uint32_t buffers_free;
+    uint32_t empty; /* the buffer that is kept although it is empty, or SXVKI_NONE */
+    int is_growing; /* a thread makes a buffer */
+    SxvkStatistics stats;
+};
+
+static sxvki_arena_buffer* sxvki_arena_buffer_at(const struct SxvkBufferArena_T* arena,
+                                                 uint32_t id) {
+    return (sxvki_arena_buffer*)sxvki_table_at(&arena->buffers, id, SXVKI_ARENA_BUFFERS_FIRST_SHIFT,
+                                               sizeof(sxvki_arena_buffer));
+}
+
+/*  Room for the books of one more buffer. Returns 0 where there is no host memory. Caller holds the
+    lock, as of all down to sxvki_arena_allocate. */
+SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
+    uint32_t from, to;
+    if (!sxvki_bins_prepare(&arena->bins)) {
+        return 0;
+    }
+    if (arena->buffers_free == SXVKI_NONE) {
+        if (arena->buffers.capacity >= SXVKI_BLOCK_ID_MASK ||
+            !sxvki_table_grow(&arena->buffers, arena->records.host, 1, &from, &to)) {
+            return 0;
+        }
+        sxvki_arena_buffer_at(arena, from)->next = SXVKI_NONE;
+        arena->buffers_free = from;
+        sxvki_table_publish(&arena->buffers, to);
+    }
+    return 1;
+}
+
+static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing) {
+    uint32_t id = arena->buffers_free;
+    sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
+    arena->buffers_free = buffer->next;
+    buffer->backing = *backing;
+    buffer->first = sxvki_bins_add_block(&arena->bins, id, backing->size >> arena->unit_shift);
+    arena->stats.blockCount++;
+    arena->stats.blockBytes += backing->size;
+}
+
+static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id, sxvki_backing* gone) {
+    sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
+    *gone = buffer->backing;
+    memset(&buffer->backing, 0, sizeof buffer->backing);
+    sxvki_bins_remove_block(&arena->bins, buffer->first);
+    buffer->next = arena->buffers_free;
+    arena->buffers_free = id;
+    arena->stats.blockCount--;
+    arena->stats.blockBytes -= gone->size;
+}
+
+/*  One more buffer, by this thread or another one. */
+SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* function,
+                                            VkDeviceSize least, uint32_t step) {
+    VkDeviceSize most = arena->buffer_size;
+    sxvki_backing made;
+    VkResult result;
+    if (arena->is_growing) {
+        sxvki_lock_drop(&arena->lock);
+        sxvki_spin_pause(step);
+        sxvki_lock_take(&arena->lock);
+        return VK_SUCCESS;
+    }
+    if (most == 0) {
+        most = sxvki_pow2_floor(sxvki_max64(arena->stats.blockBytes / 2, SXVKI_ARENA_BUFFER_MIN));
+        most = sxvki_min64(most, SXVKI_ARENA_BUFFER_MAX);
+    }
+    arena->is_growing = 1;
+    sxvki_lock_drop(&arena->lock);
+    most = sxvki_max64(sxvki_align_down(most, (VkDeviceSize)1 << arena->unit_shift), least);
+    result = sxvki_backing_create_most(&arena->plan, function, most, least, &made);
+    sxvki_lock_take(&arena->lock);
+    arena->is_growing = 0;
+    if (result == VK_SUCCESS) {
+        if (sxvki_arena_reserve(arena)) {
+            sxvki_arena_add_buffer(arena, &made);
+        } else {
+            sxvki_lock_drop(&arena->lock);
+            sxvki_backing_destroy(arena->plan.allocator, &made, function);
+            sxvki_lock_take(&arena->lock);
+            result = VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+    }
+    return result;
+}
+
+static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena, const sxvki_record* r,
+                              SxvkBufferSlice* slice) {
+    const sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, sxvki_record_block(r));
+    sxvki_backing_slice(&buffer->backing, sxvki_record_offset(r) << arena->unit_shift,
+                        (sxvki_record_size(r) << arena->unit_shift) - r->link_a, slice);
+}
+
+/*  Arguments are valid; slice is optional. */
+static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function, VkDeviceSize size,
+                                     VkDeviceSize alignment, SxvkArenaAllocation* allocation,
+                                     SxvkBufferSlice* slice) {
+    VkDeviceSize least = sxvki_align_up(size, (VkDeviceSize)1 << arena->unit_shift);
+    uint64_t units = sxvki_max64(alignment >> arena->unit_shift, 1);
+    VkResult result = VK_SUCCESS;
+    uint32_t step;
+    sxvki_lock_take(&arena->lock);
+    for (step = 0; result == VK_SUCCESS; step++) {
+        uint32_t index;
+        sxvki_record* r;
+        if (!sxvki_bins_prepare(&arena->bins)) {
+            result = VK_ERROR_OUT_OF_HOST_MEMORY;
+            break;
+        }
+        index = sxvki_bins_take(&arena->bins, least >> arena->unit_shift, units,
+                                SXVKI_STRATEGY_MIN_TIME);
+        if (index == SXVKI_NONE) {
+            result = sxvki_arena_grow(arena, function, least, step);
+            continue;
+        }
+        r = sxvki_record_at(&arena->records, index);
+        r->link_a = (uint32_t)(least - size);
+        sxvki_record_age(r);
+        arena->empty = sxvki_record_block(r) == arena->empty ? SXVKI_NONE : arena->empty;
+        arena->stats.allocationCount++;
+        arena->stats.allocationBytes += size;
+        *allocation = (SxvkArenaAllocation)(void*)sxvki_handle_make(r->generation, index);
+        if (slice != NULL) {
+            sxvki_arena_slice(arena, r, slice);
+        }
+        break;
+    }
+    sxvki_lock_drop(&arena->lock);
+    return result;
+}
+
+/*  The record of a slice; null, and a message, where the handle is stale. Takes the lock, and drops
+    it again where it gives null. */
+static sxvki_record* sxvki_arena_look(SxvkBufferArena arena, const char* function,
+                                      SxvkArenaAllocation allocation, uint32_t* index) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    *index = sxvki_handle_index(handle);
+    sxvki_lock_take(&arena->lock);
+    if (SXVKI_LIKELY(sxvki_handle_is_valid(&arena->records, handle))) {
+        return sxvki_record_at(&arena->records, *index);
+    }
+    sxvki_lock_drop(&arena->lock);
+    sxvki_report(&arena->plan.allocator->device.reporter, SXVK_MESSAGE_INVALID_ALLOCATION, function,
+                 "allocation");
+    return NULL;
+}
+
+static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
+                             SxvkArenaAllocation allocation) {
+    sxvki_backing gone;
+    uint32_t index, id;
+    sxvki_record* r = sxvki_arena_look(arena, function, allocation, &index);
+    if (r == NULL) {
+        return;
+    }
+    memset(&gone, 0, sizeof gone);
+    id = sxvki_record_block(r);
+    arena->stats.allocationCount--;
+    arena->stats.allocationBytes -= (sxvki_record_size(r) << arena->unit_shift) - r->link_a;
+    sxvki_bins_give(&arena->bins, index);
+    if (sxvki_bins_block_is_empty(&arena->bins, sxvki_arena_buffer_at(arena, id)->first)) {
+        if (arena->empty == SXVKI_NONE) {
+            arena->empty = id;
+        } else {
+            sxvki_arena_remove_buffer(arena, id, &gone);
+        }
+    }
+    sxvki_lock_drop(&arena->lock);
+    sxvki_backing_destroy(arena->plan.allocator, &gone, function);
+}
+
+/*  Accepts one that was made in part. */
+SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* function) {
+    SxvkAllocator allocator = arena->plan.allocator;
+    uint32_t id;
+    for (id = 0; id < arena->buffers.capacity; id++) {
+        sxvki_backing_destroy(allocator, &sxvki_arena_buffer_at(arena, id)->backing, function);
+    }
+    sxvki_table_shutdown(&arena->buffers, &allocator->device.host);
+    sxvki_bins_shutdown(&arena->bins);
+    sxvki_records_shutdown(&arena->records);
+    sxvki_lock_shutdown(&arena->lock);
+    sxvki_plan_shutdown(&arena->plan);
+    sxvki_host_free(&allocator->device.host, arena);
+}
+
+/*  The info is valid. */
+SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
+                                              const SxvkBufferArenaCreateInfo* info,
+                                              SxvkBufferArena* made) {
+    const VkFlags host_access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
+                                SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
+                                SXVK_ALLOCATION_CREATE_MAPPED_BIT;
+    sxvki_device* device = &allocator->device;
+    VkDeviceSize unit = sxvki_max64(sxvki_usage_alignment(&device->vk, info->usage),
+                                    sxvki_max64(info->minAlignment, device->debug.minAlignment));
+    SxvkBufferArena arena = (SxvkBufferArena)sxvki_host_alloc_zeroed(&device->host, sizeof *arena);
+    if (arena == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    arena->plan.allocator = allocator;
+    if (!sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
+                         info->pName) ||
+        !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0) ||
+        !sxvki_records_init(&arena->records, &device->host, sxvki_salt(arena), 0) ||
+        !sxvki_bins_init(&arena->bins, &arena->records, SXVKI_GRANULES_MAX)) {
+        sxvki_arena_destroy(arena, NULL);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if ((info->allocationFlags & host_access) != 0) {
+        unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
+    }
+    sxvki_table_init(&arena->buffers, SXVKI_ARENA_BUFFERS_FIRST_SHIFT, sizeof(sxvki_arena_buffer));
+    arena->plan.info.flags = info->allocationFlags;
+    arena->plan.info.minAlignment = unit;
+    arena->buffer_size = info->bufferSize;
+    arena->unit_shift = sxvki_high_bit(unit);
+    arena->buffers_free = SXVKI_NONE;
+    arena->empty = SXVKI_NONE;
+    *made = arena;
+    return VK_SUCCESS;
+}
+
+/*  What the bins promise, and that the totals agree. The caller keeps other threads away. */
+SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
+    uint32_t id, count = 0, free_count = 0;
+    VkDeviceSize bytes = 0;
+    for (id = 0; id < arena->buffers.capacity; id++) {
+        const sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
+        if (buffer->backing.buffer != VK_NULL_HANDLE) {
+            count++;
+            bytes += buffer->backing.size;
+            if (!sxvki_bins_block_is_valid(&arena->bins, buffer->first, id,
+                                           buffer->backing.size >> arena->unit_shift,
+                                           &free_count) ||
+                (id != arena->empty && sxvki_bins_block_is_empty(&arena->bins, buffer->first))) {
+                return 0;
+            }
+        }
+    }
+    return count == arena->stats.blockCount && bytes == arena->stats.blockBytes &&
+           sxvki_bins_is_valid(&arena->bins, free_count);
+}
+
+#endif /* !SX_VKALLOC_NO_UPLOAD */
+
+/* ============================================================================================== */
 /*  >>stats      statistics, dump, integrity                                                      */
 /* ============================================================================================== */
 /*
@@ -7457,6 +8809,130 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, 
     (void)has_resource;
     return VK_SUCCESS;
 }
+
+#if !SX_VKALLOC_NO_UPLOAD
+/*  What rings, smart buffers and arenas have in common. */
+SXVKI_COLD static VkResult sxvki_check_plan(SxvkAllocator allocator, const char* function,
+                                            VkBufferUsageFlags usage, SxvkPool pool) {
+    const sxvki_vk* vk = &allocator->device.vk;
+    const int has_address = (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+    SXVKI_REJECT_IF(has_address && !vk->device_address, MISSING_FEATURE,
+                    "pCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
+    SXVKI_REJECT_IF(pool != VK_NULL_HANDLE && pool->device != &allocator->device, INVALID_POOL,
+                    "pCreateInfo->pool");
+    (void)pool;
+    if (has_address && vk->fn.vkGetBufferDeviceAddress == NULL) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FUNCTION, function,
+                            "vkGetBufferDeviceAddress");
+    }
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const char* function,
+                                                 const SxvkFrameRingCreateInfo* info) {
+    const VkFlags need = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->size >> 40 != 0, BAD_SIZE, "pCreateInfo->size");
+    SXVKI_REJECT_IF(info->minAlignment != 0 &&
+                        (!sxvki_is_pow2(info->minAlignment) || info->minAlignment >> 32 != 0),
+                    BAD_ALIGNMENT, "pCreateInfo->minAlignment");
+    SXVKI_REJECT_IF(info->memoryUsage != SXVK_MEMORY_USAGE_UNKNOWN &&
+                        (info->memoryUsage < SXVK_MEMORY_USAGE_AUTO ||
+                         info->memoryUsage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
+                    BAD_ENUM, "pCreateInfo->memoryUsage");
+    SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->pool));
+    SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
+                        (sxvki_type_flags(&allocator->device, info->pool->type) & need) != need,
+                    BAD_STRUCT, "pCreateInfo->pool, not of HOST_VISIBLE and HOST_COHERENT memory");
+    (void)need;
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_smart_info(SxvkAllocator allocator, const char* function,
+                                                  const SxvkSmartBufferCreateInfo* info) {
+    const sxvki_vk* vk = &allocator->device.vk;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags & ~(VkFlags)SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT, UNKNOWN_FLAGS,
+                    "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->size == 0 || info->size >> 40 != 0, BAD_SIZE, "pCreateInfo->size");
+    SXVKI_REJECT_IF((uint32_t)info->access > SXVK_SMART_BUFFER_ACCESS_READBACK, BAD_ENUM,
+                    "pCreateInfo->access");
+    SXVKI_REJECT_IF(info->ring == VK_NULL_HANDLE, NULL_ARGUMENT, "pCreateInfo->ring");
+    SXVKI_REJECT_IF(info->ring->plan.allocator != allocator, BAD_STRUCT,
+                    "pCreateInfo->ring, of another allocator");
+    SXVKI_REJECT_IF(info->framesInFlight > SXVKI_SMART_COPIES_MAX, BAD_SIZE,
+                    "pCreateInfo->framesInFlight");
+    SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->pool));
+    SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
+                        sxvki_smart_access(info) == SXVK_SMART_BUFFER_ACCESS_DYNAMIC &&
+                        (sxvki_type_flags(&allocator->device, info->pool->type) &
+                         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0,
+                    BAD_STRUCT, "pCreateInfo->pool, not of HOST_VISIBLE memory");
+    if (vk->fn.vkCmdCopyBuffer == NULL || vk->fn.vkCmdPipelineBarrier == NULL) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FUNCTION, function,
+                            "vkCmdCopyBuffer or vkCmdPipelineBarrier");
+    }
+    return VK_SUCCESS;
+}
+
+/*  A range of a smart buffer that is read, or written. */
+static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const char* function, int reads,
+                                        VkDeviceSize offset, VkDeviceSize size) {
+    SxvkAllocator allocator = buffer->plan.allocator;
+    SXVKI_REJECT_IF((buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK) != reads, BAD_STRUCT,
+                    "buffer, a READBACK one is read, all others are written");
+    SXVKI_REJECT_IF(offset > buffer->size, BAD_RANGE, "offset");
+    SXVKI_REJECT_IF(size == 0 || size > buffer->size - offset, BAD_RANGE, "size");
+    (void)reads;
+    (void)offset;
+    (void)size;
+    return VK_SUCCESS;
+}
+
+/*  On every device alike, whether a copy is recorded or not. */
+static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const char* function,
+                                     VkCommandBuffer commands) {
+    SxvkAllocator allocator = buffer->plan.allocator;
+    SXVKI_REJECT_IF(commands == NULL && buffer->access != SXVK_SMART_BUFFER_ACCESS_DYNAMIC,
+                    NULL_ARGUMENT, "commands");
+    (void)commands;
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const char* function,
+                                                  const SxvkBufferArenaCreateInfo* info) {
+    const VkFlags flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT |
+                          SXVK_ALLOCATION_CREATE_MAPPED_BIT |
+                          SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT | SXVKI_ACCESS_FLAGS;
+    SxvkAllocationCreateInfo of_buffers;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->usage == 0, BAD_STRUCT, "pCreateInfo->usage");
+    SXVKI_REJECT_IF(info->allocationFlags & ~flags, UNKNOWN_FLAGS, "pCreateInfo->allocationFlags");
+    SXVKI_REJECT_IF(info->bufferSize >> 40 != 0, BAD_SIZE, "pCreateInfo->bufferSize");
+    SXVKI_REJECT_IF(info->minAlignment != 0 &&
+                        (!sxvki_is_pow2(info->minAlignment) || info->minAlignment > 65536),
+                    BAD_ALIGNMENT, "pCreateInfo->minAlignment");
+    memset(&of_buffers, 0, sizeof of_buffers);
+    of_buffers.flags = info->allocationFlags;
+    of_buffers.usage = info->memoryUsage;
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &of_buffers));
+    (void)flags;
+    return sxvki_check_plan(allocator, function, info->usage, info->pool);
+}
+
+/*  The size and alignment of a slice. */
+static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function, VkDeviceSize size,
+                                  VkDeviceSize alignment) {
+    SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
+    SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
+                    BAD_ALIGNMENT, "alignment");
+    (void)size;
+    (void)alignment;
+    return VK_SUCCESS;
+}
+#endif
 
 /* ============================================================================================== */
 /*  >>public     the thin entry points                                                            */
@@ -8719,6 +10195,265 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT,
                                  "sxvkCheckIntegrity");
 }
+
+#if !SX_VKALLOC_NO_UPLOAD
+/* --- frame rings --- */
+
+SX_VKALLOC_API VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
+                                            const SxvkFrameRingCreateInfo* pCreateInfo,
+                                            SxvkFrameRing* pRing) {
+    const char* function = "sxvkCreateFrameRing";
+    if (pRing != NULL) {
+        *pRing = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pRing);
+    SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
+    return sxvki_ring_create(allocator, function, pCreateInfo, pRing);
+}
+
+SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
+    if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE) {
+        sxvki_ring_destroy(ring, "sxvkDestroyFrameRing");
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value) {
+    return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
+                                  : sxvki_ring_begin(ring, "sxvkBeginFrameRing", value);
+}
+
+SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value) {
+    return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
+                                  : sxvki_ring_complete(ring, "sxvkCompleteFrameRing", value);
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
+                                                  VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
+    const char* function = "sxvkAllocateFromFrameRing";
+    SxvkAllocator allocator;
+    if (pSlice != NULL) {
+        memset(pSlice, 0, sizeof *pSlice);
+    }
+    if (ring == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = ring->plan.allocator;
+    SXVKI_CHECK_POINTER(pSlice);
+    SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
+    return sxvki_ring_allocate(ring, function, size, alignment, pSlice);
+}
+
+SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
+                                               SxvkFrameRingStatistics* pStatistics) {
+    if (pStatistics == NULL) {
+        return;
+    }
+    memset(pStatistics, 0, sizeof *pStatistics);
+    if (ring != VK_NULL_HANDLE) {
+        sxvki_lock_take(&ring->lock);
+        sxvki_ring_note_peak(ring);
+        *pStatistics = ring->stats;
+        pStatistics->begunValue = ring->value;
+        pStatistics->completedValue = ring->completed;
+        sxvki_lock_drop(&ring->lock);
+    }
+}
+
+/* --- smart buffers --- */
+
+SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
+                                              const SxvkSmartBufferCreateInfo* pCreateInfo,
+                                              SxvkSmartBuffer* pBuffer) {
+    const char* function = "sxvkCreateSmartBuffer";
+    if (pBuffer != NULL) {
+        *pBuffer = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
+    return sxvki_smart_create(allocator, function, pCreateInfo, pBuffer);
+}
+
+SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuffer buffer) {
+    if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE) {
+        sxvki_smart_destroy(buffer, "sxvkDestroySmartBuffer");
+    }
+}
+
+SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo) {
+    if (pInfo == NULL) {
+        return;
+    }
+    memset(pInfo, 0, sizeof *pInfo);
+    if (buffer != VK_NULL_HANDLE) {
+        sxvki_backing_slice(&buffer->backing, sxvki_load32(&buffer->copy) * buffer->stride,
+                            buffer->size, &pInfo->slice);
+        pInfo->access = buffer->access;
+        pInfo->isStaged = buffer->is_staged ? VK_TRUE : VK_FALSE;
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset,
+                                                    VkDeviceSize size,
+                                                    SxvkSmartBufferWrite* pWrite) {
+    const char* function = "sxvkPrepareSmartBufferWrite";
+    SxvkAllocator allocator;
+    if (pWrite != NULL) {
+        memset(pWrite, 0, sizeof *pWrite);
+    }
+    if (buffer == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = buffer->plan.allocator;
+    SXVKI_CHECK_POINTER(pWrite);
+    SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
+    return sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite);
+}
+
+SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                                   const SxvkSmartBufferWrite* pWrite) {
+    const char* function = "sxvkRecordSmartBufferWrite";
+    SxvkAllocator allocator;
+    if (buffer == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = buffer->plan.allocator;
+    SXVKI_CHECK_POINTER(pWrite);
+    SXVKI_REJECT_IF(pWrite->pData == NULL, BAD_STRUCT, "pWrite, which was not prepared");
+    SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
+    return sxvki_smart_record_write(buffer, commands, pWrite);
+}
+
+SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                             VkDeviceSize dstOffset, VkDeviceSize size,
+                                             const void* pData) {
+    const char* function = "sxvkWriteSmartBuffer";
+    SxvkAllocator allocator;
+    SxvkSmartBufferWrite write;
+    if (buffer == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = buffer->plan.allocator;
+    SXVKI_CHECK_POINTER(pData);
+    SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
+    SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
+    memset(&write, 0, sizeof write);
+    SXVKI_CHECK(sxvki_smart_prepare(buffer, function, dstOffset, size, &write));
+    memcpy(write.pData, pData, (size_t)size);
+    return sxvki_smart_record_write(buffer, commands, &write);
+}
+
+SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                                  VkDeviceSize srcOffset, VkDeviceSize size) {
+    const char* function = "sxvkRecordSmartBufferRead";
+    if (buffer == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 1, srcOffset, size));
+    SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
+    sxvki_smart_record_read(buffer, commands, srcOffset, size);
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize srcOffset,
+                                            VkDeviceSize size, void* pData) {
+    const char* function = "sxvkReadSmartBuffer";
+    SxvkAllocator allocator;
+    if (buffer == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = buffer->plan.allocator;
+    SXVKI_CHECK_POINTER(pData);
+    SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 1, srcOffset, size));
+    return sxvki_smart_read(buffer, srcOffset, size, pData);
+}
+
+/* --- buffer arenas --- */
+
+SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
+                                              const SxvkBufferArenaCreateInfo* pCreateInfo,
+                                              SxvkBufferArena* pArena) {
+    const char* function = "sxvkCreateBufferArena";
+    if (pArena != NULL) {
+        *pArena = VK_NULL_HANDLE;
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pArena);
+    SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
+    return sxvki_arena_create(allocator, pCreateInfo, pArena);
+}
+
+SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferArena arena) {
+    if (allocator != VK_NULL_HANDLE && arena != VK_NULL_HANDLE) {
+        if (arena->stats.allocationCount != 0) {
+            sxvki_line line;
+            line.size = 0;
+            sxvki_line_add(&line, "sxvkDestroyBufferArena: slices still alive: ");
+            sxvki_line_add_u64(&line, arena->stats.allocationCount, 10);
+            sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
+        }
+        sxvki_arena_destroy(arena, "sxvkDestroyBufferArena");
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
+                                                    VkDeviceSize alignment,
+                                                    SxvkArenaAllocation* pAllocation,
+                                                    SxvkBufferSlice* pSlice) {
+    const char* function = "sxvkAllocateFromBufferArena";
+    SxvkAllocator allocator;
+    if (pAllocation != NULL) {
+        *pAllocation = VK_NULL_HANDLE;
+    }
+    if (pSlice != NULL) {
+        memset(pSlice, 0, sizeof *pSlice);
+    }
+    if (arena == VK_NULL_HANDLE) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    allocator = arena->plan.allocator;
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
+    return sxvki_arena_allocate(arena, function, size, alignment, pAllocation, pSlice);
+}
+
+SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAllocation allocation) {
+    if (arena != VK_NULL_HANDLE && allocation != VK_NULL_HANDLE) {
+        sxvki_arena_free(arena, "sxvkFreeToBufferArena", allocation);
+    }
+}
+
+SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
+                                            SxvkBufferSlice* pSlice) {
+    const sxvki_record* r = NULL;
+    uint32_t index;
+    if (pSlice == NULL) {
+        return;
+    }
+    memset(pSlice, 0, sizeof *pSlice);
+    if (arena != VK_NULL_HANDLE) {
+        r = sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, &index);
+    }
+    if (r != NULL) {
+        sxvki_arena_slice(arena, r, pSlice);
+        sxvki_lock_drop(&arena->lock);
+    }
+}
+
+SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
+                                                 SxvkStatistics* pStatistics) {
+    if (pStatistics == NULL) {
+        return;
+    }
+    memset(pStatistics, 0, sizeof *pStatistics);
+    if (arena != VK_NULL_HANDLE) {
+        sxvki_lock_take(&arena->lock);
+        *pStatistics = arena->stats;
+        sxvki_lock_drop(&arena->lock);
+    }
+}
+#endif
 
 #ifdef __cplusplus
 }
