@@ -6956,8 +6956,9 @@ typedef struct sxvki_plan {
 } sxvki_plan;
 
 /*  Returns 0 where there is no host memory. */
-static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator, VkBufferUsageFlags usage,
-                           SxvkMemoryUsage memory_usage, SxvkPool pool, const char* name) {
+SXVKI_COLD static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator,
+                                      VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
+                                      SxvkPool pool, const char* name) {
     char* copy;
     memset(plan, 0, sizeof *plan);
     plan->allocator = allocator;
@@ -6972,7 +6973,7 @@ static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator, VkBufferUs
     return 1;
 }
 
-static void sxvki_plan_shutdown(sxvki_plan* plan) {
+SXVKI_COLD static void sxvki_plan_shutdown(sxvki_plan* plan) {
     union {
         const char* given;
         void* ours;
@@ -6981,8 +6982,8 @@ static void sxvki_plan_shutdown(sxvki_plan* plan) {
     sxvki_host_free(&plan->allocator->device.host, name.ours);
 }
 
-static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
-                                     VkDeviceSize size, sxvki_backing* made) {
+SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
+                                                VkDeviceSize size, sxvki_backing* made) {
     const sxvki_vk* vk = &plan->allocator->device.vk;
     VkBufferCreateInfo info;
     SxvkAllocationInfo got;
@@ -7011,9 +7012,9 @@ static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* functio
 }
 
 /*  As large as may be: half as much, again and again, where the device has no more. */
-static VkResult sxvki_backing_create_most(const sxvki_plan* plan, const char* function,
-                                          VkDeviceSize most, VkDeviceSize least,
-                                          sxvki_backing* made) {
+SXVKI_COLD static VkResult sxvki_backing_create_most(const sxvki_plan* plan, const char* function,
+                                                     VkDeviceSize most, VkDeviceSize least,
+                                                     sxvki_backing* made) {
     for (;;) {
         VkResult result = sxvki_backing_create(plan, function, most, made);
         if (!sxvki_is_full(result) || most <= least) {
@@ -7023,8 +7024,8 @@ static VkResult sxvki_backing_create_most(const sxvki_plan* plan, const char* fu
     }
 }
 
-static void sxvki_backing_destroy(SxvkAllocator allocator, sxvki_backing* backing,
-                                  const char* function) {
+SXVKI_COLD static void sxvki_backing_destroy(SxvkAllocator allocator, sxvki_backing* backing,
+                                             const char* function) {
     const sxvki_device* device = &allocator->device;
     if (backing->buffer != VK_NULL_HANDLE) {
         device->vk.fn.vkDestroyBuffer(device->vk.device, backing->buffer,
@@ -7046,7 +7047,7 @@ static void sxvki_backing_slice(const sxvki_backing* backing, VkDeviceSize offse
 
 /*  What the offset of a piece must be a multiple of. 16 serves what has no limit of its own:
     vertices, indices, indirect commands, copies to images. */
-static VkDeviceSize sxvki_usage_alignment(const sxvki_vk* vk, VkBufferUsageFlags usage) {
+SXVKI_COLD static VkDeviceSize sxvki_usage_alignment(const sxvki_vk* vk, VkBufferUsageFlags usage) {
     const VkPhysicalDeviceLimits* limits = &vk->properties.limits;
     VkDeviceSize alignment = 16;
     if ((usage & VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT) != 0) {
@@ -7136,13 +7137,13 @@ SXVKI_INLINE int sxvki_ring_bump(sxvki_ring_buffer* b, uint64_t size, uint64_t a
 }
 
 /*  Set the head of a buffer that no thread can move because it is closed. */
-static void sxvki_ring_open(sxvki_ring_buffer* b, uint64_t position) {
+SXVKI_COLD static void sxvki_ring_open(sxvki_ring_buffer* b, uint64_t position) {
     uint64_t head = sxvki_load64(&b->head);
     sxvki_cas64(&b->head, &head, position);
 }
 
 /*  Caller holds the lock, as of all down to sxvki_ring_replace. */
-static void sxvki_ring_set_tail(sxvki_ring_buffer* b, uint64_t position) {
+SXVKI_COLD static void sxvki_ring_set_tail(sxvki_ring_buffer* b, uint64_t position) {
     uint64_t tail = sxvki_load64_relaxed(&b->tail);
     sxvki_cas64(&b->tail, &tail, position);
 }
@@ -7152,7 +7153,7 @@ static sxvki_ring_end* sxvki_ring_end_at(SxvkFrameRing ring, uint32_t i) {
 }
 
 /*  The open value's slices end here. Where the circle is full, its last two become one. */
-static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
+SXVKI_COLD static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
     uint64_t last = ring->end_count != 0
                         ? sxvki_ring_end_at(ring, ring->end_count - 1)->position
                         : sxvki_load64_relaxed(&((sxvki_ring_buffer*)ring->current)->tail);
@@ -7164,7 +7165,7 @@ static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
 }
 
 /*  The bytes in flight are at their peak before a tail moves, and when a value ends. */
-static void sxvki_ring_note_peak(SxvkFrameRing ring) {
+SXVKI_COLD static void sxvki_ring_note_peak(SxvkFrameRing ring) {
     const sxvki_ring_buffer* b = (const sxvki_ring_buffer*)ring->current;
     uint64_t head = sxvki_ring_head(b);
     uint64_t frame = head - ring->frame_start + ring->frame_spilled;
@@ -7175,7 +7176,7 @@ static void sxvki_ring_note_peak(SxvkFrameRing ring) {
     ring->recent_peak = sxvki_max64(ring->recent_peak, stats->bytesInFlight);
 }
 
-static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
+SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
     uint64_t head = sxvki_or64(&b->head, SXVKI_RING_CLOSED) & ~SXVKI_RING_CLOSED;
     ring->frame_spilled += head - ring->frame_start;
     ring->retired_bytes += head - sxvki_load64_relaxed(&b->tail);
@@ -7192,7 +7193,8 @@ static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
 }
 
 /*  The buffer of one that has seen its last value complete. Returns 0 where there is none. */
-static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed, sxvki_backing* gone) {
+SXVKI_COLD static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed,
+                                              sxvki_backing* gone) {
     sxvki_ring_buffer* b;
     sxvki_lock_take(&ring->lock);
     b = ring->retired;
@@ -7211,7 +7213,7 @@ static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed, sxvki
 }
 
 /*  A struct for a new buffer; null where there is no host memory. Takes the lock. */
-static sxvki_ring_buffer* sxvki_ring_take_spare(SxvkFrameRing ring) {
+SXVKI_COLD static sxvki_ring_buffer* sxvki_ring_take_spare(SxvkFrameRing ring) {
     sxvki_ring_buffer* b;
     sxvki_lock_take(&ring->lock);
     b = ring->spare;
@@ -7263,7 +7265,8 @@ SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* fu
 }
 
 /*  Destroy what has seen its last value complete. */
-static void sxvki_ring_release(SxvkFrameRing ring, uint64_t completed, const char* function) {
+SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, uint64_t completed,
+                                          const char* function) {
     sxvki_backing gone;
     while (sxvki_ring_take_retired(ring, completed, &gone)) {
         sxvki_backing_destroy(ring->plan.allocator, &gone, function);
@@ -7326,7 +7329,7 @@ static VkResult sxvki_ring_allocate(SxvkFrameRing ring, const char* function, Vk
 }
 
 /*  A smaller size that would have done for some time; 0 where there is none. */
-static VkDeviceSize sxvki_ring_smaller_size(SxvkFrameRing ring) {
+SXVKI_COLD static VkDeviceSize sxvki_ring_smaller_size(SxvkFrameRing ring) {
     VkDeviceSize size = sxvki_max64(sxvki_pow2_ceil(ring->recent_peak * 2), ring->min_size);
     if (++ring->begin_count % SXVKI_RING_SHRINK_TIME != 0) {
         return 0;
@@ -7335,7 +7338,8 @@ static VkDeviceSize sxvki_ring_smaller_size(SxvkFrameRing ring) {
     return size <= ring->stats.size / 2 && !ring->is_growing ? size : 0;
 }
 
-static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* function, uint64_t value) {
+SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* function,
+                                            uint64_t value) {
     sxvki_ring_buffer* b;
     VkDeviceSize smaller = 0;
     uint64_t head;
@@ -7372,7 +7376,8 @@ static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* function, uint6
     return VK_SUCCESS;
 }
 
-static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* function, uint64_t value) {
+SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* function,
+                                               uint64_t value) {
     sxvki_ring_buffer* b;
     int is_begun;
     sxvki_lock_take(&ring->lock);
@@ -7511,7 +7516,7 @@ struct SxvkSmartBuffer_T {
     uint64_t copy_values[SXVKI_SMART_COPIES_MAX];
 };
 
-static SxvkSmartBufferAccess sxvki_smart_access(const SxvkSmartBufferCreateInfo* info) {
+SXVKI_COLD static SxvkSmartBufferAccess sxvki_smart_access(const SxvkSmartBufferCreateInfo* info) {
     if (info->access != SXVK_SMART_BUFFER_ACCESS_DEFAULT) {
         return info->access;
     }
@@ -7522,8 +7527,8 @@ static SxvkSmartBufferAccess sxvki_smart_access(const SxvkSmartBufferCreateInfo*
 
 /*  Flags of the allocation. Where the GPU has memory of its own, reading that by the CPU is so slow
     (uncached, over the bus) that a copy pays. */
-static SxvkAllocationCreateFlags sxvki_smart_flags(const struct SxvkSmartBuffer_T* buffer,
-                                                   VkBufferUsageFlags usage) {
+SXVKI_COLD static SxvkAllocationCreateFlags sxvki_smart_flags(
+    const struct SxvkSmartBuffer_T* buffer, VkBufferUsageFlags usage) {
     const VkFlags copies = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     const VkFlags write =
         SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
@@ -7609,7 +7614,8 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
 }
 
 /*  DYNAMIC: the copy that the open value writes; a fresh one at its first write. */
-static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function, uint32_t* copy) {
+SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function,
+                                            uint32_t* copy) {
     SxvkFrameRing ring = buffer->ring;
     int is_open, is_free = 1;
     sxvki_lock_take(&ring->lock);
@@ -7634,9 +7640,9 @@ static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function, u
 }
 
 /*  The range is valid. */
-static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
-                                    VkDeviceSize offset, VkDeviceSize size,
-                                    SxvkSmartBufferWrite* write) {
+SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
+                                               VkDeviceSize offset, VkDeviceSize size,
+                                               SxvkSmartBufferWrite* write) {
     VkResult result;
     uint32_t copy = 0;
     if (buffer->is_staged) {
@@ -7659,10 +7665,10 @@ static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function
 }
 
 /*  Over a range of a buffer: all work of the stages `from` before all of `to`. */
-static void sxvki_record_barrier(const sxvki_vk* vk, VkCommandBuffer commands, VkBuffer buffer,
-                                 const VkBufferCopy* at, VkPipelineStageFlags from,
-                                 VkAccessFlags writes, VkPipelineStageFlags to,
-                                 VkAccessFlags accesses) {
+SXVKI_COLD static void sxvki_record_barrier(const sxvki_vk* vk, VkCommandBuffer commands,
+                                            VkBuffer buffer, const VkBufferCopy* at,
+                                            VkPipelineStageFlags from, VkAccessFlags writes,
+                                            VkPipelineStageFlags to, VkAccessFlags accesses) {
     VkBufferMemoryBarrier barrier;
     memset(&barrier, 0, sizeof barrier);
     barrier.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER;
@@ -7676,8 +7682,9 @@ static void sxvki_record_barrier(const sxvki_vk* vk, VkCommandBuffer commands, V
     vk->fn.vkCmdPipelineBarrier(commands, from, to, 0, 0, NULL, 1, &barrier, 0, NULL);
 }
 
-static VkResult sxvki_smart_record_write(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                         const SxvkSmartBufferWrite* write) {
+SXVKI_COLD static VkResult sxvki_smart_record_write(SxvkSmartBuffer buffer,
+                                                    VkCommandBuffer commands,
+                                                    const SxvkSmartBufferWrite* write) {
     const sxvki_device* device = &buffer->plan.allocator->device;
     VkBuffer target = buffer->backing.buffer;
     VkBufferCopy region;
@@ -7702,8 +7709,8 @@ static VkResult sxvki_smart_record_write(SxvkSmartBuffer buffer, VkCommandBuffer
     return VK_SUCCESS;
 }
 
-static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                    VkDeviceSize offset, VkDeviceSize size) {
+SXVKI_COLD static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommandBuffer commands,
+                                               VkDeviceSize offset, VkDeviceSize size) {
     const sxvki_vk* vk = &buffer->plan.allocator->device.vk;
     VkBuffer seen = buffer->is_staged ? buffer->shadow.buffer : buffer->backing.buffer;
     VkPipelineStageFlags by = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
@@ -7726,8 +7733,8 @@ static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommandBuffer comm
     }
 }
 
-static VkResult sxvki_smart_read(SxvkSmartBuffer buffer, VkDeviceSize offset, VkDeviceSize size,
-                                 void* data) {
+SXVKI_COLD static VkResult sxvki_smart_read(SxvkSmartBuffer buffer, VkDeviceSize offset,
+                                            VkDeviceSize size, void* data) {
     const sxvki_backing* seen = buffer->is_staged ? &buffer->shadow : &buffer->backing;
     VkResult result = sxvki_flush(&buffer->plan.allocator->device, SXVKI_CACHE_INVALIDATE, 1,
                                   &seen->allocation, &offset, &size);
@@ -7788,7 +7795,7 @@ SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
     return 1;
 }
 
-static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing) {
+SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing) {
     uint32_t id = arena->buffers_free;
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     arena->buffers_free = buffer->next;
@@ -7798,7 +7805,8 @@ static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* b
     arena->stats.blockBytes += backing->size;
 }
 
-static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id, sxvki_backing* gone) {
+SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id,
+                                                 sxvki_backing* gone) {
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     *gone = buffer->backing;
     memset(&buffer->backing, 0, sizeof buffer->backing);
@@ -8877,8 +8885,9 @@ SXVKI_COLD static VkResult sxvki_check_smart_info(SxvkAllocator allocator, const
 }
 
 /*  A range of a smart buffer that is read, or written. */
-static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const char* function, int reads,
-                                        VkDeviceSize offset, VkDeviceSize size) {
+SXVKI_COLD static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const char* function,
+                                                   int reads, VkDeviceSize offset,
+                                                   VkDeviceSize size) {
     SxvkAllocator allocator = buffer->plan.allocator;
     SXVKI_REJECT_IF((buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK) != reads, BAD_STRUCT,
                     "buffer, a READBACK one is read, all others are written");
@@ -8891,8 +8900,8 @@ static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const char* func
 }
 
 /*  On every device alike, whether a copy is recorded or not. */
-static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const char* function,
-                                     VkCommandBuffer commands) {
+SXVKI_COLD static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const char* function,
+                                                VkCommandBuffer commands) {
     SxvkAllocator allocator = buffer->plan.allocator;
     SXVKI_REJECT_IF(commands == NULL && buffer->access != SXVK_SMART_BUFFER_ACCESS_DYNAMIC,
                     NULL_ARGUMENT, "commands");
