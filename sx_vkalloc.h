@@ -7966,11 +7966,11 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    arena->plan.allocator = allocator;
-    if (!sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
+    arena->plan.allocator = allocator; /* so that it can be destroyed from here on */
+    if (!sxvki_records_init(&arena->records, &device->host, sxvki_salt(arena), 0) ||
+        !sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
                          info->pName) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0) ||
-        !sxvki_records_init(&arena->records, &device->host, sxvki_salt(arena), 0) ||
         !sxvki_bins_init(&arena->bins, &arena->records, SXVKI_GRANULES_MAX)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
