@@ -467,6 +467,93 @@ static void test_ring_threads(void** state) {
     rig_destroy(rig);
 }
 
+/*  Threads that take slices whenever they like, while values begin and end and buffers come, grow,
+    shrink and go. A thread says which value was open before it took its slice; nothing from that
+    one on is completed before it has looked at its bytes again. */
+typedef struct Wild {
+    SxvkFrameRing ring;
+    uint64_t begun;
+    uint64_t oldest[THREADS]; /* UINT64_MAX: holds nothing */
+    uint32_t running;
+} Wild;
+
+typedef struct WildMember {
+    Wild* wild;
+    uint32_t id;
+    uint32_t failures;
+} WildMember;
+
+static void* wild_runs(void* pMember) {
+    WildMember* member = (WildMember*)pMember;
+    Wild* wild = member->wild;
+    uint64_t seed = 1000 + member->id;
+    uint32_t i;
+    for (i = 0; i < 4000; i++) {
+        VkDeviceSize size = testing_log_uniform(&seed, 16, i / 500 % 2 != 0 ? 64 : 4000);
+        unsigned char pattern = (unsigned char)testing_random(&seed);
+        SxvkBufferSlice slice;
+        const unsigned char* bytes;
+        VkDeviceSize k;
+        __atomic_store_n(&wild->oldest[member->id], __atomic_load_n(&wild->begun, __ATOMIC_SEQ_CST),
+                         __ATOMIC_SEQ_CST);
+        if (sxvkAllocateFromFrameRing(wild->ring, size, 0, &slice) != VK_SUCCESS) {
+            member->failures++;
+            break;
+        }
+        memset(slice.pMappedData, pattern, (size_t)size);
+        sxvki_spin_pause(i % 50 == 0 ? 64 : 0);
+        bytes = (const unsigned char*)slice.pMappedData;
+        for (k = 0; k < size; k++) {
+            member->failures += bytes[k] != pattern;
+        }
+        __atomic_store_n(&wild->oldest[member->id], UINT64_MAX, __ATOMIC_SEQ_CST);
+    }
+    __atomic_store_n(&wild->oldest[member->id], UINT64_MAX, __ATOMIC_SEQ_CST);
+    (void)__atomic_sub_fetch(&wild->running, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void test_ring_wild_threads(void** state) {
+    Rig* rig = upload_rig(0);
+    pthread_t threads[THREADS];
+    WildMember members[THREADS];
+    Wild wild;
+    uint32_t i;
+    (void)state;
+    wild.ring = make_ring(rig, 1024, VK_BUFFER_USAGE_INDEX_BUFFER_BIT);
+    wild.begun = 1;
+    wild.running = THREADS;
+    assert_int_equal(sxvkBeginFrameRing(wild.ring, wild.begun), VK_SUCCESS);
+    for (i = 0; i < THREADS; i++) {
+        wild.oldest[i] = UINT64_MAX;
+    }
+    for (i = 0; i < THREADS; i++) {
+        members[i].wild = &wild;
+        members[i].id = i;
+        members[i].failures = 0;
+        assert_int_equal(pthread_create(&threads[i], NULL, wild_runs, &members[i]), 0);
+    }
+    while (__atomic_load_n(&wild.running, __ATOMIC_SEQ_CST) != 0) {
+        uint64_t done = wild.begun;
+        assert_int_equal(sxvkBeginFrameRing(wild.ring, wild.begun + 1), VK_SUCCESS);
+        __atomic_store_n(&wild.begun, wild.begun + 1, __ATOMIC_SEQ_CST);
+        for (i = 0; i < THREADS; i++) {
+            uint64_t oldest = __atomic_load_n(&wild.oldest[i], __ATOMIC_SEQ_CST);
+            done = oldest <= done ? oldest - 1 : done;
+        }
+        assert_int_equal(sxvkCompleteFrameRing(wild.ring, done), VK_SUCCESS);
+        sxvki_spin_pause(64);
+    }
+    for (i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(members[i].failures, 0);
+    }
+    assert_true(sxvki_ring_is_valid(wild.ring));
+    assert_true(ring_statistics(wild.ring).spillCount > 0);
+    sxvkDestroyFrameRing(rig->allocator, wild.ring);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ smart buffers */
 
 static SxvkSmartBuffer make_smart(Rig* rig, SxvkFrameRing ring, SxvkSmartBufferAccess access,
@@ -1093,16 +1180,27 @@ static void test_checkers(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ring_goes_round),     cmocka_unit_test(test_ring_grows_and_shrinks),
-        cmocka_unit_test(test_ring_whole_size),     cmocka_unit_test(test_ring_model),
-        cmocka_unit_test(test_ring_bad_input),      cmocka_unit_test(test_ring_out_of_memory),
-        cmocka_unit_test(test_ring_device_address), cmocka_unit_test(test_ring_on_every_gpu),
-        cmocka_unit_test(test_ring_threads),        cmocka_unit_test(test_smart_on_every_gpu),
-        cmocka_unit_test(test_smart_records),       cmocka_unit_test(test_smart_dynamic),
-        cmocka_unit_test(test_smart_not_coherent),  cmocka_unit_test(test_smart_bad_input),
-        cmocka_unit_test(test_arena_basics),        cmocka_unit_test(test_arena_model),
-        cmocka_unit_test(test_arena_many),          cmocka_unit_test(test_arena_bad_input),
-        cmocka_unit_test(test_arena_threads),       cmocka_unit_test(test_checkers),
+        cmocka_unit_test(test_ring_goes_round),
+        cmocka_unit_test(test_ring_grows_and_shrinks),
+        cmocka_unit_test(test_ring_whole_size),
+        cmocka_unit_test(test_ring_model),
+        cmocka_unit_test(test_ring_bad_input),
+        cmocka_unit_test(test_ring_out_of_memory),
+        cmocka_unit_test(test_ring_device_address),
+        cmocka_unit_test(test_ring_on_every_gpu),
+        cmocka_unit_test(test_ring_threads),
+        cmocka_unit_test(test_ring_wild_threads),
+        cmocka_unit_test(test_smart_on_every_gpu),
+        cmocka_unit_test(test_smart_records),
+        cmocka_unit_test(test_smart_dynamic),
+        cmocka_unit_test(test_smart_not_coherent),
+        cmocka_unit_test(test_smart_bad_input),
+        cmocka_unit_test(test_arena_basics),
+        cmocka_unit_test(test_arena_model),
+        cmocka_unit_test(test_arena_many),
+        cmocka_unit_test(test_arena_bad_input),
+        cmocka_unit_test(test_arena_threads),
+        cmocka_unit_test(test_checkers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
