@@ -239,6 +239,14 @@ static void check_host(const Row* row) {
     (void)number(row, "hostBytesPerLive", 1, 1e5);
 }
 
+static void check_upload(const Row* row) {
+    const cJSON* what = cJSON_GetObjectItemCaseSensitive(row->json, "what");
+    expect(cJSON_IsString(what), "upload[%d]: no 'what'", row->index);
+    spread(row, "nsPerOperation", 0.1, 1e6);
+    (void)number(row, "driverCalls", 1, 1e6);
+    (void)number(row, "hostBytesPerLive", 1, 1e5);
+}
+
 static const struct {
     const char* table;
     int rows; /* at least; of ours alone */
@@ -251,6 +259,7 @@ static const struct {
     {"frames", 2, check_frames},   {"kinds", 4, check_kinds},
     {"threads", 3, check_threads}, {"traces", 2, check_traces},
     {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
+    {"upload", 5, check_upload},
 };
 
 /* ------------------------------------------------------------------ the whole */

@@ -46,6 +46,7 @@ static const Sequence sequences[] = {
     {"traces", "what eight real programs asked for", run_traces},
     {"createbuffer", "sxvkCreateBuffer and batches on a real driver, against the driver alone",
      run_createbuffer},
+    {"upload", "slices of a frame ring, pairs in a buffer arena", run_upload},
     {"host", "CPU bytes: empty, per allocation, after all is freed", run_host},
 };
 #define SEQUENCE_COUNT (sizeof sequences / sizeof *sequences)

@@ -18,5 +18,6 @@ void run_createbuffer(void);
 void run_threads(void); /* sequence_threads.c */
 void run_traces(void);  /* sequence_traces.c */
 void run_host(void);    /* sequence_host.c */
+void run_upload(void);  /* sequence_upload.c */
 
 #endif /* SEQUENCES_H */
