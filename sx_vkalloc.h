@@ -15,7 +15,7 @@ DO THIS
     It includes <vulkan/vulkan.h> (1.3.204 or newer), the C standard library, pthread or Win32.
 
 DOES NOT
-    - defragment, make linear pools, virtual blocks, sparse or external memory: see the README
+    - defragment, make linear pools, sparse or external memory: see the README
     - hold a lock while it calls the driver, or share state between allocators
     - abort: host and device out-of-memory, and misuse, come back as VkResult and as a message
 
@@ -54,7 +54,8 @@ CONTENTS (grep for the tag)
     >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
     >>core       the allocator and its ladder           >>resource   requirements of buffers, images
     >>map        mapping, flushing, copying             >>stats      statistics, dump, integrity
-    >>validate   argument checks                        >>public     the thin entry points
+    >>virtual    the engine over plain numbers          >>validate   argument checks
+    >>public     the thin entry points
 
 VOCABULARY
     block        one VkDeviceMemory                  range        a used or free interval of a block
@@ -123,6 +124,7 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_MUTEX_LOCK(m)
     SX_VKALLOC_MUTEX_UNLOCK(m)
     SX_VKALLOC_NO_STATS_STRING          1: leave out the JSON dump and explanations; default 0
+    SX_VKALLOC_NO_VIRTUAL               1: leave out virtual blocks; default 0
     SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
     SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
 */
@@ -487,6 +489,59 @@ typedef struct SxvkBudget {
     VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
 } SxvkBudget;
 
+#if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
+typedef struct SxvkVirtualBlock_T* SxvkVirtualBlock;
+typedef struct SxvkVirtualAllocation_T*
+    SxvkVirtualAllocation; /* index and generation, never null */
+
+typedef enum SxvkVirtualBlockCreateFlagBits {
+    /* Not supported yet: VK_ERROR_FEATURE_NOT_PRESENT. */
+    SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT = 0x00000001,
+    SXVK_VIRTUAL_BLOCK_CREATE_ALGORITHM_MASK = 0x00000001,
+    SXVK_VIRTUAL_BLOCK_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkVirtualBlockCreateFlagBits;
+typedef VkFlags SxvkVirtualBlockCreateFlags;
+
+typedef enum SxvkVirtualAllocationCreateFlagBits {
+    /* From the upper end; only in a block with LINEAR_ALGORITHM_BIT. */
+    SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT = 0x00000040,
+    /* The tightest place among a bounded number; no slots, see sxvkVirtualAllocate. */
+    SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
+    /* The default. */
+    SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
+    /* The lowest among one candidate of each size class; no slots. */
+    SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT = 0x00040000,
+    SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MASK = 0x00070000,
+    SXVK_VIRTUAL_ALLOCATION_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkVirtualAllocationCreateFlagBits;
+typedef VkFlags SxvkVirtualAllocationCreateFlags;
+
+/*  A unit is whatever you count: bytes, descriptors, pages. */
+typedef struct SxvkVirtualBlockCreateInfo {
+    VkDeviceSize size; /* units, not 0; at most 2^38 - 2 times the granularity */
+    SxvkVirtualBlockCreateFlags flags;
+    const VkAllocationCallbacks* pAllocationCallbacks; /* optional */
+    /* Units, a power of two up to 2^24; 0 = 1. Every size must be a multiple of it, and every
+       offset is; for blocks that would be too large otherwise. */
+    VkDeviceSize granularity;
+    PFN_sxvkMessageCallback pfnMessage; /* optional; see SX_VKALLOC_DEBUG */
+    void* pMessageUserData;
+} SxvkVirtualBlockCreateInfo;
+
+typedef struct SxvkVirtualAllocationCreateInfo {
+    VkDeviceSize size;      /* units, not 0 */
+    VkDeviceSize alignment; /* of the offset; a power of two; 0 = 1 */
+    SxvkVirtualAllocationCreateFlags flags;
+    void* pUserData;
+} SxvkVirtualAllocationCreateInfo;
+
+typedef struct SxvkVirtualAllocationInfo {
+    VkDeviceSize offset;
+    VkDeviceSize size; /* as asked for */
+    void* pUserData;
+} SxvkVirtualAllocationInfo;
+#endif
+
 /* ============================================================================================== */
 /*  >>api        functions                                                                        */
 /* ============================================================================================== */
@@ -834,6 +889,85 @@ SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPoo
 */
 SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
+#if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
+/* --- virtual blocks --------------------------------------------------------------------------- */
+/*
+    Ranges of a block that is nothing but its size: slices of a buffer of yours, descriptors, pages,
+    rows of a table. No allocator and no device is needed, and nothing is shared between blocks.
+
+    Threads   not synchronised: one block, one thread at a time
+    Memory    through pAllocationCallbacks; about 4 KiB for a block, 16 to 64 bytes an allocation
+*/
+
+/*  Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, FEATURE_NOT_PRESENT (LINEAR_ALGORITHM_BIT),
+              VALIDATION_FAILED
+    Owner     caller: sxvkDestroyVirtualBlock
+*/
+SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo* pCreateInfo,
+                                               SxvkVirtualBlock* pVirtualBlock);
+
+/*  One message where allocations are still alive; they end with the block. */
+SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock);
+
+/*  Enlarge the block at its end; what was allocated stays.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a newSize below the size)
+    Cost      O(1)
+*/
+SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize);
+
+SX_VKALLOC_API VkBool32 sxvkIsVirtualBlockEmpty(SxvkVirtualBlock virtualBlock); /* O(1) */
+
+/*  Zeroes the struct on a bad handle. */
+SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
+                                                 SxvkVirtualAllocation allocation,
+                                                 SxvkVirtualAllocationInfo* pVirtualAllocInfo);
+
+/*  Hand out a range. The null handle is never a valid one, whatever the offset. While the block has
+    much room, sizes of which there are many come in slots that may be up to 1/8 larger than asked
+    for; the MIN_MEMORY and MIN_OFFSET strategies do without.
+    Returns   VK_SUCCESS, OUT_OF_DEVICE_MEMORY (no room was found), OUT_OF_HOST_MEMORY,
+              VALIDATION_FAILED; on failure *pAllocation is null and *pOffset VK_WHOLE_SIZE
+    Cost      O(1), whatever the number of ranges and holes
+*/
+SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
+                                            const SxvkVirtualAllocationCreateInfo* pCreateInfo,
+                                            SxvkVirtualAllocation* pAllocation,
+                                            VkDeviceSize* pOffset); /* optional */
+
+/*  Stale and doubly freed handles are reported, and change nothing. */
+SX_VKALLOC_API void sxvkVirtualFree(SxvkVirtualBlock virtualBlock,
+                                    SxvkVirtualAllocation allocation); /* O(1) */
+
+/*  Free all. The handles become stale. O(allocations). */
+SX_VKALLOC_API void sxvkClearVirtualBlock(SxvkVirtualBlock virtualBlock);
+
+/*  The first use may allocate host memory, so unlike VMA's it can fail.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY (the old value stays), VALIDATION_FAILED
+*/
+SX_VKALLOC_API VkResult sxvkSetVirtualAllocationUserData(SxvkVirtualBlock virtualBlock,
+                                                         SxvkVirtualAllocation allocation,
+                                                         void* pUserData);
+
+/*  Counters only. blockCount is 1, blockBytes the size. */
+SX_VKALLOC_API void sxvkGetVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                  SxvkStatistics* pStats);
+
+/*  Walks every range. */
+SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                        SxvkDetailedStatistics* pStats);
+
+#if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
+/*  A JSON dump with VMA's keys; detailedMap lists every range. On failure *ppStatsString is null.
+    Owner     caller: sxvkFreeVirtualBlockStatsString
+*/
+SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                         char** ppStatsString,
+                                                         VkBool32 detailedMap);
+SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                    char* pStatsString);
+#endif
+#endif
+
 #ifdef __cplusplus
 }
 #endif
@@ -871,6 +1005,9 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 #endif
 #ifndef SX_VKALLOC_NO_STATS_STRING
 #define SX_VKALLOC_NO_STATS_STRING 0
+#endif
+#ifndef SX_VKALLOC_NO_VIRTUAL
+#define SX_VKALLOC_NO_VIRTUAL 0
 #endif
 #ifndef SX_VKALLOC_NO_STDIO
 #define SX_VKALLOC_NO_STDIO 0
@@ -2243,6 +2380,30 @@ static int sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t ma
     return 1;
 }
 
+#if !SX_VKALLOC_NO_VIRTUAL
+/*  From now on for ranges of at most max_size, no less than before. Returns 0 where there is no host
+    memory. */
+SXVKI_COLD static int sxvki_bins_reserve(sxvki_bins* bins, uint64_t max_size) {
+    uint32_t count = sxvki_bin_of(max_size) + 1;
+    uint32_t* heads;
+    uint32_t i;
+    if (count <= bins->bin_count) {
+        return 1;
+    }
+    heads = (uint32_t*)sxvki_host_alloc(bins->records->host, count * sizeof(uint32_t), 64);
+    if (heads == NULL) {
+        return 0;
+    }
+    for (i = 0; i < count; i++) {
+        heads[i] = i < bins->bin_count ? bins->heads[i] : SXVKI_NONE;
+    }
+    sxvki_host_free(bins->records->host, bins->heads);
+    bins->heads = heads;
+    bins->bin_count = count;
+    return 1;
+}
+#endif
+
 /*  The lowest bin that is not empty, at or above `from`; SXVKI_NONE where there is none. */
 SXVKI_INLINE uint32_t sxvki_bins_find(const sxvki_bins* bins, uint32_t from) {
     uint32_t word = from / 64;
@@ -2664,7 +2825,8 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
 #define SXVKI_SLAB_HELD      ((uint64_t)1 << 63)
 #define SXVKI_SLAB_STEPS     8     /* classes per power of two */
 #define SXVKI_SLAB_SIZE_MAX  2048u /* granules: 32 KiB */
-#define SXVKI_SLAB_CLASSES   73
+#define SXVKI_SLAB_CLASSES   73    /* up to that size */
+#define SXVKI_SLAB_SIZE_BITS 20    /* of the largest slot of a virtual block */
 #define SXVKI_SLAB_SLOTS_MIN 8
 #define SXVKI_SLAB_PAD_MAX   16u /* granules that alignment may waste in a slot */
 
@@ -2737,7 +2899,7 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
     uint64_t word = sxvki_load64(&slab->word);
     uint32_t i;
     if (slab->slot_count < SXVKI_SLAB_SLOTS_MIN || slab->slot_count > SXVKI_SLAB_SLOTS ||
-        slab->slot_size == 0 || slab->slot_size > SXVKI_SLAB_SIZE_MAX ||
+        slab->slot_size == 0 || slab->slot_size >> SXVKI_SLAB_SIZE_BITS != 0 ||
         slab->class_index != sxvki_slab_class_of(slab->slot_size) ||
         (word & ~SXVKI_SLAB_HELD & ~sxvki_slab_full(slab)) != 0 ||
         (slab->is_listed && ((word & SXVKI_SLAB_HELD) == 0 || word == SXVKI_SLAB_HELD))) {
@@ -4115,7 +4277,7 @@ typedef struct sxvki_slab_class {
 typedef struct sxvki_domain {
     sxvki_lock lock; /* guards all below, the records of its ranges, and the blocks in its list */
     sxvki_bins bins;
-    SxvkPool pool;
+    SxvkPool pool;        /* null: of a virtual block; the list of blocks is empty then */
     uint32_t index;       /* SXVKI_DOMAIN_ bits, and above SXVKI_DOMAIN_KINDS the shard */
     uint32_t block_first; /* list of blocks */
     uint32_t block_last;
@@ -4138,7 +4300,8 @@ typedef struct sxvki_domain {
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
     uint32_t slab_count;
-    sxvki_slab_class* classes; /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
+    uint32_t class_count;
+    sxvki_slab_class* classes; /* class_count of them; null: no slabs here */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -4283,24 +4446,35 @@ static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint
     return is_small ? sxvki_max64(SXVKI_SMALL_LIMIT, pool->max_block_size) : pool->max_block_size;
 }
 
-/*  Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_domain_init_classes(sxvki_domain* domain) {
-    uint32_t i;
-    if (!domain->pool->has_slabs || (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
+/*  At least so many classes. Returns 0 where there is no host memory. */
+SXVKI_COLD static int sxvki_domain_reserve_classes(sxvki_domain* domain, const sxvki_host* host,
+                                                   uint32_t count) {
+    sxvki_slab_class* classes;
+    uint32_t i = domain->class_count;
+    if (count <= i) {
         return 1;
     }
-    domain->classes = (sxvki_slab_class*)sxvki_host_alloc_zeroed(
-        &domain->pool->device->host, SXVKI_SLAB_CLASSES * sizeof(sxvki_slab_class));
-    for (i = 0; domain->classes != NULL && i < SXVKI_SLAB_CLASSES; i++) {
-        domain->classes[i].list = SXVKI_NONE;
+    classes = (sxvki_slab_class*)sxvki_host_alloc_zeroed(host, count * sizeof *classes);
+    if (classes == NULL) {
+        return 0;
     }
-    return domain->classes != NULL;
+    if (i != 0) {
+        memcpy(classes, domain->classes, i * sizeof *classes);
+    }
+    for (; i < count; i++) {
+        classes[i].list = SXVKI_NONE;
+    }
+    sxvki_host_free(host, domain->classes);
+    domain->classes = classes;
+    domain->class_count = count;
+    return 1;
 }
 
 /*  Make the domain if it is not there; null where there is no host memory. */
 SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t index) {
     sxvki_domain* domain = sxvki_pool_domain(pool, index);
     void* seen = NULL;
+    int slabs;
     if (domain != NULL) {
         return domain;
     }
@@ -4313,7 +4487,9 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
-    if (!sxvki_domain_init_classes(domain) ||
+    slabs = pool->has_slabs && (index & SXVKI_DOMAIN_LARGE) == 0;
+    if (!sxvki_domain_reserve_classes(domain, &pool->device->host,
+                                      slabs ? SXVKI_SLAB_CLASSES : 0) ||
         !sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
         !sxvki_bins_init(&domain->bins, &pool->device->records,
                          sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
@@ -4448,12 +4624,14 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
 static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxvki_place* place,
                                  uint32_t state) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
     r->link_a = place->tail;
     sxvki_store32_relaxed(&r->link_b, state);
     sxvki_record_age(r);
-    if (block->live_count++ == 0) {
-        sxvki_domain_mark(domain, block, 0);
+    if (domain->pool != NULL) {
+        sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+        if (block->live_count++ == 0) {
+            sxvki_domain_mark(domain, block, 0);
+        }
     }
     domain->live_count++;
     domain->take_count++;
@@ -4880,10 +5058,15 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
     the lock is dropped, or null. */
 static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    uint32_t id = sxvki_record_block(r);
+    sxvki_block* block;
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
     sxvki_bins_give(&domain->bins, index);
+    if (domain->pool == NULL) {
+        return NULL;
+    }
+    block = sxvki_block_at(domain->pool->device, id);
     if (--block->live_count == 0) {
         int retain = sxvki_domain_retains(domain, block);
         sxvki_domain_mark(domain, block, 1);
@@ -5148,7 +5331,7 @@ static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* st
     uint32_t i;
     stats->allocationCount += domain->live_count - domain->slab_count;
     stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
-    for (i = 0; domain->slab_count != 0 && i < SXVKI_SLAB_CLASSES; i++) {
+    for (i = 0; domain->slab_count != 0 && i < domain->class_count; i++) {
         uint64_t live = sxvki_slab_class_live(&domain->classes[i]);
         stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
         stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
@@ -5174,7 +5357,7 @@ SXVKI_COLD static int sxvki_domain_slab_is_valid(const sxvki_domain* domain, uin
 SXVKI_COLD static int sxvki_domain_lists_are_valid(const sxvki_domain* domain, uint32_t count) {
     const sxvki_records* records = domain->bins.records;
     uint32_t i, seen = 0;
-    for (i = 0; domain->classes != NULL && i < SXVKI_SLAB_CLASSES; i++) {
+    for (i = 0; i < domain->class_count; i++) {
         uint32_t id, prev = SXVKI_NONE;
         for (id = domain->classes[i].list; id != SXVKI_NONE; seen++) {
             const sxvki_slab* slab;
@@ -5326,15 +5509,16 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_host_free(host, allocator);
 }
 
-/*  Differs between allocators, also between two that got the same address one after the other. */
-static uint32_t sxvki_salt(SxvkAllocator allocator) {
+/*  Differs between allocators and virtual blocks, also between two that got the same address one
+    after the other. */
+static uint32_t sxvki_salt(const void* object) {
     uint64_t now = (uint64_t)clock() ^ (uint64_t)time(NULL) << 32;
 #if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
     LARGE_INTEGER ticks; /* clock() has milliseconds there */
     QueryPerformanceCounter(&ticks);
     now ^= (uint64_t)ticks.QuadPart;
 #endif
-    return (uint32_t)sxvki_mix(now ^ sxvki_mix((uintptr_t)allocator));
+    return (uint32_t)sxvki_mix(now ^ sxvki_mix((uintptr_t)object));
 }
 
 /*  The info is valid. Names the Vulkan function that is missing, if any. */
@@ -7177,6 +7361,522 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
 #endif
 
 /* ============================================================================================== */
+/*  >>virtual    the engine over plain numbers                                                    */
+/* ============================================================================================== */
+/*
+    A virtual block is records of its own and a domain without a pool: the bins and the slabs that
+    memory has, where a granule stands for one unit of the user's, or for `granularity` of them. So
+    what the engine counts in bytes is a 16th of a granule here.
+
+    The one block of the domain is a granule longer than the user's: its last one is handed out for
+    ever. That keeps the end of the user's at hand, behind which sxvkGrowVirtualBlock adds room.
+
+    Slabs make most operations three times as fast, but a slot may be larger than what is in it, and
+    free slots serve few sizes. The user gave the block its size and no other block helps out, so
+
+      - a class whose slots are all of one size gets slots of just that size; with others its
+        slots get the largest size of the class, so that they serve all of them
+      - slabs are only opened while SXVKI_VIRTUAL_ROOM of the block is free
+      - what the bins have no room for gets a slot of any class that is large enough
+
+    No lock is taken and no step is atomic: what >>slabs says of `word` holds, step by step.
+*/
+
+#if !SX_VKALLOC_NO_VIRTUAL
+
+#define SXVKI_VIRTUAL_MAX (SXVKI_GRANULES_MAX - 1) /* granules */
+
+/*  Slabs are opened while more than one part in so many of the block is free in the bins. */
+#define SXVKI_VIRTUAL_ROOM 4
+
+/*  Slabs of a class that are looked at for a slot that is large enough. */
+#define SXVKI_VIRTUAL_PROBES 4
+
+struct SxvkVirtualBlock_T {
+    sxvki_domain domain; /* pool is null */
+    uint64_t size;       /* granules */
+    uint32_t shift;      /* a granule is 1 << shift of the user's units */
+    uint32_t slot_max;   /* granules; 0: no slabs */
+    uint32_t first;      /* the range that starts the block */
+    uint32_t end;        /* the granule behind it */
+    sxvki_records records;
+    sxvki_host host;
+    sxvki_reporter reporter;
+};
+
+/*  Host memory for a block of this size: the bins and the classes. A slab of the largest slots is
+    still worth opening when all else is taken. */
+SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t size) {
+    uint64_t most = size / ((uint64_t)SXVKI_SLAB_SHARE * SXVKI_SLAB_SLOTS_MIN);
+    uint32_t slot_max = (uint32_t)sxvki_min64(most, (1u << SXVKI_SLAB_SIZE_BITS) - 1);
+    uint32_t classes = slot_max == 0 ? 0 : sxvki_slab_class_of(slot_max) + 1;
+    if (!sxvki_bins_reserve(&block->domain.bins, size + 1) ||
+        !sxvki_domain_reserve_classes(&block->domain, &block->host, classes)) {
+        return 0;
+    }
+    block->slot_max = slot_max;
+    return 1;
+}
+
+SXVKI_COLD static void sxvki_virtual_destroy(SxvkVirtualBlock block) {
+    sxvki_host host = block->host;
+    sxvki_bins_shutdown(&block->domain.bins);
+    sxvki_host_free(&host, block->domain.classes);
+    sxvki_records_shutdown(&block->records);
+    sxvki_host_free(&host, block);
+}
+
+/*  The info is valid. */
+SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo* info,
+                                                SxvkVirtualBlock* made) {
+    sxvki_host host;
+    SxvkVirtualBlock block;
+    sxvki_bins* bins;
+    sxvki_host_init(&host, info->pAllocationCallbacks);
+    block = (SxvkVirtualBlock)sxvki_host_alloc_zeroed(&host, sizeof *block);
+    if (block == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_host_init(&block->host, info->pAllocationCallbacks);
+    block->reporter.callback = info->pfnMessage;
+    block->reporter.user_data = info->pMessageUserData;
+    block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
+    block->size = info->size >> block->shift;
+    bins = &block->domain.bins;
+    if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
+        !sxvki_bins_init(bins, &block->records, block->size + 1) ||
+        !sxvki_virtual_reserve(block, block->size) || !sxvki_bins_prepare(bins)) {
+        sxvki_virtual_destroy(block);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    block->first = sxvki_bins_add_block(bins, 0, block->size + 1);
+    block->end = sxvki_bins_carve(bins, block->first, block->size, 1);
+    sxvki_record_age(sxvki_record_at(&block->records, block->end));
+    *made = block;
+    return VK_SUCCESS;
+}
+
+/*  Size is larger than the block's. */
+static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
+    sxvki_bins* bins = &block->domain.bins;
+    sxvki_record* end = sxvki_record_at(&block->records, block->end);
+    uint32_t last = end->prev;
+    sxvki_record* r = sxvki_record_at(&block->records, last);
+    if (!sxvki_bins_prepare(bins) || !sxvki_virtual_reserve(block, size)) {
+        return 0;
+    }
+    if (sxvki_record_is_live(r)) {
+        last = sxvki_bins_split(bins, last, block->size, size - block->size);
+        r = sxvki_record_at(&block->records, last);
+    } else {
+        uint64_t offset = sxvki_record_offset(r);
+        sxvki_bins_unlink(bins, r);
+        sxvki_record_set(r, 0, offset, size - offset);
+    }
+    sxvki_bins_link(bins, last, r);
+    sxvki_record_set(end, 0, size, 1);
+    block->size = size;
+    return 1;
+}
+
+/* --- taking and giving; sizes are granules --- */
+
+SXVKI_INLINE int sxvki_virtual_slot_fits(const sxvki_slab* slab, uint64_t size,
+                                         uint64_t alignment) {
+    return slab->slot_size >= size && (slab->slot_size & (alignment - 1)) == 0;
+}
+
+/*  A slot of a listed slab. */
+SXVKI_INLINE uint32_t sxvki_virtual_take_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
+                                              uint64_t size) {
+    uint64_t word = sxvki_load64_relaxed(&slab->word);
+    uint64_t left = word & (word - 1);
+    uint32_t i = sxvki_low_bit(word);
+    sxvki_slot* slot = &slab->slots[i];
+    slot->tail = (uint32_t)((slab->slot_size - size) << SXVKI_GRANULE_SHIFT);
+    slot->state = 0;
+    slot->generation++;
+    domain->classes[slab->class_index].taken +=
+        size << (SXVKI_GRANULE_SHIFT + SXVKI_SLOTS_COUNT_BITS) | 1;
+    if (left == SXVKI_SLAB_HELD) {
+        left = 0;
+        sxvki_domain_unlist_slab(domain, slab);
+    }
+    sxvki_store64_relaxed(&slab->word, left);
+    return sxvki_slot_index(id, i);
+}
+
+/*  One of the first slabs of a class with a slot that is large enough; SXVKI_NONE: none of them. */
+static uint32_t sxvki_virtual_probe(const sxvki_domain* domain, const sxvki_slab_class* c,
+                                    uint64_t size, uint64_t alignment) {
+    uint32_t probes = SXVKI_VIRTUAL_PROBES;
+    uint32_t id = c->list;
+    while (id != SXVKI_NONE && probes-- != 0) {
+        const sxvki_slab* slab = sxvki_slab_at(domain->bins.records, id);
+        if (sxvki_virtual_slot_fits(slab, size, alignment)) {
+            return id;
+        }
+        id = slab->next;
+    }
+    return SXVKI_NONE;
+}
+
+/*  There is no other room: a slot that may be much too large. */
+SXVKI_COLD static uint32_t sxvki_virtual_probe_all(const struct SxvkVirtualBlock_T* block,
+                                                   uint64_t size, uint64_t alignment) {
+    const sxvki_domain* domain = &block->domain;
+    uint32_t id = SXVKI_NONE;
+    if (domain->slab_count != 0 && size <= block->slot_max) {
+        uint32_t i = sxvki_slab_class_of((uint32_t)size);
+        for (; id == SXVKI_NONE && i < domain->class_count; i++) {
+            id = sxvki_virtual_probe(domain, &domain->classes[i], size, alignment);
+        }
+    }
+    return id;
+}
+
+/*  For a slab of such slots: live_bytes is what sxvki_domain_slab_slots asks first. */
+SXVKI_INLINE int sxvki_virtual_has_room(const struct SxvkVirtualBlock_T* block,
+                                        uint32_t slot_size) {
+    const sxvki_domain* domain = &block->domain;
+    uint64_t least = (uint64_t)slot_size * SXVKI_SLAB_SLOTS_MIN * SXVKI_SLAB_SHARE;
+    return domain->live_bytes >= least << SXVKI_GRANULE_SHIFT &&
+           domain->bins.free_size > block->size / SXVKI_VIRTUAL_ROOM;
+}
+
+/*  A slab for a class that had no slot for this. */
+SXVKI_COLD static int sxvki_virtual_open_slab(SxvkVirtualBlock block, sxvki_slab_class* c,
+                                              const sxvki_place* place) {
+    uint64_t live = sxvki_slab_class_live(c);
+    uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
+    uint32_t slot_size = place->slot_size;
+    int has_others = c->list != SXVKI_NONE;
+    if (live >> SXVKI_SLOTS_COUNT_BITS != (count * place->size) << SXVKI_GRANULE_SHIFT) {
+        uint32_t e = slot_size < SXVKI_SLAB_STEPS ? 0 : sxvki_high_bit(slot_size) - 3;
+        uint64_t next = (uint64_t)((slot_size >> e) + 1) << e; /* where the next class begins */
+        slot_size = (uint32_t)sxvki_align_down(next - 1, place->alignment);
+    }
+    if (!sxvki_domain_open_slab(&block->domain, slot_size)) {
+        return 0;
+    }
+    if (has_others) {
+        c->demand = 0; /* their slots are too small, but free: earn the next slab anew */
+    }
+    return 1;
+}
+
+/*  A range; or the first slot of a new slab, where the class is given and deserves one. */
+static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, sxvki_slab_class* c,
+                                         const sxvki_place* place, sxvki_strategy strategy,
+                                         uint32_t* index) {
+    sxvki_domain* domain = &block->domain;
+    uint32_t id;
+    if (!sxvki_bins_prepare(&domain->bins)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (c != NULL && c->demand == SXVKI_SLAB_EARNED &&
+        sxvki_virtual_has_room(block, place->slot_size) &&
+        sxvki_virtual_open_slab(block, c, place)) {
+        id = c->list;
+    } else {
+        *index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
+        if (SXVKI_LIKELY(*index != SXVKI_NONE)) {
+            sxvki_domain_account(domain, *index, place, 0);
+            if (c != NULL && c->demand != SXVKI_SLAB_EARNED) {
+                c->demand++;
+            }
+            return VK_SUCCESS;
+        }
+        id = sxvki_virtual_probe_all(block, place->size, place->alignment);
+        if (id == SXVKI_NONE) {
+            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        }
+    }
+    *index = sxvki_virtual_take_slot(domain, id, sxvki_slab_at(&block->records, id), place->size);
+    return VK_SUCCESS;
+}
+
+/*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
+static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
+                                   sxvki_strategy strategy, uint32_t* index) {
+    sxvki_domain* domain = &block->domain;
+    uint64_t step = sxvki_align_up(size, alignment);
+    sxvki_slab_class* c = NULL;
+    sxvki_place place;
+    if (step <= block->slot_max && step - size <= size / SXVKI_SLAB_STEPS &&
+        strategy == SXVKI_STRATEGY_MIN_TIME) {
+        uint32_t id;
+        c = &domain->classes[sxvki_slab_class_of((uint32_t)step)];
+        id = c->list;
+        if (SXVKI_LIKELY(id != SXVKI_NONE)) {
+            sxvki_slab* slab = sxvki_slab_at(&block->records, id);
+            if (!sxvki_virtual_slot_fits(slab, size, alignment)) {
+                id = sxvki_virtual_probe(domain, c, size, alignment);
+            }
+            if (SXVKI_LIKELY(id != SXVKI_NONE)) {
+                slab = sxvki_slab_at(&block->records, id);
+                *index = sxvki_virtual_take_slot(domain, id, slab, size);
+                return VK_SUCCESS;
+            }
+        }
+    }
+    place.domain = 0;
+    place.size = size;
+    place.alignment = alignment;
+    place.tail = 0;
+    place.slot_size = (uint32_t)step; /* of a slab, where there is a class */
+    return sxvki_virtual_take_range(block, c, &place, strategy, index);
+}
+
+/*  The handle was checked. O(1). */
+static void sxvki_virtual_give(SxvkVirtualBlock block, uint32_t index) {
+    sxvki_domain* domain = &block->domain;
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        uint32_t id = sxvki_slot_slab(index);
+        sxvki_slab* slab = sxvki_slab_at(&block->records, id);
+        sxvki_slab_class* c = &domain->classes[slab->class_index];
+        sxvki_slot* slot = &slab->slots[index % 64];
+        uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slot->tail;
+        uint64_t seen = sxvki_load64_relaxed(&slab->word);
+        uint64_t word = seen | (uint64_t)1 << (index % 64) | SXVKI_SLAB_HELD;
+        slot->generation++;
+        sxvki_store64_relaxed(&c->given, c->given + (bytes << SXVKI_SLOTS_COUNT_BITS | 1));
+        sxvki_store64_relaxed(&slab->word, word);
+        if ((seen & SXVKI_SLAB_HELD) == 0) {
+            sxvki_domain_list_slab(domain, id, slab);
+        }
+        if (word == (sxvki_slab_full(slab) | SXVKI_SLAB_HELD)) {
+            sxvki_domain_close_slab(domain, id, slab);
+        }
+    } else {
+        sxvki_domain_give(domain, index);
+    }
+}
+
+/* --- looking at it all --- */
+
+/*  Where a live allocation is, in the user's units. */
+static void sxvki_virtual_look(const struct SxvkVirtualBlock_T* block, uint32_t index,
+                               uint64_t* offset, uint64_t* size) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        const sxvki_slab* slab = sxvki_slab_of(&block->records, index);
+        uint32_t i = index % 64;
+        *offset = slab->offset + (uint64_t)slab->slot_size * i;
+        *size = slab->slot_size - (slab->slots[i].tail >> SXVKI_GRANULE_SHIFT);
+    } else {
+        const sxvki_record* r = sxvki_record_at(&block->records, index);
+        *offset = sxvki_record_offset(r);
+        *size = sxvki_record_size(r);
+    }
+    *offset <<= block->shift;
+    *size <<= block->shift;
+}
+
+/*  The word `state` of a live allocation. User data is only looked at where it has STATE_COLD, so
+    that nobody has to clear it. */
+SXVKI_INLINE uint32_t* sxvki_virtual_state(const struct SxvkVirtualBlock_T* block, uint32_t index) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        return &sxvki_slab_of(&block->records, index)->slots[index % 64].state;
+    }
+    return &sxvki_record_at(&block->records, index)->link_b;
+}
+
+static void* sxvki_virtual_user_data(const struct SxvkVirtualBlock_T* block, uint32_t index) {
+    return *sxvki_virtual_state(block, index) & SXVKI_STATE_COLD
+               ? sxvki_cold_find(&block->records, index)->user_data
+               : NULL;
+}
+
+/*  Returns 0 where there is no host memory. */
+static int sxvki_virtual_set_user_data(SxvkVirtualBlock block, uint32_t index, void* data) {
+    uint32_t* state = sxvki_virtual_state(block, index);
+    if (data != NULL || (*state & SXVKI_STATE_COLD) != 0) {
+        sxvki_cold* cold = sxvki_cold_make(&block->records, index);
+        if (cold == NULL) {
+            return 0;
+        }
+        cold->user_data = data;
+        *state |= SXVKI_STATE_COLD;
+    }
+    return 1;
+}
+
+/*  The info is valid. */
+static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
+                                       const SxvkVirtualAllocationCreateInfo* info,
+                                       SxvkVirtualAllocation* allocation, VkDeviceSize* offset) {
+    uint64_t size = info->size >> block->shift;
+    uint64_t alignment = sxvki_max64(info->alignment >> block->shift, 1);
+    sxvki_strategy strategy = info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
+                                  ? SXVKI_STRATEGY_MIN_MEMORY
+                              : info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT
+                                  ? SXVKI_STRATEGY_MIN_OFFSET
+                                  : SXVKI_STRATEGY_MIN_TIME;
+    uint32_t index;
+    VkResult result;
+    if (size > block->size) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
+    result = sxvki_virtual_take(block, size, alignment, strategy, &index);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    if (info->pUserData != NULL && !sxvki_virtual_set_user_data(block, index, info->pUserData)) {
+        sxvki_virtual_give(block, index);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (offset != NULL) {
+        sxvki_virtual_look(block, index, offset, &size);
+    }
+    *allocation = (SxvkVirtualAllocation)(void*)sxvki_handle_make(
+        *sxvki_generation_of(&block->records, index), index);
+    return VK_SUCCESS;
+}
+
+/*  The live allocations in the order of their offsets: *walk starts with block->first. */
+static int sxvki_virtual_next(const struct SxvkVirtualBlock_T* block, sxvki_walk* walk,
+                              uint32_t* index) {
+    *index = sxvki_walk_next(walk);
+    return *index != block->end;
+}
+
+static sxvki_walk sxvki_virtual_walk(const struct SxvkVirtualBlock_T* block) {
+    sxvki_walk walk;
+    walk.records = &block->records;
+    walk.record = block->first;
+    walk.slot = 0;
+    return walk;
+}
+
+/*  Each slab's last slot closes the slab, and its range joins the free one before it: so what is
+    left is the first range or follows it. */
+static void sxvki_virtual_clear(SxvkVirtualBlock block) {
+    uint32_t i;
+    while (block->domain.live_count != 0) {
+        const sxvki_record* r = sxvki_record_at(&block->records, block->first);
+        uint32_t index = sxvki_record_is_live(r) ? block->first : r->next;
+        r = sxvki_record_at(&block->records, index);
+        if (r->link_b & SXVKI_STATE_SLAB) {
+            uint32_t id = r->link_a;
+            const sxvki_slab* slab = sxvki_slab_at(&block->records, id);
+            for (i = 0; i < slab->slot_count; i++) {
+                if (slab->slots[i].generation & 1) {
+                    sxvki_virtual_give(block, sxvki_slot_index(id, i));
+                }
+            }
+        } else {
+            sxvki_virtual_give(block, index);
+        }
+    }
+}
+
+static void sxvki_virtual_statistics(const struct SxvkVirtualBlock_T* block,
+                                     SxvkStatistics* stats) {
+    sxvki_domain_add_live(&block->domain, stats);
+    stats->blockCount = 1;
+    stats->blockBytes = block->size << block->shift;
+    stats->allocationBytes = stats->allocationBytes >> SXVKI_GRANULE_SHIFT << block->shift;
+}
+
+SXVKI_COLD static void sxvki_virtual_calculate(const struct SxvkVirtualBlock_T* block,
+                                               SxvkDetailedStatistics* stats) {
+    sxvki_walk walk = sxvki_virtual_walk(block);
+    uint64_t offset, size, end = 0;
+    uint32_t index;
+    sxvki_detailed_init(stats);
+    while (sxvki_virtual_next(block, &walk, &index)) {
+        sxvki_virtual_look(block, index, &offset, &size);
+        sxvki_detailed_add_live(stats, size);
+        sxvki_detailed_add_gap(stats, end, offset);
+        end = offset + size;
+    }
+    stats->statistics.blockCount = 1;
+    stats->statistics.blockBytes = block->size << block->shift;
+    sxvki_detailed_add_gap(stats, end, stats->statistics.blockBytes);
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+SXVKI_COLD static void sxvki_json_virtual_map(sxvki_json* json,
+                                              const struct SxvkVirtualBlock_T* block,
+                                              const SxvkDetailedStatistics* stats) {
+    sxvki_walk walk = sxvki_virtual_walk(block);
+    uint64_t offset, size, end = 0;
+    uint32_t index;
+    sxvki_json_key(json, "Details");
+    sxvki_json_begin(json, "{");
+    sxvki_json_pair_u64(json, "TotalBytes", stats->statistics.blockBytes);
+    sxvki_json_pair_u64(json, "UnusedBytes",
+                        stats->statistics.blockBytes - stats->statistics.allocationBytes);
+    sxvki_json_pair_u64(json, "Allocations", stats->statistics.allocationCount);
+    sxvki_json_pair_u64(json, "UnusedRanges", stats->unusedRangeCount);
+    sxvki_json_key(json, "Suballocations");
+    sxvki_json_begin(json, "[");
+    while (sxvki_virtual_next(block, &walk, &index)) {
+        const void* data = sxvki_virtual_user_data(block, index);
+        sxvki_virtual_look(block, index, &offset, &size);
+        sxvki_json_gap(json, end, offset);
+        sxvki_json_begin(json, "{");
+        sxvki_json_pair_u64(json, "Offset", offset);
+        sxvki_json_pair_u64(json, "Size", size);
+        if (data != NULL) {
+            char digits[24];
+            sxvki_json_pair_string(json, "CustomData",
+                                   sxvki_digits(digits + 23, (uintptr_t)data, 16));
+        }
+        sxvki_json_end(json, "}");
+        end = offset + size;
+    }
+    sxvki_json_gap(json, end, stats->statistics.blockBytes);
+    sxvki_json_end(json, "]");
+    sxvki_json_end(json, "}");
+}
+
+SXVKI_COLD static void sxvki_json_virtual(sxvki_json* json, const struct SxvkVirtualBlock_T* block,
+                                          int detailed) {
+    SxvkDetailedStatistics stats;
+    sxvki_virtual_calculate(block, &stats);
+    sxvki_json_begin(json, "{");
+    sxvki_json_stats(json, &stats);
+    if (detailed) {
+        sxvki_json_virtual_map(json, block, &stats);
+    }
+    sxvki_json_end(json, "}");
+}
+#endif
+
+/*  Every invariant of the ranges, the slabs and the sums. */
+SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtualBlock_T* block) {
+    const sxvki_domain* domain = &block->domain;
+    const sxvki_record* r = sxvki_record_at(&block->records, block->end);
+    uint32_t index, free_count = 0, live = 0, slabs = 0, listed = 0;
+    uint64_t bytes = 0, slab_bytes = 0;
+    if (!sxvki_record_is_live(r) || r->next != SXVKI_NONE ||
+        !sxvki_bins_block_is_valid(&domain->bins, block->first, 0, block->size + 1, &free_count)) {
+        return 0;
+    }
+    for (index = block->first; index != block->end; index = r->next) {
+        r = sxvki_record_at(&block->records, index);
+        if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB)) {
+            if (!sxvki_domain_slab_is_valid(domain, index)) {
+                return 0;
+            }
+            slabs++;
+            listed += sxvki_slab_at(&block->records, r->link_a)->is_listed;
+            slab_bytes += sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
+        } else if (sxvki_record_is_live(r)) {
+            bytes += sxvki_record_bytes(r);
+        }
+        live += (uint32_t)sxvki_record_is_live(r);
+    }
+    return live == domain->live_count && bytes + slab_bytes == domain->live_bytes &&
+           slabs == domain->slab_count && slab_bytes == domain->slab_bytes &&
+           sxvki_domain_lists_are_valid(domain, listed) &&
+           sxvki_bins_is_valid(&domain->bins, free_count);
+}
+#endif
+
+/* ============================================================================================== */
 /*  >>validate   argument checks                                                                  */
 /* ============================================================================================== */
 /*
@@ -7458,6 +8158,99 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, 
     return VK_SUCCESS;
 }
 
+#if !SX_VKALLOC_NO_VIRTUAL
+#define SXVKI_KNOWN_VIRTUAL_FLAGS 0x00070040u
+
+SXVKI_COLD static VkResult sxvki_reject_virtual(SxvkVirtualBlock block, SxvkMessage message,
+                                                const char* function, const char* field) {
+    sxvki_report(&block->reporter, message, function, field);
+    return VK_ERROR_VALIDATION_FAILED_EXT;
+}
+
+/*  There is no block yet, so the message goes to the callback in the info. */
+SXVKI_COLD static VkResult sxvki_check_virtual_info(const SxvkVirtualBlockCreateInfo* info,
+                                                    const sxvki_reporter* reporter) {
+    const char* function = "sxvkCreateVirtualBlock";
+    SxvkMessage message = SXVK_MESSAGE_NONE;
+    const char* field = NULL;
+#if SX_VKALLOC_VALIDATE
+    const VkAllocationCallbacks* host = info->pAllocationCallbacks;
+    VkDeviceSize granularity = info->granularity == 0 ? 1 : info->granularity;
+    if (info->flags & ~(VkFlags)SXVK_VIRTUAL_BLOCK_CREATE_ALGORITHM_MASK) {
+        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
+        field = "pCreateInfo->flags";
+    } else if (!sxvki_is_pow2(granularity) || granularity > (VkDeviceSize)1 << 24) {
+        message = SXVK_MESSAGE_BAD_ALIGNMENT;
+        field = "pCreateInfo->granularity";
+    } else if (info->size == 0 || (info->size & (granularity - 1)) != 0) {
+        message = SXVK_MESSAGE_BAD_SIZE;
+        field = "pCreateInfo->size";
+    } else if (host != NULL && (host->pfnAllocation == NULL || host->pfnFree == NULL)) {
+        message = SXVK_MESSAGE_NULL_ARGUMENT;
+        field = "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree";
+    } else if (info->size / granularity > SXVKI_VIRTUAL_MAX) {
+        message = SXVK_MESSAGE_BAD_SIZE;
+        field = "pCreateInfo->size, which wants a larger pCreateInfo->granularity";
+    }
+#endif
+    if (message == SXVK_MESSAGE_NONE &&
+        (info->flags & SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT) != 0) {
+        sxvki_report(reporter, SXVK_MESSAGE_BAD_STRUCT, function,
+                     "pCreateInfo->flags, LINEAR_ALGORITHM_BIT");
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    if (message != SXVK_MESSAGE_NONE) {
+        sxvki_report(reporter, message, function, field);
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    return VK_SUCCESS;
+}
+
+static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* function,
+                                            const SxvkVirtualAllocationCreateInfo* info) {
+#if SX_VKALLOC_VALIDATE
+    VkFlags strategy = info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MASK;
+    if (info->flags & ~SXVKI_KNOWN_VIRTUAL_FLAGS) {
+        return sxvki_reject_virtual(block, SXVK_MESSAGE_UNKNOWN_FLAGS, function,
+                                    "pCreateInfo->flags");
+    }
+    if ((strategy & (strategy - 1)) != 0) {
+        return sxvki_reject_virtual(block, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                                    "pCreateInfo->flags, STRATEGY");
+    }
+    if (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) {
+        return sxvki_reject_virtual(block, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                                    "pCreateInfo->flags, UPPER_ADDRESS_BIT");
+    }
+    if (info->size == 0 || (info->size & (((VkDeviceSize)1 << block->shift) - 1)) != 0) {
+        return sxvki_reject_virtual(block, SXVK_MESSAGE_BAD_SIZE, function, "pCreateInfo->size");
+    }
+    if ((info->alignment & (info->alignment - 1)) != 0) {
+        return sxvki_reject_virtual(block, SXVK_MESSAGE_BAD_ALIGNMENT, function,
+                                    "pCreateInfo->alignment");
+    }
+#else
+    (void)block;
+    (void)function;
+    (void)info;
+#endif
+    return VK_SUCCESS;
+}
+
+/*  Always on. Gives the index of the record or slot. */
+static VkResult sxvki_check_virtual_allocation(SxvkVirtualBlock block, const char* function,
+                                               SxvkVirtualAllocation allocation, uint32_t* index) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    *index = sxvki_handle_index(handle);
+    if (SXVKI_LIKELY(sxvki_handle_is_valid(&block->records, handle))) {
+        return VK_SUCCESS;
+    }
+    return sxvki_reject_virtual(
+        block, allocation == NULL ? SXVK_MESSAGE_NULL_ARGUMENT : SXVK_MESSAGE_INVALID_ALLOCATION,
+        function, "allocation");
+}
+#endif
+
 /* ============================================================================================== */
 /*  >>public     the thin entry points                                                            */
 /* ============================================================================================== */
@@ -7687,11 +8480,12 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
 
 #if !SX_VKALLOC_NO_STATS_STRING
 /*  Hand the text over, or report that there was no memory for it. */
-SXVKI_COLD static VkResult sxvki_text_hand_over(SxvkAllocator allocator, const char* function,
-                                                sxvki_text* text, char** string) {
+SXVKI_COLD static VkResult sxvki_text_hand_over(const sxvki_reporter* reporter,
+                                                const char* function, sxvki_text* text,
+                                                char** string) {
     if (text->failed) {
         sxvki_text_shutdown(text);
-        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     *string = text->data;
@@ -7739,7 +8533,7 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
                         &purpose);
         sxvki_explain(&text, &allocator->device.model, &wish);
     }
-    return sxvki_text_hand_over(allocator, function, &text, ppText);
+    return sxvki_text_hand_over(&allocator->device.reporter, function, &text, ppText);
 }
 #endif
 
@@ -8668,7 +9462,7 @@ SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppS
     memset(&json, 0, sizeof json);
     json.text = &text;
     sxvki_json_dump(&json, allocator, detailedMap != VK_FALSE);
-    return sxvki_text_hand_over(allocator, function, &text, ppStatsString);
+    return sxvki_text_hand_over(&allocator->device.reporter, function, &text, ppStatsString);
 }
 
 SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
@@ -8719,6 +9513,191 @@ SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT,
                                  "sxvkCheckIntegrity");
 }
+
+#if !SX_VKALLOC_NO_VIRTUAL
+/* --- virtual blocks --- */
+
+SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo* pCreateInfo,
+                                               SxvkVirtualBlock* pVirtualBlock) {
+    sxvki_reporter reporter;
+    VkResult result;
+    if (pVirtualBlock == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    *pVirtualBlock = NULL;
+    if (pCreateInfo == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    reporter.callback = pCreateInfo->pfnMessage;
+    reporter.user_data = pCreateInfo->pMessageUserData;
+    SXVKI_CHECK(sxvki_check_virtual_info(pCreateInfo, &reporter));
+    result = sxvki_virtual_create(pCreateInfo, pVirtualBlock);
+    if (result != VK_SUCCESS) {
+        sxvki_report(&reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkCreateVirtualBlock", NULL);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
+    if (virtualBlock != NULL) {
+        if (virtualBlock->domain.live_count != 0) {
+            sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_LEAKED_ALLOCATION,
+                         "sxvkDestroyVirtualBlock", NULL);
+        }
+        sxvki_virtual_destroy(virtualBlock);
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize) {
+    const char* function = "sxvkGrowVirtualBlock";
+    uint64_t size;
+    if (virtualBlock == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    size = newSize >> virtualBlock->shift;
+    if (size < virtualBlock->size || size > SXVKI_VIRTUAL_MAX ||
+        size << virtualBlock->shift != newSize) {
+        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_BAD_SIZE, function, "newSize");
+    }
+    if (size != virtualBlock->size && !sxvki_virtual_grow(virtualBlock, size)) {
+        sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API VkBool32 sxvkIsVirtualBlockEmpty(SxvkVirtualBlock virtualBlock) {
+    return virtualBlock == NULL || virtualBlock->domain.live_count == 0;
+}
+
+SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
+                                                 SxvkVirtualAllocation allocation,
+                                                 SxvkVirtualAllocationInfo* pVirtualAllocInfo) {
+    uint32_t index;
+    if (pVirtualAllocInfo == NULL) {
+        return;
+    }
+    memset(pVirtualAllocInfo, 0, sizeof *pVirtualAllocInfo);
+    if (virtualBlock != NULL &&
+        sxvki_check_virtual_allocation(virtualBlock, "sxvkGetVirtualAllocationInfo", allocation,
+                                       &index) == VK_SUCCESS) {
+        sxvki_virtual_look(virtualBlock, index, &pVirtualAllocInfo->offset,
+                           &pVirtualAllocInfo->size);
+        pVirtualAllocInfo->pUserData = sxvki_virtual_user_data(virtualBlock, index);
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
+                                            const SxvkVirtualAllocationCreateInfo* pCreateInfo,
+                                            SxvkVirtualAllocation* pAllocation,
+                                            VkDeviceSize* pOffset) {
+    const char* function = "sxvkVirtualAllocate";
+    VkResult result;
+    if (pOffset != NULL) {
+        *pOffset = VK_WHOLE_SIZE;
+    }
+    if (pAllocation != NULL) {
+        *pAllocation = NULL;
+    }
+    if (virtualBlock == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    if (pCreateInfo == NULL || pAllocation == NULL) {
+        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_NULL_ARGUMENT, function,
+                                    pCreateInfo == NULL ? "pCreateInfo" : "pAllocation");
+    }
+    SXVKI_CHECK(sxvki_check_virtual_request(virtualBlock, function, pCreateInfo));
+    result = sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+    }
+    return result;
+}
+
+SX_VKALLOC_API void sxvkVirtualFree(SxvkVirtualBlock virtualBlock,
+                                    SxvkVirtualAllocation allocation) {
+    uint32_t index;
+    if (virtualBlock != NULL && allocation != NULL &&
+        sxvki_check_virtual_allocation(virtualBlock, "sxvkVirtualFree", allocation, &index) ==
+            VK_SUCCESS) {
+        sxvki_virtual_give(virtualBlock, index);
+    }
+}
+
+SX_VKALLOC_API void sxvkClearVirtualBlock(SxvkVirtualBlock virtualBlock) {
+    if (virtualBlock != NULL) {
+        sxvki_virtual_clear(virtualBlock);
+    }
+}
+
+SX_VKALLOC_API VkResult sxvkSetVirtualAllocationUserData(SxvkVirtualBlock virtualBlock,
+                                                         SxvkVirtualAllocation allocation,
+                                                         void* pUserData) {
+    const char* function = "sxvkSetVirtualAllocationUserData";
+    uint32_t index;
+    if (virtualBlock == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    SXVKI_CHECK(sxvki_check_virtual_allocation(virtualBlock, function, allocation, &index));
+    if (!sxvki_virtual_set_user_data(virtualBlock, index, pUserData)) {
+        sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API void sxvkGetVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                  SxvkStatistics* pStats) {
+    if (pStats != NULL) {
+        memset(pStats, 0, sizeof *pStats);
+        if (virtualBlock != NULL) {
+            sxvki_virtual_statistics(virtualBlock, pStats);
+        }
+    }
+}
+
+SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                        SxvkDetailedStatistics* pStats) {
+    if (pStats != NULL) {
+        memset(pStats, 0, sizeof *pStats);
+        if (virtualBlock != NULL) {
+            sxvki_virtual_calculate(virtualBlock, pStats);
+        }
+    }
+}
+
+#if !SX_VKALLOC_NO_STATS_STRING
+SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                         char** ppStatsString,
+                                                         VkBool32 detailedMap) {
+    const char* function = "sxvkBuildVirtualBlockStatsString";
+    sxvki_text text;
+    sxvki_json json;
+    if (ppStatsString != NULL) {
+        *ppStatsString = NULL;
+    }
+    if (virtualBlock == NULL) {
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
+    if (ppStatsString == NULL) {
+        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_NULL_ARGUMENT, function,
+                                    "ppStatsString");
+    }
+    sxvki_text_init(&text, &virtualBlock->host);
+    memset(&json, 0, sizeof json);
+    json.text = &text;
+    sxvki_json_virtual(&json, virtualBlock, detailedMap != VK_FALSE);
+    return sxvki_text_hand_over(&virtualBlock->reporter, function, &text, ppStatsString);
+}
+
+SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                    char* pStatsString) {
+    if (virtualBlock != NULL) {
+        sxvki_host_free(&virtualBlock->host, pStatsString);
+    }
+}
+#endif
+#endif
 
 #ifdef __cplusplus
 }
