@@ -1087,14 +1087,16 @@ extern "C" {
 
 /*  UNUSED: for helpers that some configurations do not call. COLD: runs rarely, so that it is
     made for size and kept away from the hot code (89 KB of code and 1.5 s of compiling became 72
-    KB, 1.25 s). */
+    KB, 1.25 s). APART: not rare, but its caller has a shorter way that should save no registers. */
 #if defined(__GNUC__)
 #define SXVKI_COLD      __attribute__((cold))
+#define SXVKI_APART     __attribute__((noinline))
 #define SXVKI_UNUSED    __attribute__((unused))
 #define SXVKI_INLINE    static inline __attribute__((unused))
 #define SXVKI_LIKELY(x) __builtin_expect(!!(x), 1)
 #else
 #define SXVKI_COLD
+#define SXVKI_APART
 #define SXVKI_UNUSED
 #define SXVKI_INLINE    static inline
 #define SXVKI_LIKELY(x) (x)
@@ -1136,7 +1138,7 @@ SXVKI_INLINE uint64_t sxvki_align_down(uint64_t x, uint64_t alignment) {
 /*  Index of the highest and of the lowest set bit; x is not 0. */
 SXVKI_INLINE uint32_t sxvki_high_bit(uint64_t x) {
 #if defined(__GNUC__) && !SX_VKALLOC_NO_INTRINSICS
-    return 63u - (uint32_t)__builtin_clzll(x);
+    return 63u ^ (uint32_t)__builtin_clzll(x); /* gcc makes one instruction of it, with - three */
 #elif defined(_MSC_VER) && defined(_WIN64) && !SX_VKALLOC_NO_INTRINSICS
     unsigned long i;
     _BitScanReverse64(&i, x);
@@ -2880,6 +2882,33 @@ static void sxvki_slab_delete(sxvki_records* records, uint32_t id) {
     sxvki_slab_at(records, id)->next = records->slabs_free;
     records->slabs_free = id;
     sxvki_lock_drop(&records->lock);
+}
+
+/*  Lists of slabs with free slots, the latest first. */
+SXVKI_INLINE void sxvki_slab_list_push(const sxvki_records* records, uint32_t* head, uint32_t id,
+                                       sxvki_slab* slab) {
+    uint32_t next = *head;
+    slab->prev = SXVKI_NONE;
+    slab->next = next;
+    slab->is_listed = 1;
+    *head = id;
+    if (next != SXVKI_NONE) {
+        sxvki_slab_at(records, next)->prev = id;
+    }
+}
+
+SXVKI_INLINE void sxvki_slab_list_remove(const sxvki_records* records, uint32_t* head,
+                                         sxvki_slab* slab) {
+    uint32_t next = slab->next;
+    slab->is_listed = 0;
+    if (slab->prev == SXVKI_NONE) {
+        *head = next;
+    } else {
+        sxvki_slab_at(records, slab->prev)->next = next;
+    }
+    if (next != SXVKI_NONE) {
+        sxvki_slab_at(records, next)->prev = slab->prev;
+    }
 }
 
 /*  Take a slot of a slab in a list; the caller holds the lock, and unlinks what is full now. */
@@ -4646,26 +4675,11 @@ SXVKI_INLINE uint64_t sxvki_slab_class_live(const sxvki_slab_class* c) {
 }
 
 static void sxvki_domain_list_slab(sxvki_domain* domain, uint32_t id, sxvki_slab* slab) {
-    uint32_t* head = &domain->classes[slab->class_index].list;
-    slab->prev = SXVKI_NONE;
-    slab->next = *head;
-    if (*head != SXVKI_NONE) {
-        sxvki_slab_at(domain->bins.records, *head)->prev = id;
-    }
-    *head = id;
-    slab->is_listed = 1;
+    sxvki_slab_list_push(domain->bins.records, &domain->classes[slab->class_index].list, id, slab);
 }
 
 static void sxvki_domain_unlist_slab(sxvki_domain* domain, sxvki_slab* slab) {
-    if (slab->prev != SXVKI_NONE) {
-        sxvki_slab_at(domain->bins.records, slab->prev)->next = slab->next;
-    } else {
-        domain->classes[slab->class_index].list = slab->next;
-    }
-    if (slab->next != SXVKI_NONE) {
-        sxvki_slab_at(domain->bins.records, slab->next)->prev = slab->prev;
-    }
-    slab->is_listed = 0;
+    sxvki_slab_list_remove(domain->bins.records, &domain->classes[slab->class_index].list, slab);
 }
 
 /*  How many slots a new slab should have; 0: none. It is small against what the class has, and
@@ -7481,14 +7495,22 @@ static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
 
 /* --- taking and giving; sizes are granules --- */
 
+/*  What was taken. */
+typedef struct sxvki_virtual_spot {
+    uint64_t offset;
+    uint32_t index;
+    uint32_t generation;
+} sxvki_virtual_spot;
+
 SXVKI_INLINE int sxvki_virtual_slot_fits(const sxvki_slab* slab, uint64_t size,
                                          uint64_t alignment) {
     return slab->slot_size >= size && (slab->slot_size & (alignment - 1)) == 0;
 }
 
 /*  A slot of a listed slab. */
-SXVKI_INLINE uint32_t sxvki_virtual_take_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
-                                              uint64_t size) {
+SXVKI_INLINE void sxvki_virtual_take_slot(const sxvki_records* records, sxvki_slab_class* c,
+                                          uint32_t id, sxvki_slab* slab, uint64_t size,
+                                          sxvki_virtual_spot* spot) {
     uint64_t word = sxvki_load64_relaxed(&slab->word);
     uint64_t left = word & (word - 1);
     uint32_t i = sxvki_low_bit(word);
@@ -7496,14 +7518,15 @@ SXVKI_INLINE uint32_t sxvki_virtual_take_slot(sxvki_domain* domain, uint32_t id,
     slot->tail = (uint32_t)((slab->slot_size - size) << SXVKI_GRANULE_SHIFT);
     slot->state = 0;
     slot->generation++;
-    domain->classes[slab->class_index].taken +=
-        size << (SXVKI_GRANULE_SHIFT + SXVKI_SLOTS_COUNT_BITS) | 1;
+    c->taken += size << (SXVKI_GRANULE_SHIFT + SXVKI_SLOTS_COUNT_BITS) | 1;
+    spot->offset = slab->offset + (uint64_t)slab->slot_size * i;
+    spot->index = sxvki_slot_index(id, i);
+    spot->generation = slot->generation;
     if (left == SXVKI_SLAB_HELD) {
         left = 0;
-        sxvki_domain_unlist_slab(domain, slab);
+        sxvki_slab_list_remove(records, &c->list, slab);
     }
     sxvki_store64_relaxed(&slab->word, left);
-    return sxvki_slot_index(id, i);
 }
 
 /*  One of the first slabs of a class with a slot that is large enough; SXVKI_NONE: none of them. */
@@ -7568,9 +7591,9 @@ SXVKI_COLD static int sxvki_virtual_open_slab(SxvkVirtualBlock block, sxvki_slab
 /*  A range; or the first slot of a new slab, where the class is given and deserves one. */
 static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, sxvki_slab_class* c,
                                          const sxvki_place* place, sxvki_strategy strategy,
-                                         uint32_t* index) {
+                                         sxvki_virtual_spot* spot) {
     sxvki_domain* domain = &block->domain;
-    uint32_t id;
+    uint32_t id = SXVKI_NONE;
     if (!sxvki_bins_prepare(&domain->bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -7579,78 +7602,120 @@ static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, sxvki_slab_clas
         sxvki_virtual_open_slab(block, c, place)) {
         id = c->list;
     } else {
-        *index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
-        if (SXVKI_LIKELY(*index != SXVKI_NONE)) {
-            sxvki_domain_account(domain, *index, place, 0);
+        spot->index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
+        if (SXVKI_LIKELY(spot->index != SXVKI_NONE)) {
+            const sxvki_record* r = sxvki_record_at(&block->records, spot->index);
+            sxvki_domain_account(domain, spot->index, place, 0);
+            spot->offset = sxvki_record_offset(r);
+            spot->generation = r->generation;
             if (c != NULL && c->demand != SXVKI_SLAB_EARNED) {
                 c->demand++;
             }
             return VK_SUCCESS;
         }
         id = sxvki_virtual_probe_all(block, place->size, place->alignment);
-        if (id == SXVKI_NONE) {
-            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-        }
     }
-    *index = sxvki_virtual_take_slot(domain, id, sxvki_slab_at(&block->records, id), place->size);
-    return VK_SUCCESS;
+    if (id != SXVKI_NONE) {
+        sxvki_slab* slab = sxvki_slab_at(&block->records, id);
+        c = &domain->classes[slab->class_index];
+        sxvki_virtual_take_slot(&block->records, c, id, slab, place->size, spot);
+    }
+    return id != SXVKI_NONE ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/*  The class that serves a request: no slot is wasted on what alignment costs. */
+SXVKI_INLINE sxvki_slab_class* sxvki_virtual_class(const struct SxvkVirtualBlock_T* block,
+                                                   uint64_t size, uint64_t step) {
+    if (step > block->slot_max || step - size > size / SXVKI_SLAB_STEPS) {
+        return NULL;
+    }
+    return &block->domain.classes[sxvki_slab_class_of((uint32_t)step)];
 }
 
 /*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
 static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
-                                   sxvki_strategy strategy, uint32_t* index) {
-    sxvki_domain* domain = &block->domain;
-    uint64_t step = sxvki_align_up(size, alignment);
+                                   sxvki_strategy strategy, sxvki_virtual_spot* spot) {
     sxvki_slab_class* c = NULL;
     sxvki_place place;
-    if (step <= block->slot_max && step - size <= size / SXVKI_SLAB_STEPS &&
-        strategy == SXVKI_STRATEGY_MIN_TIME) {
-        uint32_t id;
-        c = &domain->classes[sxvki_slab_class_of((uint32_t)step)];
-        id = c->list;
-        if (SXVKI_LIKELY(id != SXVKI_NONE)) {
-            sxvki_slab* slab = sxvki_slab_at(&block->records, id);
-            if (!sxvki_virtual_slot_fits(slab, size, alignment)) {
-                id = sxvki_virtual_probe(domain, c, size, alignment);
-            }
-            if (SXVKI_LIKELY(id != SXVKI_NONE)) {
-                slab = sxvki_slab_at(&block->records, id);
-                *index = sxvki_virtual_take_slot(domain, id, slab, size);
+    if (size > block->size) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    place.domain = 0;
+    place.size = size;
+    place.alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
+    place.tail = 0;
+    place.slot_size = 0;
+    if (strategy == SXVKI_STRATEGY_MIN_TIME) {
+        uint64_t step = sxvki_align_up(size, alignment);
+        c = sxvki_virtual_class(block, size, step);
+        place.slot_size = (uint32_t)step;
+        if (c != NULL && c->list != SXVKI_NONE) {
+            uint32_t id = sxvki_virtual_probe(&block->domain, c, size, alignment);
+            if (id != SXVKI_NONE) {
+                sxvki_virtual_take_slot(&block->records, c, id, sxvki_slab_at(&block->records, id),
+                                        size, spot);
                 return VK_SUCCESS;
             }
         }
     }
-    place.domain = 0;
-    place.size = size;
-    place.alignment = alignment;
-    place.tail = 0;
-    place.slot_size = (uint32_t)step; /* of a slab, where there is a class */
-    return sxvki_virtual_take_range(block, c, &place, strategy, index);
+    return sxvki_virtual_take_range(block, c, &place, strategy, spot);
 }
 
-/*  The handle was checked. O(1). */
-static void sxvki_virtual_give(SxvkVirtualBlock block, uint32_t index) {
-    sxvki_domain* domain = &block->domain;
-    if (index & SXVKI_HANDLE_SLAB_BIT) {
-        uint32_t id = sxvki_slot_slab(index);
-        sxvki_slab* slab = sxvki_slab_at(&block->records, id);
-        sxvki_slab_class* c = &domain->classes[slab->class_index];
-        sxvki_slot* slot = &slab->slots[index % 64];
-        uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slot->tail;
-        uint64_t seen = sxvki_load64_relaxed(&slab->word);
-        uint64_t word = seen | (uint64_t)1 << (index % 64) | SXVKI_SLAB_HELD;
-        slot->generation++;
-        sxvki_store64_relaxed(&c->given, c->given + (bytes << SXVKI_SLOTS_COUNT_BITS | 1));
-        sxvki_store64_relaxed(&slab->word, word);
-        if ((seen & SXVKI_SLAB_HELD) == 0) {
-            sxvki_domain_list_slab(domain, id, slab);
-        }
-        if (word == (sxvki_slab_full(slab) | SXVKI_SLAB_HELD)) {
-            sxvki_domain_close_slab(domain, id, slab);
-        }
-    } else {
-        sxvki_domain_give(domain, index);
+/*  The common case: MIN_TIME, and the first slab of the class will do. Returns 0 where not. */
+SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
+                                          sxvki_virtual_spot* spot) {
+    sxvki_slab_class* c = sxvki_virtual_class(block, size, sxvki_align_up(size, alignment));
+    sxvki_slab* slab;
+    if (c == NULL || c->list == SXVKI_NONE) {
+        return 0;
     }
+    slab = sxvki_slab_at(&block->records, c->list);
+    if (!sxvki_virtual_slot_fits(slab, size, alignment)) {
+        return 0;
+    }
+    sxvki_virtual_take_slot(&block->records, c, c->list, slab, size, spot);
+    return 1;
+}
+
+/*  Give a slot back. */
+SXVKI_INLINE void sxvki_virtual_give_slot(sxvki_domain* domain, uint32_t id, sxvki_slab* slab,
+                                          uint32_t i) {
+    sxvki_slab_class* c = &domain->classes[slab->class_index];
+    sxvki_slot* slot = &slab->slots[i];
+    uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slot->tail;
+    uint64_t seen = sxvki_load64_relaxed(&slab->word);
+    uint64_t word = seen | (uint64_t)1 << i | SXVKI_SLAB_HELD;
+    slot->generation++;
+    c->taken -= bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    sxvki_store64_relaxed(&slab->word, word);
+    if ((seen & SXVKI_SLAB_HELD) == 0) {
+        sxvki_slab_list_push(domain->bins.records, &c->list, id, slab);
+    }
+    if (word == (sxvki_slab_full(slab) | SXVKI_SLAB_HELD)) {
+        sxvki_domain_close_slab(domain, id, slab);
+    }
+}
+
+/*  Returns 0, and changes nothing, where the handle is not a valid one. O(1). */
+static int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
+    uint32_t index = sxvki_handle_index(handle);
+    if (SXVKI_LIKELY((index & SXVKI_HANDLE_SLAB_BIT) != 0)) {
+        uint32_t id = sxvki_slot_slab(index);
+        sxvki_slab* slab;
+        if (id >= block->records.slabs.capacity) {
+            return 0;
+        }
+        slab = sxvki_slab_at(&block->records, id);
+        if (!sxvki_handle_matches(handle, slab->slots[index % 64].generation)) {
+            return 0;
+        }
+        sxvki_virtual_give_slot(&block->domain, id, slab, index % 64);
+    } else if (sxvki_handle_is_valid(&block->records, handle)) {
+        sxvki_domain_give(&block->domain, index);
+    } else {
+        return 0;
+    }
+    return 1;
 }
 
 /* --- looking at it all --- */
@@ -7701,36 +7766,38 @@ static int sxvki_virtual_set_user_data(SxvkVirtualBlock block, uint32_t index, v
     return 1;
 }
 
+static sxvki_strategy sxvki_virtual_strategy(VkFlags flags) {
+    return flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
+               ? SXVKI_STRATEGY_MIN_MEMORY
+           : flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT
+               ? SXVKI_STRATEGY_MIN_OFFSET
+               : SXVKI_STRATEGY_MIN_TIME;
+}
+
+SXVKI_INLINE SxvkVirtualAllocation sxvki_virtual_handle(const sxvki_virtual_spot* spot) {
+    return (SxvkVirtualAllocation)(void*)sxvki_handle_make(spot->generation, spot->index);
+}
+
 /*  The info is valid. */
 static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
                                        const SxvkVirtualAllocationCreateInfo* info,
                                        SxvkVirtualAllocation* allocation, VkDeviceSize* offset) {
-    uint64_t size = info->size >> block->shift;
     uint64_t alignment = sxvki_max64(info->alignment >> block->shift, 1);
-    sxvki_strategy strategy = info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
-                                  ? SXVKI_STRATEGY_MIN_MEMORY
-                              : info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT
-                                  ? SXVKI_STRATEGY_MIN_OFFSET
-                                  : SXVKI_STRATEGY_MIN_TIME;
-    uint32_t index;
-    VkResult result;
-    if (size > block->size) {
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    }
-    alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
-    result = sxvki_virtual_take(block, size, alignment, strategy, &index);
+    sxvki_virtual_spot spot;
+    VkResult result = sxvki_virtual_take(block, info->size >> block->shift, alignment,
+                                         sxvki_virtual_strategy(info->flags), &spot);
     if (result != VK_SUCCESS) {
         return result;
     }
-    if (info->pUserData != NULL && !sxvki_virtual_set_user_data(block, index, info->pUserData)) {
-        sxvki_virtual_give(block, index);
+    if (info->pUserData != NULL &&
+        !sxvki_virtual_set_user_data(block, spot.index, info->pUserData)) {
+        sxvki_virtual_free(block, sxvki_handle_make(spot.generation, spot.index));
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
+    *allocation = sxvki_virtual_handle(&spot);
     if (offset != NULL) {
-        sxvki_virtual_look(block, index, offset, &size);
+        *offset = spot.offset << block->shift;
     }
-    *allocation = (SxvkVirtualAllocation)(void*)sxvki_handle_make(
-        *sxvki_generation_of(&block->records, index), index);
     return VK_SUCCESS;
 }
 
@@ -7759,14 +7826,14 @@ static void sxvki_virtual_clear(SxvkVirtualBlock block) {
         r = sxvki_record_at(&block->records, index);
         if (r->link_b & SXVKI_STATE_SLAB) {
             uint32_t id = r->link_a;
-            const sxvki_slab* slab = sxvki_slab_at(&block->records, id);
+            sxvki_slab* slab = sxvki_slab_at(&block->records, id);
             for (i = 0; i < slab->slot_count; i++) {
                 if (slab->slots[i].generation & 1) {
-                    sxvki_virtual_give(block, sxvki_slot_index(id, i));
+                    sxvki_virtual_give_slot(&block->domain, id, slab, i);
                 }
             }
         } else {
-            sxvki_virtual_give(block, index);
+            sxvki_domain_give(&block->domain, index);
         }
     }
 }
@@ -8210,31 +8277,39 @@ static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* 
                                             const SxvkVirtualAllocationCreateInfo* info) {
 #if SX_VKALLOC_VALIDATE
     VkFlags strategy = info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MASK;
+    VkDeviceSize granularity = (VkDeviceSize)1 << block->shift;
+    SxvkMessage message = SXVK_MESSAGE_NONE;
+    const char* field = "pCreateInfo->flags";
     if (info->flags & ~SXVKI_KNOWN_VIRTUAL_FLAGS) {
-        return sxvki_reject_virtual(block, SXVK_MESSAGE_UNKNOWN_FLAGS, function,
-                                    "pCreateInfo->flags");
+        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
+    } else if ((strategy & (strategy - 1)) != 0) {
+        message = SXVK_MESSAGE_CONFLICTING_FLAGS;
+        field = "pCreateInfo->flags, STRATEGY";
+    } else if (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) {
+        message = SXVK_MESSAGE_CONFLICTING_FLAGS;
+        field = "pCreateInfo->flags, UPPER_ADDRESS_BIT without LINEAR_ALGORITHM_BIT";
+    } else if (info->size == 0 || (info->size & (granularity - 1)) != 0) {
+        message = SXVK_MESSAGE_BAD_SIZE;
+        field = "pCreateInfo->size";
+    } else if ((info->alignment & (info->alignment - 1)) != 0) {
+        message = SXVK_MESSAGE_BAD_ALIGNMENT;
+        field = "pCreateInfo->alignment";
     }
-    if ((strategy & (strategy - 1)) != 0) {
-        return sxvki_reject_virtual(block, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
-                                    "pCreateInfo->flags, STRATEGY");
-    }
-    if (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) {
-        return sxvki_reject_virtual(block, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
-                                    "pCreateInfo->flags, UPPER_ADDRESS_BIT");
-    }
-    if (info->size == 0 || (info->size & (((VkDeviceSize)1 << block->shift) - 1)) != 0) {
-        return sxvki_reject_virtual(block, SXVK_MESSAGE_BAD_SIZE, function, "pCreateInfo->size");
-    }
-    if ((info->alignment & (info->alignment - 1)) != 0) {
-        return sxvki_reject_virtual(block, SXVK_MESSAGE_BAD_ALIGNMENT, function,
-                                    "pCreateInfo->alignment");
-    }
+    return message == SXVK_MESSAGE_NONE ? VK_SUCCESS
+                                        : sxvki_reject_virtual(block, message, function, field);
 #else
     (void)block;
     (void)function;
     (void)info;
-#endif
     return VK_SUCCESS;
+#endif
+}
+
+/*  Nothing but a size and an alignment, and both valid: by far most requests. */
+SXVKI_INLINE int sxvki_virtual_is_plain(const struct SxvkVirtualBlock_T* block,
+                                        const SxvkVirtualAllocationCreateInfo* info) {
+    return info->flags == 0 && info->pUserData == NULL && block->shift == 0 && info->size != 0 &&
+           (info->alignment & (info->alignment - 1)) == 0;
 }
 
 /*  Always on. Gives the index of the record or slot. */
@@ -9587,10 +9662,10 @@ SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
     }
 }
 
-SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
-                                            const SxvkVirtualAllocationCreateInfo* pCreateInfo,
-                                            SxvkVirtualAllocation* pAllocation,
-                                            VkDeviceSize* pOffset) {
+/*  What sxvkVirtualAllocate has no short way for. */
+SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
+    SxvkVirtualBlock virtualBlock, const SxvkVirtualAllocationCreateInfo* pCreateInfo,
+    SxvkVirtualAllocation* pAllocation, VkDeviceSize* pOffset) {
     const char* function = "sxvkVirtualAllocate";
     VkResult result;
     if (pOffset != NULL) {
@@ -9614,13 +9689,30 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
     return result;
 }
 
+SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
+                                            const SxvkVirtualAllocationCreateInfo* pCreateInfo,
+                                            SxvkVirtualAllocation* pAllocation,
+                                            VkDeviceSize* pOffset) {
+    sxvki_virtual_spot spot;
+    if (SXVKI_LIKELY(virtualBlock != NULL && pCreateInfo != NULL && pAllocation != NULL &&
+                     sxvki_virtual_is_plain(virtualBlock, pCreateInfo) &&
+                     sxvki_virtual_take_first(virtualBlock, pCreateInfo->size,
+                                              sxvki_max64(pCreateInfo->alignment, 1), &spot))) {
+        *pAllocation = sxvki_virtual_handle(&spot);
+        if (pOffset != NULL) {
+            *pOffset = spot.offset;
+        }
+        return VK_SUCCESS;
+    }
+    return sxvki_virtual_allocate_checked(virtualBlock, pCreateInfo, pAllocation, pOffset);
+}
+
 SX_VKALLOC_API void sxvkVirtualFree(SxvkVirtualBlock virtualBlock,
                                     SxvkVirtualAllocation allocation) {
-    uint32_t index;
     if (virtualBlock != NULL && allocation != NULL &&
-        sxvki_check_virtual_allocation(virtualBlock, "sxvkVirtualFree", allocation, &index) ==
-            VK_SUCCESS) {
-        sxvki_virtual_give(virtualBlock, index);
+        !sxvki_virtual_free(virtualBlock, (SxvkAllocation)(void*)allocation)) {
+        sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_INVALID_ALLOCATION, "sxvkVirtualFree",
+                             "allocation");
     }
 }
 
