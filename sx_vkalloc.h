@@ -7502,11 +7502,6 @@ typedef struct sxvki_virtual_spot {
     uint32_t generation;
 } sxvki_virtual_spot;
 
-SXVKI_INLINE int sxvki_virtual_slot_fits(const sxvki_slab* slab, uint64_t size,
-                                         uint64_t alignment) {
-    return slab->slot_size >= size && (slab->slot_size & (alignment - 1)) == 0;
-}
-
 /*  A slot of a listed slab. */
 SXVKI_INLINE void sxvki_virtual_take_slot(const sxvki_records* records, sxvki_slab_class* c,
                                           uint32_t id, sxvki_slab* slab, uint64_t size,
@@ -7536,7 +7531,7 @@ static uint32_t sxvki_virtual_probe(const sxvki_domain* domain, const sxvki_slab
     uint32_t id = c->list;
     while (id != SXVKI_NONE && probes-- != 0) {
         const sxvki_slab* slab = sxvki_slab_at(domain->bins.records, id);
-        if (sxvki_virtual_slot_fits(slab, size, alignment)) {
+        if (slab->slot_size >= size && (slab->slot_size & (alignment - 1)) == 0) {
             return id;
         }
         id = slab->next;
@@ -7623,13 +7618,10 @@ static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, sxvki_slab_clas
     return id != SXVKI_NONE ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
-/*  The class that serves a request: no slot is wasted on what alignment costs. */
-SXVKI_INLINE sxvki_slab_class* sxvki_virtual_class(const struct SxvkVirtualBlock_T* block,
-                                                   uint64_t size, uint64_t step) {
-    if (step > block->slot_max || step - size > size / SXVKI_SLAB_STEPS) {
-        return NULL;
-    }
-    return &block->domain.classes[sxvki_slab_class_of((uint32_t)step)];
+/*  May a slot serve this? `step` is the size up to its alignment. */
+SXVKI_INLINE int sxvki_virtual_suits_slots(const struct SxvkVirtualBlock_T* block, uint64_t size,
+                                           uint64_t step) {
+    return step - 1 < block->slot_max && step - size <= size / SXVKI_SLAB_STEPS;
 }
 
 /*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
@@ -7647,10 +7639,11 @@ static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64
     place.slot_size = 0;
     if (strategy == SXVKI_STRATEGY_MIN_TIME) {
         uint64_t step = sxvki_align_up(size, alignment);
-        c = sxvki_virtual_class(block, size, step);
-        place.slot_size = (uint32_t)step;
-        if (c != NULL && c->list != SXVKI_NONE) {
-            uint32_t id = sxvki_virtual_probe(&block->domain, c, size, alignment);
+        if (sxvki_virtual_suits_slots(block, size, step)) {
+            uint32_t id;
+            place.slot_size = (uint32_t)step;
+            c = &block->domain.classes[sxvki_slab_class_of(place.slot_size)];
+            id = sxvki_virtual_probe(&block->domain, c, size, alignment);
             if (id != SXVKI_NONE) {
                 sxvki_virtual_take_slot(&block->records, c, id, sxvki_slab_at(&block->records, id),
                                         size, spot);
@@ -7661,16 +7654,32 @@ static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64
     return sxvki_virtual_take_range(block, c, &place, strategy, spot);
 }
 
-/*  The common case: MIN_TIME, and the first slab of the class will do. Returns 0 where not. */
-SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
+/*  Nothing but a size, which may be 0, and an alignment: by far most requests. */
+SXVKI_INLINE int sxvki_virtual_is_plain(const struct SxvkVirtualBlock_T* block,
+                                        const SxvkVirtualAllocationCreateInfo* info) {
+    return info->flags == 0 && info->pUserData == NULL && block->shift == 0 &&
+           (info->alignment & (info->alignment - 1)) == 0;
+}
+
+/*  The common case: plain, and the first slab of the class will do. Returns 0 where not; also for
+    size 0. */
+SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block,
+                                          const SxvkVirtualAllocationCreateInfo* info,
                                           sxvki_virtual_spot* spot) {
-    sxvki_slab_class* c = sxvki_virtual_class(block, size, sxvki_align_up(size, alignment));
+    uint64_t size = info->size;
+    uint64_t mask = info->alignment - (info->alignment != 0);
+    uint64_t step = (size + mask) & ~mask;
+    sxvki_slab_class* c;
     sxvki_slab* slab;
-    if (c == NULL || c->list == SXVKI_NONE) {
+    if (!sxvki_virtual_suits_slots(block, size, step)) {
+        return 0;
+    }
+    c = &block->domain.classes[sxvki_slab_class_of((uint32_t)step)];
+    if (c->list == SXVKI_NONE) {
         return 0;
     }
     slab = sxvki_slab_at(&block->records, c->list);
-    if (!sxvki_virtual_slot_fits(slab, size, alignment)) {
+    if (slab->slot_size < size || (slab->slot_size & mask) != 0) {
         return 0;
     }
     sxvki_virtual_take_slot(&block->records, c, c->list, slab, size, spot);
@@ -7697,7 +7706,7 @@ SXVKI_INLINE void sxvki_virtual_give_slot(sxvki_domain* domain, uint32_t id, sxv
 }
 
 /*  Returns 0, and changes nothing, where the handle is not a valid one. O(1). */
-static int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
+SXVKI_INLINE int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
     uint32_t index = sxvki_handle_index(handle);
     if (SXVKI_LIKELY((index & SXVKI_HANDLE_SLAB_BIT) != 0)) {
         uint32_t id = sxvki_slot_slab(index);
@@ -8303,13 +8312,6 @@ static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* 
     (void)info;
     return VK_SUCCESS;
 #endif
-}
-
-/*  Nothing but a size and an alignment, and both valid: by far most requests. */
-SXVKI_INLINE int sxvki_virtual_is_plain(const struct SxvkVirtualBlock_T* block,
-                                        const SxvkVirtualAllocationCreateInfo* info) {
-    return info->flags == 0 && info->pUserData == NULL && block->shift == 0 && info->size != 0 &&
-           (info->alignment & (info->alignment - 1)) == 0;
 }
 
 /*  Always on. Gives the index of the record or slot. */
@@ -9696,8 +9698,7 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
     sxvki_virtual_spot spot;
     if (SXVKI_LIKELY(virtualBlock != NULL && pCreateInfo != NULL && pAllocation != NULL &&
                      sxvki_virtual_is_plain(virtualBlock, pCreateInfo) &&
-                     sxvki_virtual_take_first(virtualBlock, pCreateInfo->size,
-                                              sxvki_max64(pCreateInfo->alignment, 1), &spot))) {
+                     sxvki_virtual_take_first(virtualBlock, pCreateInfo, &spot))) {
         *pAllocation = sxvki_virtual_handle(&spot);
         if (pOffset != NULL) {
             *pOffset = spot.offset;
