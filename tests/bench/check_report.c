@@ -145,6 +145,14 @@ static void check_latency(const Row* row) {
     percentiles(row, "free");
 }
 
+static void check_virtual(const Row* row) {
+    (void)number(row, "live", 1, 1e7);
+    spread(row, "nsPerPair", NS_MIN, NS_MAX);
+    if (!is_ours(row)) {
+        spread(row, "ratio", 0, 1e6);
+    }
+}
+
 static void check_tight(const Row* row) {
     double attempts = number(row, "attempts", 1, 1e9);
     (void)number(row, "failures", 0, attempts);
@@ -254,6 +262,7 @@ static const struct {
 } tables[] = {
     {"churn", 7, check_churn},     {"latency", 7, check_latency},
     {"tight", 2, check_tight},     {"fill", 3, check_fill},
+    {"virtual", 5, check_virtual}, {"virtualTight", 6, check_tight},
     {"holes", 2, check_holes},     {"blocks", 4, check_blocks},
     {"game", 7, check_game},       {"tiny", 1, check_tiny},
     {"frames", 2, check_frames},   {"kinds", 4, check_kinds},

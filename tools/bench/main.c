@@ -35,6 +35,7 @@ typedef struct Sequence {
 static const Sequence sequences[] = {
     {"churn", "free one of N at random, allocate another size; each operation's time", run_churn},
     {"tight", "churn in one block of 1.15 times the live bytes: what fails", run_tight},
+    {"virtual", "churn in a virtual block, and in a tight one against best fit", run_virtual},
     {"fill", "allocate 100k, free them in order, in reverse, at random", run_fill},
     {"holes", "one allocation among 61,680 and 986,880 holes just too small", run_holes},
     {"blocks", "100k live in 2 to some 1,240 blocks", run_blocks},

@@ -7,7 +7,8 @@
 
 void run_churn(void); /* sequence_churn.c */
 void run_tight(void);
-void run_fill(void); /* sequence_order.c */
+void run_virtual(void); /* sequence_virtual.c */
+void run_fill(void);    /* sequence_order.c */
 void run_holes(void);
 void run_blocks(void);
 void run_game(void); /* sequence_program.c */
