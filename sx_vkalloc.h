@@ -124,7 +124,8 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_MUTEX_LOCK(m)
     SX_VKALLOC_MUTEX_UNLOCK(m)
     SX_VKALLOC_NO_STATS_STRING          1: leave out the JSON dump and explanations; default 0
-    SX_VKALLOC_NO_VIRTUAL               1: leave out virtual blocks; default 0
+    SX_VKALLOC_NO_VIRTUAL               1: leave out virtual blocks, and buffer arenas, which stand
+                                        on them; default 0
     SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
     SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
                                         default 0
@@ -498,10 +499,6 @@ typedef struct SxvkBudget {
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
 typedef struct SxvkFrameRing_T* SxvkFrameRing;
 typedef struct SxvkSmartBuffer_T* SxvkSmartBuffer;
-typedef struct SxvkBufferArena_T* SxvkBufferArena;
-
-/*  A slice of an arena: not a pointer to anything, an index and a generation, see CONTRACT. */
-typedef struct SxvkArenaAllocation_T* SxvkArenaAllocation;
 
 /*  A piece of a larger buffer. */
 typedef struct SxvkBufferSlice {
@@ -580,6 +577,12 @@ typedef struct SxvkSmartBufferWrite {
     SxvkBufferSlice staging; /* all zero where pData is the buffer itself */
 } SxvkSmartBufferWrite;
 
+#if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
+typedef struct SxvkBufferArena_T* SxvkBufferArena;
+
+/*  A slice of an arena: not a pointer to anything, an index and a generation, see CONTRACT. */
+typedef struct SxvkArenaAllocation_T* SxvkArenaAllocation;
+
 typedef struct SxvkBufferArenaCreateInfo {
     VkFlags flags; /* 0 */
     VkBufferUsageFlags usage;
@@ -595,6 +598,7 @@ typedef struct SxvkBufferArenaCreateInfo {
     SxvkPool pool;     /* optional; its memory type then decides alone */
     const char* pName; /* optional; of the buffers' memory; copied */
 } SxvkBufferArenaCreateInfo;
+#endif
 #endif
 
 #if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
@@ -1106,6 +1110,7 @@ SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkComm
 SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize srcOffset,
                                             VkDeviceSize size, void* pData);
 
+#if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
 /* --- buffer arenas ---------------------------------------------------------------------------- */
 
 /*  Slices that live as long as you like, out of few VkBuffers: meshes, materials, small uniforms.
@@ -1133,12 +1138,14 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
     Cost      O(1); the second buffer that runs empty is destroyed
 */
 SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAllocation allocation);
-/*  Where a slice is; all zero for a stale handle, which is reported. */
+/*  Where a slice is, with its size rounded up to the arena's alignment; all zero for a stale handle,
+    which is reported. */
 SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
                                             SxvkBufferSlice* pSlice);
-/*  blockCount and blockBytes are those of the VkBuffers. */
+/*  blockCount and blockBytes are those of the VkBuffers; allocationBytes are rounded up. */
 SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
                                                  SxvkStatistics* pStatistics);
+#endif
 #endif
 
 #if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
@@ -7667,6 +7674,7 @@ struct SxvkVirtualBlock_T {
     sxvki_domain domain; /* pool is null */
     uint64_t size;       /* granules */
     uint32_t shift;      /* a granule is 1 << shift of the user's units */
+    uint64_t room;       /* granules: slabs are only opened while more is free */
     uint32_t slot_max;   /* granules; 0: no slabs */
     uint32_t first;      /* the range that starts the block */
     uint32_t end;        /* the granule behind it */
@@ -7686,6 +7694,7 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
         return 0;
     }
     block->slot_max = slot_max;
+    block->room = size / SXVKI_VIRTUAL_ROOM;
     return 1;
 }
 
@@ -7816,7 +7825,7 @@ SXVKI_INLINE int sxvki_virtual_has_room(const struct SxvkVirtualBlock_T* block,
     const sxvki_domain* domain = &block->domain;
     uint64_t least = (uint64_t)slot_size * SXVKI_SLAB_SLOTS_MIN * SXVKI_SLAB_SHARE;
     return domain->live_bytes >= least << SXVKI_GRANULE_SHIFT &&
-           domain->bins.free_size > block->size / SXVKI_VIRTUAL_ROOM;
+           domain->bins.free_size > block->room;
 }
 
 /*  A slab for a class that had no slot for this. */
@@ -8233,9 +8242,10 @@ SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtu
     I2  values and positions in `ends` grow, between tail and head; all values are above `completed`
     I3  a head is CLOSED  <=>  the buffer is retired or spare, or no value is open
 
-    An arena is one set of bins over all its VkBuffers, in units of its alignment, with records of
-    its own: to find the buffer with room is what finds the room. One lock; the driver is called
-    outside of it, by one thread at a time, while others that need a buffer wait.
+    An arena is a virtual block of which each VkBuffer is a part, as the blocks of a pool are parts
+    of a domain: bins and slabs are over all of them, so to find the buffer with room is what finds
+    the room. One lock; the driver is called outside of it, by one thread at a time, while others
+    that need a buffer wait.
 */
 
 #if !SX_VKALLOC_NO_UPLOAD
@@ -9047,6 +9057,8 @@ SXVKI_COLD static VkResult sxvki_smart_read(SxvkSmartBuffer buffer, VkDeviceSize
 
 /* --- buffer arenas --- */
 
+#if !SX_VKALLOC_NO_VIRTUAL
+
 #define SXVKI_ARENA_BUFFER_MIN          ((VkDeviceSize)256 << 10)
 #define SXVKI_ARENA_BUFFER_MAX          ((VkDeviceSize)64 << 20)
 #define SXVKI_ARENA_BUFFERS_FIRST_SHIFT 3
@@ -9060,10 +9072,9 @@ typedef struct sxvki_arena_buffer {
 struct SxvkBufferArena_T {
     sxvki_plan plan;
     VkDeviceSize buffer_size; /* 0 = grow */
-    uint32_t unit_shift;      /* the granule of records and bins here is the arena's alignment */
     sxvki_lock lock;          /* guards all below */
-    sxvki_records records;
-    sxvki_bins bins;
+    /* A granule of it is the arena's alignment; its size is that of all buffers together. */
+    struct SxvkVirtualBlock_T ranges;
     sxvki_table buffers;
     uint32_t buffers_free;
     uint32_t empty; /* the buffer that is kept although it is empty, or SXVKI_NONE */
@@ -9081,12 +9092,12 @@ static sxvki_arena_buffer* sxvki_arena_buffer_at(const struct SxvkBufferArena_T*
     lock, as of all down to sxvki_arena_allocate. */
 SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
     uint32_t from, to;
-    if (!sxvki_bins_prepare(&arena->bins)) {
+    if (!sxvki_bins_prepare(&arena->ranges.domain.bins)) {
         return 0;
     }
     if (arena->buffers_free == SXVKI_NONE) {
         if (arena->buffers.capacity >= SXVKI_BLOCK_ID_MASK ||
-            !sxvki_table_grow(&arena->buffers, arena->records.host, 1, &from, &to)) {
+            !sxvki_table_grow(&arena->buffers, &arena->ranges.host, 1, &from, &to)) {
             return 0;
         }
         sxvki_arena_buffer_at(arena, from)->next = SXVKI_NONE;
@@ -9098,10 +9109,12 @@ SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
 
 SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing) {
     uint32_t id = arena->buffers_free;
+    uint64_t size = backing->size >> arena->ranges.shift;
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     arena->buffers_free = buffer->next;
     buffer->backing = *backing;
-    buffer->first = sxvki_bins_add_block(&arena->bins, id, backing->size >> arena->unit_shift);
+    buffer->first = sxvki_bins_add_block(&arena->ranges.domain.bins, id, size);
+    arena->ranges.size += size;
     arena->stats.blockCount++;
     arena->stats.blockBytes += backing->size;
 }
@@ -9111,9 +9124,10 @@ SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     *gone = buffer->backing;
     memset(&buffer->backing, 0, sizeof buffer->backing);
-    sxvki_bins_remove_block(&arena->bins, buffer->first);
+    sxvki_bins_remove_block(&arena->ranges.domain.bins, buffer->first);
     buffer->next = arena->buffers_free;
     arena->buffers_free = id;
+    arena->ranges.size -= gone->size >> arena->ranges.shift;
     arena->stats.blockCount--;
     arena->stats.blockBytes -= gone->size;
 }
@@ -9136,7 +9150,7 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
     }
     arena->is_growing = 1;
     sxvki_lock_drop(&arena->lock);
-    most = sxvki_max64(sxvki_align_down(most, (VkDeviceSize)1 << arena->unit_shift), least);
+    most = sxvki_max64(sxvki_align_down(most, (VkDeviceSize)1 << arena->ranges.shift), least);
     result = sxvki_backing_create_most(&arena->plan, function, most, least, &made);
     sxvki_lock_take(&arena->lock);
     arena->is_growing = 0;
@@ -9153,81 +9167,81 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
     return result;
 }
 
-static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena, const sxvki_record* r,
-                              SxvkBufferSlice* slice) {
-    const sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, sxvki_record_block(r));
-    sxvki_backing_slice(&buffer->backing, sxvki_record_offset(r) << arena->unit_shift,
-                        (sxvki_record_size(r) << arena->unit_shift) - r->link_a, slice);
+/*  The buffer that a slice is in. */
+static uint32_t sxvki_arena_buffer_of(const struct SxvkBufferArena_T* arena, uint32_t index) {
+    const sxvki_records* records = &arena->ranges.records;
+    return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_slab_of(records, index)->block
+                                         : sxvki_record_block(sxvki_record_at(records, index));
 }
 
 /*  Arguments are valid; slice is optional. */
 static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function, VkDeviceSize size,
                                      VkDeviceSize alignment, SxvkArenaAllocation* allocation,
                                      SxvkBufferSlice* slice) {
-    VkDeviceSize least = sxvki_align_up(size, (VkDeviceSize)1 << arena->unit_shift);
-    uint64_t units = sxvki_max64(alignment >> arena->unit_shift, 1);
+    uint32_t shift = arena->ranges.shift;
+    VkDeviceSize least = sxvki_align_up(size, (VkDeviceSize)1 << shift);
+    uint64_t granules = sxvki_max64(alignment >> shift, 1);
+    sxvki_virtual_spot spot;
     VkResult result = VK_SUCCESS;
     uint32_t step;
     sxvki_lock_take(&arena->lock);
     for (step = 0; result == VK_SUCCESS; step++) {
-        uint32_t index;
-        sxvki_record* r;
-        if (!sxvki_bins_prepare(&arena->bins)) {
-            result = VK_ERROR_OUT_OF_HOST_MEMORY;
+        uint32_t id;
+        result = sxvki_virtual_take(&arena->ranges, least >> shift, granules,
+                                    SXVKI_STRATEGY_MIN_TIME, &spot);
+        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            result = sxvki_arena_grow(arena, function, least, step);
+        } else if (result == VK_SUCCESS) {
+            id = sxvki_arena_buffer_of(arena, spot.index);
+            arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
+            arena->stats.allocationCount++;
+            arena->stats.allocationBytes += least;
+            *allocation =
+                (SxvkArenaAllocation)(void*)sxvki_handle_make(spot.generation, spot.index);
+            if (slice != NULL) {
+                sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing,
+                                    spot.offset << shift, size, slice);
+            }
             break;
         }
-        index = sxvki_bins_take(&arena->bins, least >> arena->unit_shift, units,
-                                SXVKI_STRATEGY_MIN_TIME);
-        if (index == SXVKI_NONE) {
-            result = sxvki_arena_grow(arena, function, least, step);
-            continue;
-        }
-        r = sxvki_record_at(&arena->records, index);
-        r->link_a = (uint32_t)(least - size);
-        sxvki_record_age(r);
-        arena->empty = sxvki_record_block(r) == arena->empty ? SXVKI_NONE : arena->empty;
-        arena->stats.allocationCount++;
-        arena->stats.allocationBytes += size;
-        *allocation = (SxvkArenaAllocation)(void*)sxvki_handle_make(r->generation, index);
-        if (slice != NULL) {
-            sxvki_arena_slice(arena, r, slice);
-        }
-        break;
     }
     sxvki_lock_drop(&arena->lock);
     return result;
 }
 
-/*  The record of a slice; null, and a message, where the handle is stale. Takes the lock, and drops
-    it again where it gives null. */
-static sxvki_record* sxvki_arena_look(SxvkBufferArena arena, const char* function,
-                                      SxvkArenaAllocation allocation, uint32_t* index) {
+/*  Where a slice is, and in which buffer; VK_ERROR_VALIDATION_FAILED_EXT, and a message, where the
+    handle is stale. Takes the lock, and drops it again only where it fails. */
+static VkResult sxvki_arena_look(SxvkBufferArena arena, const char* function,
+                                 SxvkArenaAllocation allocation, uint32_t* id, uint64_t* offset,
+                                 uint64_t* size) {
     SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
-    *index = sxvki_handle_index(handle);
+    uint32_t index = sxvki_handle_index(handle);
     sxvki_lock_take(&arena->lock);
-    if (SXVKI_LIKELY(sxvki_handle_is_valid(&arena->records, handle))) {
-        return sxvki_record_at(&arena->records, *index);
+    if (SXVKI_LIKELY(sxvki_handle_is_valid(&arena->ranges.records, handle))) {
+        *id = sxvki_arena_buffer_of(arena, index);
+        sxvki_virtual_look(&arena->ranges, index, offset, size);
+        return VK_SUCCESS;
     }
     sxvki_lock_drop(&arena->lock);
     sxvki_report(&arena->plan.allocator->device.reporter, SXVK_MESSAGE_INVALID_ALLOCATION, function,
                  "allocation");
-    return NULL;
+    return VK_ERROR_VALIDATION_FAILED_EXT;
 }
 
 static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
                              SxvkArenaAllocation allocation) {
     sxvki_backing gone;
-    uint32_t index, id;
-    sxvki_record* r = sxvki_arena_look(arena, function, allocation, &index);
-    if (r == NULL) {
+    uint64_t offset, size;
+    uint32_t id;
+    if (sxvki_arena_look(arena, function, allocation, &id, &offset, &size) != VK_SUCCESS) {
         return;
     }
     memset(&gone, 0, sizeof gone);
-    id = sxvki_record_block(r);
     arena->stats.allocationCount--;
-    arena->stats.allocationBytes -= (sxvki_record_size(r) << arena->unit_shift) - r->link_a;
-    sxvki_bins_give(&arena->bins, index);
-    if (sxvki_bins_block_is_empty(&arena->bins, sxvki_arena_buffer_at(arena, id)->first)) {
+    arena->stats.allocationBytes -= size;
+    sxvki_virtual_free(&arena->ranges, (SxvkAllocation)(void*)allocation);
+    if (sxvki_bins_block_is_empty(&arena->ranges.domain.bins,
+                                  sxvki_arena_buffer_at(arena, id)->first)) {
         if (arena->empty == SXVKI_NONE) {
             arena->empty = id;
         } else {
@@ -9241,16 +9255,32 @@ static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
 /*  Accepts one that was made in part. */
 SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* function) {
     SxvkAllocator allocator = arena->plan.allocator;
+    const sxvki_host* host = &allocator->device.host;
     uint32_t id;
     for (id = 0; id < arena->buffers.capacity; id++) {
         sxvki_backing_destroy(allocator, &sxvki_arena_buffer_at(arena, id)->backing, function);
     }
-    sxvki_table_shutdown(&arena->buffers, &allocator->device.host);
-    sxvki_bins_shutdown(&arena->bins);
-    sxvki_records_shutdown(&arena->records);
+    sxvki_table_shutdown(&arena->buffers, host);
+    sxvki_bins_shutdown(&arena->ranges.domain.bins);
+    sxvki_host_free(host, arena->ranges.domain.classes);
+    sxvki_records_shutdown(&arena->ranges.records);
     sxvki_lock_shutdown(&arena->lock);
     sxvki_plan_shutdown(&arena->plan);
-    sxvki_host_free(&allocator->device.host, arena);
+    sxvki_host_free(host, arena);
+}
+
+/*  The virtual block, without a part yet. Returns 0 where there is no host memory. */
+SXVKI_COLD static int sxvki_arena_init_ranges(SxvkBufferArena arena, VkDeviceSize unit) {
+    struct SxvkVirtualBlock_T* ranges = &arena->ranges;
+    ranges->host = arena->plan.allocator->device.host;
+    ranges->shift = sxvki_high_bit(unit);
+    if (!sxvki_records_init(&ranges->records, &ranges->host, sxvki_salt(arena), 0) ||
+        !sxvki_bins_init(&ranges->domain.bins, &ranges->records, SXVKI_GRANULES_MAX) ||
+        !sxvki_virtual_reserve(ranges, SXVKI_ARENA_BUFFER_MAX >> ranges->shift)) {
+        return 0;
+    }
+    ranges->room = 0; /* there is always room for a slab: in a further buffer */
+    return 1;
 }
 
 /*  The info is valid. */
@@ -9267,23 +9297,21 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    arena->plan.allocator = allocator; /* so that it can be destroyed from here on */
-    if (!sxvki_records_init(&arena->records, &device->host, sxvki_salt(arena), 0) ||
-        !sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
-                         info->pName) ||
-        !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0) ||
-        !sxvki_bins_init(&arena->bins, &arena->records, SXVKI_GRANULES_MAX)) {
-        sxvki_arena_destroy(arena, NULL);
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
     if ((info->allocationFlags & host_access) != 0) {
         unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
+    }
+    arena->plan.allocator = allocator; /* so that it can be destroyed from here on */
+    if (!sxvki_arena_init_ranges(arena, unit) ||
+        !sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
+                         info->pName) ||
+        !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
+        sxvki_arena_destroy(arena, NULL);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_table_init(&arena->buffers, SXVKI_ARENA_BUFFERS_FIRST_SHIFT, sizeof(sxvki_arena_buffer));
     arena->plan.info.flags = info->allocationFlags;
     arena->plan.info.minAlignment = unit;
     arena->buffer_size = info->bufferSize;
-    arena->unit_shift = sxvki_high_bit(unit);
     arena->buffers_free = SXVKI_NONE;
     arena->empty = SXVKI_NONE;
     *made = arena;
@@ -9292,6 +9320,7 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
 
 /*  What the bins promise, and that the totals agree. The caller keeps other threads away. */
 SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
+    const sxvki_bins* bins = &arena->ranges.domain.bins;
     uint32_t id, count = 0, free_count = 0;
     VkDeviceSize bytes = 0;
     for (id = 0; id < arena->buffers.capacity; id++) {
@@ -9299,18 +9328,20 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
         if (buffer->backing.buffer != VK_NULL_HANDLE) {
             count++;
             bytes += buffer->backing.size;
-            if (!sxvki_bins_block_is_valid(&arena->bins, buffer->first, id,
-                                           buffer->backing.size >> arena->unit_shift,
+            if (!sxvki_bins_block_is_valid(bins, buffer->first, id,
+                                           buffer->backing.size >> arena->ranges.shift,
                                            &free_count) ||
-                (id != arena->empty && sxvki_bins_block_is_empty(&arena->bins, buffer->first))) {
+                (id != arena->empty && sxvki_bins_block_is_empty(bins, buffer->first))) {
                 return 0;
             }
         }
     }
     return count == arena->stats.blockCount && bytes == arena->stats.blockBytes &&
-           sxvki_bins_is_valid(&arena->bins, free_count);
+           bytes >> arena->ranges.shift == arena->ranges.size &&
+           sxvki_bins_is_valid(bins, free_count);
 }
 
+#endif /* !SX_VKALLOC_NO_VIRTUAL */
 #endif /* !SX_VKALLOC_NO_UPLOAD */
 
 /* ============================================================================================== */
@@ -9780,6 +9811,18 @@ SXVKI_COLD static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const ch
     return VK_SUCCESS;
 }
 
+/*  The size and alignment of a slice. */
+static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function, VkDeviceSize size,
+                                  VkDeviceSize alignment) {
+    SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
+    SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
+                    BAD_ALIGNMENT, "alignment");
+    (void)size;
+    (void)alignment;
+    return VK_SUCCESS;
+}
+
+#if !SX_VKALLOC_NO_VIRTUAL
 SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const char* function,
                                                   const SxvkBufferArenaCreateInfo* info) {
     const VkFlags flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT |
@@ -9801,17 +9844,7 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     (void)flags;
     return sxvki_check_plan(allocator, function, info->usage, info->pool);
 }
-
-/*  The size and alignment of a slice. */
-static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function, VkDeviceSize size,
-                                  VkDeviceSize alignment) {
-    SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
-    SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
-                    BAD_ALIGNMENT, "alignment");
-    (void)size;
-    (void)alignment;
-    return VK_SUCCESS;
-}
+#endif
 #endif
 
 /* ============================================================================================== */
@@ -11451,6 +11484,7 @@ SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize
     return sxvki_smart_read(buffer, srcOffset, size, pData);
 }
 
+#if !SX_VKALLOC_NO_VIRTUAL
 /* --- buffer arenas --- */
 
 SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
@@ -11508,17 +11542,15 @@ SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAlloca
 
 SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
                                             SxvkBufferSlice* pSlice) {
-    const sxvki_record* r = NULL;
-    uint32_t index;
+    uint64_t offset, size;
+    uint32_t id;
     if (pSlice == NULL) {
         return;
     }
     memset(pSlice, 0, sizeof *pSlice);
-    if (arena != VK_NULL_HANDLE) {
-        r = sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, &index);
-    }
-    if (r != NULL) {
-        sxvki_arena_slice(arena, r, pSlice);
+    if (arena != VK_NULL_HANDLE && sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation,
+                                                    &id, &offset, &size) == VK_SUCCESS) {
+        sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, pSlice);
         sxvki_lock_drop(&arena->lock);
     }
 }
@@ -11535,6 +11567,7 @@ SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
         sxvki_lock_drop(&arena->lock);
     }
 }
+#endif
 #endif
 
 #ifdef __cplusplus

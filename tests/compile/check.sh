@@ -61,7 +61,7 @@ SX_VKALLOC_MUTEX_UNLOCK(m) test_mutex_unlock(m) ; +test_mutex_init +test_mutex_l
 SX_VKALLOC_NO_STATS_STRING 0                              ; +sxvkBuildStatsString +sxvkExplainMemoryType
 SX_VKALLOC_NO_STATS_STRING 1                              ; -sxvkBuildStatsString -sxvkExplainMemoryType
 SX_VKALLOC_NO_VIRTUAL 0                                   ; +sxvkVirtualAllocate +sxvkGrowVirtualBlock
-SX_VKALLOC_NO_VIRTUAL 1                                   ; -sxvkVirtualAllocate -sxvkGrowVirtualBlock
+SX_VKALLOC_NO_VIRTUAL 1         ; -sxvkVirtualAllocate -sxvkGrowVirtualBlock -sxvkCreateBufferArena
 SX_VKALLOC_NO_VIRTUAL 1 | SX_VKALLOC_NO_STATS_STRING 1    ; -sxvkVirtualAllocate -sxvkBuildStatsString
 SX_VKALLOC_NO_STDIO 0 | SX_VKALLOC_DEBUG 1                ; +stderr
 SX_VKALLOC_NO_STDIO 1 | SX_VKALLOC_DEBUG 1                ; -stderr -fprintf -snprintf -fputs -fwrite
