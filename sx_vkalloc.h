@@ -1046,6 +1046,7 @@ SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value
 /*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. On
     failure *pSlice is zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
+    Threads   safe; but a message callback must not allocate from the ring that reports
     Cost      one compare-and-swap; where the ring is full one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
@@ -1086,8 +1087,9 @@ SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuffer buffer);
 SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo);
 
-/*  Write size bytes of pData at dstOffset. commands may be null for DYNAMIC alone. A DYNAMIC buffer
-    begins a fresh copy, of undefined content, at the first write after each begin of its ring.
+/*  Write size bytes of pData at dstOffset, in a value that the ring has begun. commands may be null
+    for DYNAMIC alone. A DYNAMIC buffer begins a fresh copy, of undefined content, at the first write
+    after each begin of its ring.
     Returns   as sxvkAllocateFromFrameRing, and what vkFlushMappedMemoryRanges returns
     Threads   safe for ranges that do not overlap; the command buffer is yours to keep apart
 */
@@ -1128,6 +1130,7 @@ SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferAr
     is optional. On failure the outputs are null.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; where no buffer has room also as
               sxvkCreateBuffer
+    Threads   safe; but a message callback must not allocate from the arena that reports
     Cost      O(1), however many slices and buffers; where none has room, one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
@@ -1138,8 +1141,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
     Cost      O(1); the second buffer that runs empty is destroyed
 */
 SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAllocation allocation);
-/*  Where a slice is, with its size rounded up to the arena's alignment; all zero for a stale handle,
-    which is reported. */
+/*  Where a slice is, with its size rounded up to the arena's alignment; all zero for a stale
+    handle, which is reported. */
 SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
                                             SxvkBufferSlice* pSlice);
 /*  blockCount and blockBytes are those of the VkBuffers; allocationBytes are rounded up. */
@@ -8924,7 +8927,8 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
     return VK_SUCCESS;
 }
 
-/*  DYNAMIC: the copy that the open value writes; a fresh one at its first write. */
+/*  The copy that the open value writes; for DYNAMIC a fresh one at its first write. Fails where no
+    value is open also on devices that need no staging, so that a mistake shows on all. */
 SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function,
                                             uint32_t* copy) {
     SxvkFrameRing ring = buffer->ring;
@@ -8932,7 +8936,8 @@ SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* 
     sxvki_lock_take(&ring->lock);
     *copy = buffer->copy;
     is_open = ring->value != ring->completed;
-    if (is_open && buffer->copy_values[*copy] != ring->value) {
+    if (is_open && buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC &&
+        buffer->copy_values[*copy] != ring->value) {
         *copy = (*copy + 1) % buffer->copy_count;
         is_free = buffer->copy_values[*copy] <= ring->completed;
         if (is_free) {
@@ -8960,9 +8965,7 @@ SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const cha
         result = sxvki_ring_allocate(buffer->ring, function, size, 0, &write->staging);
         write->pData = write->staging.pMappedData;
     } else {
-        result = buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC
-                     ? sxvki_smart_turn(buffer, function, &copy)
-                     : VK_SUCCESS;
+        result = sxvki_smart_turn(buffer, function, &copy);
         offset += copy * buffer->stride;
         write->pData = buffer->backing.data + offset;
     }

@@ -792,9 +792,13 @@ static void test_smart_not_coherent(void** state) {
     options.sim.backing = true;
     rig = rig_create(&options);
     ring = make_ring(rig, 0, 0);
-    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
     buffer = make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_STATIC,
                         VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 100);
+    assert_false(smart_info(buffer).isStaged);
+    assert_int_equal(sxvkWriteSmartBuffer(buffer, sim_command_buffer(rig->sim), 50, 10, bytes),
+                     VK_ERROR_VALIDATION_FAILED_EXT); /* as where a ring must give staging */
+    rig_expect(rig, SXVK_MESSAGE_BAD_FRAME_VALUE, 1);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
     assert_int_equal(sxvkWriteSmartBuffer(buffer, sim_command_buffer(rig->sim), 50, 10, bytes),
                      VK_SUCCESS);
     assert_int_equal(sim_calls(rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES), 1);
