@@ -1088,8 +1088,8 @@ SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuf
 SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo);
 
 /*  Write size bytes of pData at dstOffset, in a value that the ring has begun. commands may be null
-    for DYNAMIC alone. A DYNAMIC buffer begins a fresh copy, of undefined content, at the first write
-    after each begin of its ring.
+    for DYNAMIC alone. A DYNAMIC buffer begins a fresh copy, of undefined content, at the first
+    write after each begin of its ring.
     Returns   as sxvkAllocateFromFrameRing, and what vkFlushMappedMemoryRanges returns
     Threads   safe for ranges that do not overlap; the command buffer is yours to keep apart
 */
