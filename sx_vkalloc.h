@@ -65,6 +65,8 @@ VOCABULARY
     granule      16 bytes, the unit of ranges        committed    bytes of all blocks
     slab         a range cut into equal slots        shard        the domains of a pool that one
                  for small allocations                            thread uses, where threads collide
+    virtual      nothing but a size, whose ranges
+    block        are handed out
 
 CONTRACT (each function adds only its differences)
     Units     Sizes and offsets are bytes.
@@ -78,7 +80,8 @@ CONTRACT (each function adds only its differences)
               foreign handles are recognised in release builds, reported, and change nothing.
     Threads   Every function may be called by any thread at any time, except that creating and
               destroying the allocator, and destroying one object twice or while in use, are yours
-              to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart.
+              to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart, and
+              always those that name one virtual block.
     Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
               may run under a lock and must not call back into the allocator.
     Memory    Structs and strings that you pass are copied where they outlive the call.

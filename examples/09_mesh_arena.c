@@ -3,7 +3,7 @@
     frame ring. Some meshes go and others come, and the device sees each one whole.
 
     Build and run, from the repository:
-        cc -std=c99 -I. examples/08_mesh_arena.c -o mesh_arena -lvulkan -pthread
+        cc -std=c99 -I. examples/09_mesh_arena.c -o mesh_arena -lvulkan -pthread
         ./mesh_arena
 */
 

@@ -4,7 +4,7 @@
     it made of them, and every number is checked.
 
     Build and run, from the repository:
-        cc -std=c99 -I. examples/07_frame_ring.c -o frame_ring -lvulkan -pthread
+        cc -std=c99 -I. examples/08_frame_ring.c -o frame_ring -lvulkan -pthread
         ./frame_ring
 */
 
