@@ -2510,7 +2510,7 @@ static sxvki_cold* sxvki_cold_find(const sxvki_records* records, uint32_t index)
 }
 
 /*  The side table's entry; null where there is no host memory for it. */
-static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t index) {
+SXVKI_APART static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t index) {
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold == NULL) {
         void** page = sxvki_cold_page(records, index);
@@ -2651,8 +2651,8 @@ static int sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t ma
 }
 
 #if !SX_VKALLOC_NO_VIRTUAL
-/*  From now on for ranges of at most max_size, no less than before. Returns 0 where there is no host
-    memory. */
+/*  From now on for ranges of at most max_size, no less than before. Returns 0 where there is no
+    host memory. */
 SXVKI_COLD static int sxvki_bins_reserve(sxvki_bins* bins, uint64_t max_size) {
     uint32_t count = sxvki_bin_of(max_size) + 1;
     uint32_t* heads;
@@ -7855,39 +7855,38 @@ SXVKI_COLD static int sxvki_virtual_open_slab(SxvkVirtualBlock block, sxvki_slab
     return 1;
 }
 
-/*  A range; or the first slot of a new slab, where the class is given and deserves one. */
-static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, sxvki_slab_class* c,
-                                         const sxvki_place* place, sxvki_strategy strategy,
-                                         sxvki_virtual_spot* spot) {
+/*  There is no other room: a slot of any class that is large enough. */
+SXVKI_COLD static VkResult sxvki_virtual_take_any_slot(SxvkVirtualBlock block,
+                                                       const sxvki_place* place,
+                                                       sxvki_virtual_spot* spot) {
+    uint32_t id = sxvki_virtual_probe_all(block, place->size, place->alignment);
+    sxvki_slab* slab;
+    if (id == SXVKI_NONE) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    slab = sxvki_slab_at(&block->records, id);
+    sxvki_virtual_take_slot(&block->records, &block->domain.classes[slab->class_index], id, slab,
+                            place->size, spot);
+    return VK_SUCCESS;
+}
+
+/*  A range of the bins. */
+static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, const sxvki_place* place,
+                                         sxvki_strategy strategy, sxvki_virtual_spot* spot) {
     sxvki_domain* domain = &block->domain;
-    uint32_t id = SXVKI_NONE;
-    if (!sxvki_bins_prepare(&domain->bins)) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    uint32_t index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
+    sxvki_record* r;
+    if (index == SXVKI_NONE) {
+        return sxvki_virtual_take_any_slot(block, place, spot);
     }
-    if (c != NULL && c->demand == SXVKI_SLAB_EARNED &&
-        sxvki_virtual_has_room(block, place->slot_size) &&
-        sxvki_virtual_open_slab(block, c, place)) {
-        id = c->list;
-    } else {
-        spot->index = sxvki_bins_take(&domain->bins, place->size, place->alignment, strategy);
-        if (SXVKI_LIKELY(spot->index != SXVKI_NONE)) {
-            const sxvki_record* r = sxvki_record_at(&block->records, spot->index);
-            sxvki_domain_account(domain, spot->index, place, 0);
-            spot->offset = sxvki_record_offset(r);
-            spot->generation = r->generation;
-            if (c != NULL && c->demand != SXVKI_SLAB_EARNED) {
-                c->demand++;
-            }
-            return VK_SUCCESS;
-        }
-        id = sxvki_virtual_probe_all(block, place->size, place->alignment);
-    }
-    if (id != SXVKI_NONE) {
-        sxvki_slab* slab = sxvki_slab_at(&block->records, id);
-        c = &domain->classes[slab->class_index];
-        sxvki_virtual_take_slot(&block->records, c, id, slab, place->size, spot);
-    }
-    return id != SXVKI_NONE ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    r = sxvki_record_at(&block->records, index);
+    sxvki_record_age(r); /* with no tail and no state: the bins left it so */
+    domain->live_count++;
+    domain->live_bytes += place->size << SXVKI_GRANULE_SHIFT;
+    spot->index = index;
+    spot->offset = sxvki_record_offset(r);
+    spot->generation = r->generation;
+    return VK_SUCCESS;
 }
 
 /*  May a slot serve this? `step` is the size up to its alignment. */
@@ -7896,34 +7895,48 @@ SXVKI_INLINE int sxvki_virtual_suits_slots(const struct SxvkVirtualBlock_T* bloc
     return step - 1 < block->slot_max && step - size <= size / SXVKI_SLAB_STEPS;
 }
 
+/*  A slot of the class, or the first one of a new slab that it earned. Returns 0: a range, then. */
+static int sxvki_virtual_take_of_class(SxvkVirtualBlock block, const sxvki_place* place,
+                                       sxvki_virtual_spot* spot) {
+    sxvki_slab_class* c = &block->domain.classes[sxvki_slab_class_of(place->slot_size)];
+    uint32_t id = sxvki_virtual_probe(&block->domain, c, place->size, place->alignment);
+    if (id == SXVKI_NONE) {
+        if (c->demand != SXVKI_SLAB_EARNED) {
+            c->demand++;
+            return 0;
+        }
+        if (!sxvki_virtual_has_room(block, place->slot_size) ||
+            !sxvki_virtual_open_slab(block, c, place)) {
+            return 0;
+        }
+        id = c->list;
+    }
+    sxvki_virtual_take_slot(&block->records, c, id, sxvki_slab_at(&block->records, id), place->size,
+                            spot);
+    return 1;
+}
+
 /*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
 static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
                                    sxvki_strategy strategy, sxvki_virtual_spot* spot) {
-    sxvki_slab_class* c = NULL;
+    uint64_t step = sxvki_align_up(size, alignment);
     sxvki_place place;
     if (size > block->size) {
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    if (!sxvki_bins_prepare(&block->domain.bins)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     place.domain = 0;
     place.size = size;
     place.alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
     place.tail = 0;
-    place.slot_size = 0;
-    if (strategy == SXVKI_STRATEGY_MIN_TIME) {
-        uint64_t step = sxvki_align_up(size, alignment);
-        if (sxvki_virtual_suits_slots(block, size, step)) {
-            uint32_t id;
-            place.slot_size = (uint32_t)step;
-            c = &block->domain.classes[sxvki_slab_class_of(place.slot_size)];
-            id = sxvki_virtual_probe(&block->domain, c, size, alignment);
-            if (id != SXVKI_NONE) {
-                sxvki_virtual_take_slot(&block->records, c, id, sxvki_slab_at(&block->records, id),
-                                        size, spot);
-                return VK_SUCCESS;
-            }
-        }
+    place.slot_size = (uint32_t)step;
+    if (strategy == SXVKI_STRATEGY_MIN_TIME && sxvki_virtual_suits_slots(block, size, step) &&
+        sxvki_virtual_take_of_class(block, &place, spot)) {
+        return VK_SUCCESS;
     }
-    return sxvki_virtual_take_range(block, c, &place, strategy, spot);
+    return sxvki_virtual_take_range(block, &place, strategy, spot);
 }
 
 /*  Nothing but a size, which may be 0, and an alignment: by far most requests. */
@@ -7991,10 +8004,11 @@ SXVKI_INLINE int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handl
             return 0;
         }
         sxvki_virtual_give_slot(&block->domain, id, slab, index % 64);
-    } else if (sxvki_handle_is_valid(&block->records, handle)) {
-        sxvki_domain_give(&block->domain, index);
     } else {
-        return 0;
+        if (!sxvki_handle_is_valid(&block->records, handle)) {
+            return 0;
+        }
+        sxvki_domain_give(&block->domain, index);
     }
     return 1;
 }

@@ -33,14 +33,15 @@ static void begin_row(Table* table, const Churn* churn, const SubjectKind* kind)
     table_text(table, "subject", kind->name);
 }
 
-static Setup setup_of(const Churn* churn, double room) {
+static Setup setup_of(const Churn* churn, double room, uint64_t least) {
     double live_bytes = churn->live * mean_size(churn->lo, churn->hi, churn->unit);
     Setup setup = {.spanBytes = (uint64_t)(live_bytes * room) / 65536 * 65536};
+    setup.spanBytes = setup.spanBytes > least ? setup.spanBytes : least;
     return setup;
 }
 
 static void churn_case(Table* table, const Churn* churn) {
-    const Setup setup = setup_of(churn, 2);
+    const Setup setup = setup_of(churn, 2, 64 * MIB);
     Contest contest;
     contest_open(&contest, churn, &setup, VIRTUAL | FIXED_RANGE | FAST);
     contest_fill(&contest);
@@ -60,7 +61,7 @@ static void churn_case(Table* table, const Churn* churn) {
 
 /*  A failure leaves its place empty until it is drawn again. */
 static void tight_case(Table* table, const Churn* churn, double room) {
-    const Setup setup = setup_of(churn, room);
+    const Setup setup = setup_of(churn, room, 0);
     Contest contest;
     contest_open(&contest, churn, &setup, VIRTUAL | FIXED_RANGE | MODEL);
     contest.mayFail = true;
@@ -90,8 +91,9 @@ void run_virtual(void) {
         {"256 B-16 KiB", 1000000, 256, 16384, 256, 256, many},
         {"all 256 B", 10000, 256, 256, 256, 256, pairs},
     };
-    Table churn_table = TABLE("virtual", "churn in a virtual block of twice the mean live bytes",
-                              "medians of thread CPU time", churn_columns);
+    Table churn_table = TABLE(
+        "virtual", "churn in a virtual block of twice the mean live bytes, and 64 MiB at least",
+        "medians of thread CPU time", churn_columns);
     Table tight_table =
         TABLE("virtualTight", "churn in a tight virtual block",
               "a failed allocation leaves its place empty until it is drawn again", tight_columns);

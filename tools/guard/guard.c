@@ -453,7 +453,7 @@ static const Scene buffers = {make_buffer, drop_buffer, 256, MIB, 4000, TYPE_LOC
 static const Scene images = {make_image, drop_image, KIB, KIB, 2000, TYPE_LOCAL, 0, 0};
 static const Scene coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_COHERENT, 0, 0};
 static const Scene virtual_slots = {RANGE, 256, 256, 10000, TYPE_LOCAL, 0, 0};
-static const Scene virtual_ranges = {RANGE, 16 * MIB, 16 * MIB, 10000, TYPE_LOCAL, 0, 0};
+static const Scene virtual_ranges = {RANGE, 2 * MIB, 2 * MIB, 10000, TYPE_LOCAL, 0, 0};
 static const Scene virtual_mixed = {RANGE, 256, MIB, 10000, TYPE_LOCAL, 0, 0};
 static const Scene not_coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_CACHED, 0, 0};
 
