@@ -8592,7 +8592,7 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = size;
     info.usage = plan->usage;
-    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, &made->buffer,
+    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, 1, &made->buffer,
                                  &made->allocation);
     if (result != VK_SUCCESS) {
         return result;
