@@ -145,6 +145,14 @@ static void check_latency(const Row* row) {
     percentiles(row, "free");
 }
 
+static void check_virtual(const Row* row) {
+    (void)number(row, "live", 1, 1e7);
+    spread(row, "nsPerPair", NS_MIN, NS_MAX);
+    if (!is_ours(row)) {
+        spread(row, "ratio", 0, 1e6);
+    }
+}
+
 static void check_tight(const Row* row) {
     double attempts = number(row, "attempts", 1, 1e9);
     (void)number(row, "failures", 0, attempts);
@@ -239,6 +247,14 @@ static void check_host(const Row* row) {
     (void)number(row, "hostBytesPerLive", 1, 1e5);
 }
 
+static void check_upload(const Row* row) {
+    const cJSON* what = cJSON_GetObjectItemCaseSensitive(row->json, "what");
+    expect(cJSON_IsString(what), "upload[%d]: no 'what'", row->index);
+    spread(row, "nsPerOperation", 0.1, 1e6);
+    (void)number(row, "driverCalls", 1, 1e6);
+    (void)number(row, "hostBytesPerLive", 1, 1e5);
+}
+
 static const struct {
     const char* table;
     int rows; /* at least; of ours alone */
@@ -246,11 +262,13 @@ static const struct {
 } tables[] = {
     {"churn", 7, check_churn},     {"latency", 7, check_latency},
     {"tight", 2, check_tight},     {"fill", 3, check_fill},
+    {"virtual", 5, check_virtual}, {"virtualTight", 6, check_tight},
     {"holes", 2, check_holes},     {"blocks", 4, check_blocks},
     {"game", 7, check_game},       {"tiny", 1, check_tiny},
     {"frames", 2, check_frames},   {"kinds", 4, check_kinds},
     {"threads", 3, check_threads}, {"traces", 2, check_traces},
     {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
+    {"upload", 5, check_upload},
 };
 
 /* ------------------------------------------------------------------ the whole */

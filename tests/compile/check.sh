@@ -60,8 +60,13 @@ SX_VKALLOC_MUTEX_LOCK(m) test_mutex_lock(m) |
 SX_VKALLOC_MUTEX_UNLOCK(m) test_mutex_unlock(m) ; +test_mutex_init +test_mutex_lock -pthread_mutex_lock
 SX_VKALLOC_NO_STATS_STRING 0                              ; +sxvkBuildStatsString +sxvkExplainMemoryType
 SX_VKALLOC_NO_STATS_STRING 1                              ; -sxvkBuildStatsString -sxvkExplainMemoryType
+SX_VKALLOC_NO_VIRTUAL 0                                   ; +sxvkVirtualAllocate +sxvkGrowVirtualBlock
+SX_VKALLOC_NO_VIRTUAL 1         ; -sxvkVirtualAllocate -sxvkGrowVirtualBlock -sxvkCreateBufferArena
+SX_VKALLOC_NO_VIRTUAL 1 | SX_VKALLOC_NO_STATS_STRING 1    ; -sxvkVirtualAllocate -sxvkBuildStatsString
 SX_VKALLOC_NO_STDIO 0 | SX_VKALLOC_DEBUG 1                ; +stderr
 SX_VKALLOC_NO_STDIO 1 | SX_VKALLOC_DEBUG 1                ; -stderr -fprintf -snprintf -fputs -fwrite
+SX_VKALLOC_NO_UPLOAD 0                                    ; +sxvkCreateFrameRing +sxvkCreateBufferArena
+SX_VKALLOC_NO_UPLOAD 1       ; -sxvkCreateFrameRing -sxvkCreateSmartBuffer -sxvkCreateBufferArena
 SX_VKALLOC_NO_INTRINSICS 0                                ;
 SX_VKALLOC_NO_INTRINSICS 1                                ;
 '

@@ -2132,6 +2132,43 @@ static VKAPI_ATTR void VKAPI_CALL sim_vkCmdCopyBuffer(VkCommandBuffer commandBuf
     unlock(sim);
 }
 
+static VKAPI_ATTR void VKAPI_CALL sim_vkCmdPipelineBarrier(
+    VkCommandBuffer commandBuffer, VkPipelineStageFlags srcStageMask,
+    VkPipelineStageFlags dstStageMask, VkDependencyFlags dependencyFlags,
+    uint32_t memoryBarrierCount, const VkMemoryBarrier* pMemoryBarriers,
+    uint32_t bufferMemoryBarrierCount, const VkBufferMemoryBarrier* pBufferMemoryBarriers,
+    uint32_t imageMemoryBarrierCount, const VkImageMemoryBarrier* pImageMemoryBarriers) {
+    const SimCall call = SIM_CALL_CMD_PIPELINE_BARRIER;
+    Sim* sim = sim_of(commandBuffer);
+    (void)enter(sim, call);
+    (void)dependencyFlags;
+    (void)memoryBarrierCount;
+    (void)pMemoryBarriers;
+    (void)imageMemoryBarrierCount;
+    (void)pImageMemoryBarriers;
+    if (!sim->options.checks) {
+        return;
+    }
+    lock(sim);
+    if (srcStageMask == 0 || dstStageMask == 0) {
+        report(sim, call, "a stage mask is 0");
+    }
+    for (uint32_t i = 0; i < bufferMemoryBarrierCount; i++) {
+        const VkBufferMemoryBarrier* barrier = &pBufferMemoryBarriers[i];
+        const Resource* buffer = find_resource(sim, SIM_HANDLE(barrier->buffer), KIND_BUFFER);
+        if (buffer == NULL || find_memory(sim, buffer->memory) == NULL) {
+            report(sim, call, "no buffer of this device that is bound: %#llx",
+                   ULL(SIM_HANDLE(barrier->buffer)));
+        } else if (barrier->offset >= buffer->size || barrier->size == 0 ||
+                   (barrier->size != VK_WHOLE_SIZE &&
+                    barrier->size > buffer->size - barrier->offset)) {
+            report(sim, call, "%llu bytes at %llu are empty or leave the buffer",
+                   ULL(barrier->size), ULL(barrier->offset));
+        }
+    }
+    unlock(sim);
+}
+
 static ObjectKind kind_of(VkObjectType type) {
     switch (type) {
     case VK_OBJECT_TYPE_DEVICE_MEMORY: return KIND_MEMORY;
@@ -2254,6 +2291,7 @@ static const Proc procs[] = {
            pageableDeviceLocal),
     ROW_IF("vkSetDebugUtilsObjectNameEXT", sim_vkSetDebugUtilsObjectNameEXT, true, debugUtils),
     ROW("vkCmdCopyBuffer", sim_vkCmdCopyBuffer, true, V10),
+    ROW("vkCmdPipelineBarrier", sim_vkCmdPipelineBarrier, true, V10),
 };
 
 static PFN_vkVoidFunction find_proc(Sim* sim, const char* name, bool deviceOnly) {

@@ -116,7 +116,8 @@ uint64_t sim_destroy(Sim* sim);
 VkInstance sim_instance(Sim* sim);
 VkPhysicalDevice sim_physical_device(Sim* sim);
 VkDevice sim_device(Sim* sim);
-VkCommandBuffer sim_command_buffer(Sim* sim); /* vkCmdCopyBuffer copies at once (with backing) */
+VkCommandBuffer sim_command_buffer(Sim* sim); /* vkCmdCopyBuffer copies at once (with backing),
+                                                 vkCmdPipelineBarrier only looks at its arguments */
 const SimProfile* sim_profile(Sim* sim);
 
 /*  The proc-addr functions need no sim: they find it from the instance or device handle. Null
@@ -161,7 +162,8 @@ PFN_vkGetDeviceProcAddr sim_get_device_proc_addr(void);
     X(GET_DEVICE_MEMORY_OPAQUE_CAPTURE_ADDRESS, vkGetDeviceMemoryOpaqueCaptureAddress, 0)       \
     X(SET_DEVICE_MEMORY_PRIORITY, vkSetDeviceMemoryPriorityEXT, 0)                              \
     X(SET_DEBUG_UTILS_OBJECT_NAME, vkSetDebugUtilsObjectNameEXT, 1)                             \
-    X(CMD_COPY_BUFFER, vkCmdCopyBuffer, 0)
+    X(CMD_COPY_BUFFER, vkCmdCopyBuffer, 0)                                                      \
+    X(CMD_PIPELINE_BARRIER, vkCmdPipelineBarrier, 0)
 
 #define SIM_X(id, function, failable) SIM_CALL_##id,
 typedef enum SimCall {

@@ -42,6 +42,9 @@ typedef struct Context {
     VkBuffer haveBuffer;
     VkImage haveImage;
     SxvkPool havePool;
+    SxvkFrameRing haveRing;
+    SxvkSmartBuffer haveSmart;
+    SxvkBufferArena haveArena;
     /* Outputs of the operation. */
     VkBuffer buffer;
     VkImage image;
@@ -52,6 +55,11 @@ typedef struct Context {
     VkBuffer buffers[BATCH]; /* their allocations are the first pages */
     VkImage images[BATCH];
     SxvkPool pool;
+    SxvkFrameRing ring;
+    SxvkSmartBuffer smart;
+    SxvkBufferArena arena;
+    SxvkArenaAllocation slot;
+    SxvkBufferSlice slice;
     char* text;
     void* data;
     uint32_t type;
@@ -68,7 +76,12 @@ enum {
     OUT_DATA = 64,
     OUT_TYPE = 128,
     OUT_BUFFERS = 256,
-    OUT_IMAGES = 512
+    OUT_IMAGES = 512,
+    OUT_RING = 1024,
+    OUT_SMART = 2048,
+    OUT_ARENA = 4096,
+    OUT_SLOT = 8192,
+    OUT_SLICE = 16384
 };
 
 typedef struct Operation {
@@ -407,6 +420,111 @@ static VkResult run_allocate_on_host(Context* c) {
     return sxvkAllocateMemory(c->allocator, &requirements, &create, &c->allocation, &c->info);
 }
 
+/* --- pieces of buffers --- */
+
+static SxvkFrameRing new_ring(Context* c) {
+    SxvkFrameRingCreateInfo info = {.size = 4096, .pName = "ring"};
+    SxvkFrameRing ring;
+    assert_int_equal(sxvkCreateFrameRing(c->allocator, &info, &ring), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    return ring;
+}
+
+static VkResult run_create_ring(Context* c) {
+    SxvkFrameRingCreateInfo info = {.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, .pName = "ring"};
+    return sxvkCreateFrameRing(c->allocator, &info, &c->ring);
+}
+
+static void destroy_ring(Context* c) {
+    sxvkDestroyFrameRing(c->allocator, c->ring);
+}
+
+static void make_ring(Context* c) {
+    c->haveRing = new_ring(c);
+}
+
+/*  Too large for the ring; it stays as it was, and then goes on in another buffer. */
+static VkResult run_overflow(Context* c) {
+    VkResult result = sxvkAllocateFromFrameRing(c->haveRing, 100 * KIB, 0, &c->slice);
+    assert_true(sxvki_ring_is_valid(c->haveRing));
+    return result;
+}
+
+static VkResult create_smart(Context* c, SxvkSmartBufferAccess access) {
+    SxvkSmartBufferCreateInfo info = {.size = 1000,
+                                      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+                                      .access = access,
+                                      .ring = c->haveRing,
+                                      .pName = "smart"};
+    return sxvkCreateSmartBuffer(c->allocator, &info, &c->smart);
+}
+
+static VkResult run_create_static(Context* c) {
+    return create_smart(c, SXVK_SMART_BUFFER_ACCESS_STATIC);
+}
+
+static VkResult run_create_dynamic(Context* c) {
+    return create_smart(c, SXVK_SMART_BUFFER_ACCESS_DYNAMIC);
+}
+
+/*  Two buffers: the device's, and the one that the CPU reads. */
+static VkResult run_create_readback(Context* c) {
+    return create_smart(c, SXVK_SMART_BUFFER_ACCESS_READBACK);
+}
+
+static void destroy_smart(Context* c) {
+    sxvkDestroySmartBuffer(c->allocator, c->smart);
+}
+
+static void make_static(Context* c) {
+    make_ring(c);
+    assert_int_equal(run_create_static(c), VK_SUCCESS);
+    c->haveSmart = c->smart;
+}
+
+static void make_readback(Context* c) {
+    make_ring(c);
+    assert_int_equal(run_create_readback(c), VK_SUCCESS);
+    c->haveSmart = c->smart;
+}
+
+/*  Its staging does not fit into what is left of the ring. */
+static VkResult run_write_staged(Context* c) {
+    SxvkBufferSlice rest;
+    while (sxvki_ring_head((sxvki_ring_buffer*)c->haveRing->current) < 4096) {
+        assert_int_equal(sxvkAllocateFromFrameRing(c->haveRing, 512, 0, &rest), VK_SUCCESS);
+    }
+    return sxvkWriteSmartBuffer(c->haveSmart, sim_command_buffer(c->rig->sim), 10, 200, c->bytes);
+}
+
+static VkResult run_read_back(Context* c) {
+    return sxvkReadSmartBuffer(c->haveSmart, 10, 200, c->bytes);
+}
+
+static VkResult run_create_arena(Context* c) {
+    SxvkBufferArenaCreateInfo info = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, .pName = "arena"};
+    return sxvkCreateBufferArena(c->allocator, &info, &c->arena);
+}
+
+static void destroy_arena(Context* c) {
+    sxvkDestroyBufferArena(c->allocator, c->arena);
+}
+
+static void make_arena(Context* c) {
+    assert_int_equal(run_create_arena(c), VK_SUCCESS);
+    c->haveArena = c->arena;
+}
+
+static VkResult run_allocate_slice(Context* c) {
+    VkResult result = sxvkAllocateFromBufferArena(c->haveArena, 1000, 0, &c->slot, &c->slice);
+    assert_true(sxvki_arena_is_valid(c->haveArena));
+    return result;
+}
+
+static void free_slice(Context* c) {
+    sxvkFreeToBufferArena(c->haveArena, c->slot);
+}
+
 static const Operation operations[] = {
     {"sxvkAllocateMemory", OUT_ALLOCATION, NULL, run_allocate, free_allocation, 0, false},
     {"sxvkAllocateMemory, mapped and named", OUT_ALLOCATION, NULL, run_allocate_with_everything,
@@ -457,6 +575,19 @@ static const Operation operations[] = {
     {"sxvkCopyAllocationToMemory", 0, make_memory, run_copy_from, NULL, 0, false},
     {"sxvkBuildStatsString", OUT_TEXT, make_some, run_build_stats, free_text, 0, false},
     {"sxvkExplainMemoryType", OUT_TEXT, NULL, run_explain, free_text, 0, false},
+    {"sxvkCreateFrameRing", OUT_RING, NULL, run_create_ring, destroy_ring, 0, false},
+    {"sxvkAllocateFromFrameRing, full", OUT_SLICE, make_ring, run_overflow, NULL, 0, false},
+    {"sxvkCreateSmartBuffer, static", OUT_SMART, make_ring, run_create_static, destroy_smart, 0,
+     false},
+    {"sxvkCreateSmartBuffer, dynamic", OUT_SMART, make_ring, run_create_dynamic, destroy_smart, 0,
+     true},
+    {"sxvkCreateSmartBuffer, readback", OUT_SMART, make_ring, run_create_readback, destroy_smart, 0,
+     false},
+    {"sxvkWriteSmartBuffer, staged", 0, make_static, run_write_staged, NULL, 0, false},
+    {"sxvkReadSmartBuffer", 0, make_readback, run_read_back, NULL, 0, false},
+    {"sxvkCreateBufferArena", OUT_ARENA, NULL, run_create_arena, destroy_arena, 0, false},
+    {"sxvkAllocateFromBufferArena", OUT_SLOT | OUT_SLICE, make_arena, run_allocate_slice,
+     free_slice, 0, false},
     {"sxvkFindMemoryTypeIndexForBufferInfo", OUT_TYPE, NULL, run_find_for_buffer, NULL, 0, true},
     {"sxvkFindMemoryTypeIndexForImageInfo", OUT_TYPE, NULL, run_find_for_image, NULL, 0, true},
 };
@@ -473,6 +604,11 @@ static void dirty_outputs(Context* c) {
     memset(c->buffers, 0xAA, sizeof c->buffers);
     memset(c->images, 0xAA, sizeof c->images);
     memset(&c->pool, 0xAA, sizeof c->pool);
+    memset(&c->ring, 0xAA, sizeof c->ring);
+    memset(&c->smart, 0xAA, sizeof c->smart);
+    memset(&c->arena, 0xAA, sizeof c->arena);
+    memset(&c->slot, 0xAA, sizeof c->slot);
+    memset(&c->slice, 0xAA, sizeof c->slice);
     memset(&c->text, 0xAA, sizeof c->text);
     memset(&c->data, 0xAA, sizeof c->data);
     c->type = 0;
@@ -490,6 +626,11 @@ static void assert_outputs_null(const Context* c, uint32_t outputs) {
     assert_true((outputs & OUT_BUFFER) == 0 || c->buffer == VK_NULL_HANDLE);
     assert_true((outputs & OUT_IMAGE) == 0 || c->image == VK_NULL_HANDLE);
     assert_true((outputs & OUT_POOL) == 0 || c->pool == NULL);
+    assert_true((outputs & OUT_RING) == 0 || c->ring == NULL);
+    assert_true((outputs & OUT_SMART) == 0 || c->smart == NULL);
+    assert_true((outputs & OUT_ARENA) == 0 || c->arena == NULL);
+    assert_true((outputs & OUT_SLOT) == 0 || c->slot == NULL);
+    assert_true((outputs & OUT_SLICE) == 0 || c->slice.buffer == VK_NULL_HANDLE);
     assert_true((outputs & OUT_TEXT) == 0 || c->text == NULL);
     assert_true((outputs & OUT_DATA) == 0 || c->data == NULL);
     assert_true((outputs & OUT_TYPE) == 0 || c->type == UINT32_MAX);
@@ -593,6 +734,9 @@ static bool run_once(const Operation* operation, const Fault* fault, uint32_t nt
     }
     sxvkFreeMemory(context.allocator, context.have);
     sxvkDestroyPool(context.allocator, context.havePool);
+    sxvkDestroyBufferArena(context.allocator, context.haveArena);
+    sxvkDestroySmartBuffer(context.allocator, context.haveSmart);
+    sxvkDestroyFrameRing(context.allocator, context.haveRing);
     assert_int_equal(rig_statistics(context.rig).allocationCount, 0);
     rig_destroy(context.rig);
     return hit;

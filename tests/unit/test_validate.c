@@ -1249,6 +1249,22 @@ static void test_null_allocator(void** state) {
     assert_int_equal(total.total.statistics.blockCount, 0);
 }
 
+/*  Values of a frame ring; the rest of what >>upload refuses is for unit.upload. */
+static void test_frame_values(void** state) {
+    Rig* rig = rig_create(NULL);
+    const SxvkFrameRingCreateInfo info = {.size = 0};
+    SxvkFrameRing ring;
+    SxvkBufferSlice slice;
+    (void)state;
+    assert_int_equal(sxvkCreateFrameRing(rig->allocator, &info, &ring), VK_SUCCESS);
+    REJECTS(rig, BAD_FRAME_VALUE, sxvkAllocateFromFrameRing(ring, 16, 0, &slice));
+    REJECTS(rig, BAD_FRAME_VALUE, sxvkCompleteFrameRing(ring, 1));
+    assert_int_equal(sxvkBeginFrameRing(ring, 7), VK_SUCCESS);
+    REJECTS(rig, BAD_FRAME_VALUE, sxvkBeginFrameRing(ring, 7));
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
 /*  Last: nothing in SXVK_MESSAGES was left out above. */
 static void test_every_message_was_provoked(void** state) {
     int message;
@@ -1273,6 +1289,7 @@ int main(void) {
         cmocka_unit_test(test_image_info),
         cmocka_unit_test(test_batch_elements),
         cmocka_unit_test(test_batch_arrays),
+        cmocka_unit_test(test_frame_values),
         cmocka_unit_test(test_destroying_bad_batches),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_indices),

@@ -216,6 +216,10 @@ static void test_missing_functions(void** state) {
     does_without(VK_API_VERSION_1_1, 0, "vkGetPhysicalDeviceMemoryProperties2");
     does_without(VK_API_VERSION_1_1, 0, "vkGetPhysicalDeviceProperties2");
     does_without(VK_API_VERSION_1_3, 0, "vkSetDeviceMemoryPriorityEXT");
+    does_without(VK_API_VERSION_1_3, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT,
+                 "vkGetBufferDeviceAddress");
+    does_without(VK_API_VERSION_1_0, 0, "vkCmdCopyBuffer");
+    does_without(VK_API_VERSION_1_0, 0, "vkCmdPipelineBarrier");
 }
 
 /* ------------------------------------------------------------------ versions */

@@ -35,6 +35,7 @@ typedef struct Sequence {
 static const Sequence sequences[] = {
     {"churn", "free one of N at random, allocate another size; each operation's time", run_churn},
     {"tight", "churn in one block of 1.15 times the live bytes: what fails", run_tight},
+    {"virtual", "churn in a virtual block, and in a tight one against best fit", run_virtual},
     {"fill", "allocate 100k, free them in order, in reverse, at random", run_fill},
     {"holes", "one allocation among 61,680 and 986,880 holes just too small", run_holes},
     {"blocks", "100k live in 2 to some 1,240 blocks", run_blocks},
@@ -46,6 +47,7 @@ static const Sequence sequences[] = {
     {"traces", "what eight real programs asked for", run_traces},
     {"createbuffer", "sxvkCreateBuffer and batches on a real driver, against the driver alone",
      run_createbuffer},
+    {"upload", "slices of a frame ring, pairs in a buffer arena", run_upload},
     {"host", "CPU bytes: empty, per allocation, after all is freed", run_host},
 };
 #define SEQUENCE_COUNT (sizeof sequences / sizeof *sequences)

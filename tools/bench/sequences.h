@@ -7,7 +7,8 @@
 
 void run_churn(void); /* sequence_churn.c */
 void run_tight(void);
-void run_fill(void); /* sequence_order.c */
+void run_virtual(void); /* sequence_virtual.c */
+void run_fill(void);    /* sequence_order.c */
 void run_holes(void);
 void run_blocks(void);
 void run_game(void); /* sequence_program.c */
@@ -18,5 +19,6 @@ void run_createbuffer(void);
 void run_threads(void); /* sequence_threads.c */
 void run_traces(void);  /* sequence_traces.c */
 void run_host(void);    /* sequence_host.c */
+void run_upload(void);  /* sequence_upload.c */
 
 #endif /* SEQUENCES_H */

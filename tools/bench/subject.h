@@ -4,7 +4,8 @@
 
     Three sorts: those that hand out Vulkan memory (HAS_DEVICE: ours, VMA), those that hand out
     ranges of one span of addresses that we give them (FIXED_RANGE: OffsetAllocator, TLSF), and the
-    malloc of the process and of mimalloc, which stand for what a fast allocator costs.
+    malloc of the process and of mimalloc, which stand for what a fast allocator costs. The virtual
+    blocks of ours and of VMA (VIRTUAL) and a best-fit model stand apart, with a sequence of theirs.
 */
 #ifndef SUBJECT_H
 #define SUBJECT_H
@@ -83,7 +84,10 @@ typedef enum Traits {
     FIXED_RANGE = 2,
     THREAD_SAFE = 4,
     IS_OURS = 8,
-    NO_PEER = 16 /* measures the cost of the sequence itself */
+    NO_PEER = 16, /* measures the cost of the sequence itself */
+    VIRTUAL = 32, /* hands out plain numbers of such a span: only where it is asked for */
+    MODEL = 64,   /* says what could be, its times mean nothing: only where it is asked for */
+    FAST = 128    /* what all else is held against */
 } Traits;
 
 typedef struct Subject Subject;
@@ -123,11 +127,14 @@ struct Subject {
 };
 
 extern const SubjectKind subject_ours;
+extern const SubjectKind subject_ours_virtual;
+extern const SubjectKind subject_best_fit;
 extern const SubjectKind subject_glibc;
 extern const SubjectKind subject_mimalloc;
 extern const SubjectKind subject_nothing;
 #ifdef SXVK_BENCH_VMA
 extern const SubjectKind subject_vma;
+extern const SubjectKind subject_vma_virtual;
 #endif
 #ifdef SXVK_BENCH_OFFSET_ALLOCATOR
 extern const SubjectKind subject_offset_allocator;
@@ -142,7 +149,7 @@ extern const SubjectKind subject_tlsf;
 void subjects_prepare(void);
 
 /*  Ours first, then the peers that are there, were asked for, and have one of these traits (0 =
-    all). Returns their number. */
+    all but VIRTUAL and MODEL). Returns their number. */
 uint32_t subjects_with(unsigned traits, const SubjectKind* kinds[MAX_SUBJECTS]);
 
 /*  NULL, or a key in settings.peers that is no peer. */

@@ -114,7 +114,7 @@ static void mimalloc_release(Subject* subject, void* allocation) {
 const SubjectKind subject_mimalloc = {
     .key = "mimalloc",
     .name = "mimalloc",
-    .traits = THREAD_SAFE,
+    .traits = THREAD_SAFE | FAST,
     .available = mimalloc_available,
     .open = mimalloc_open,
     .close = close_any,
@@ -156,10 +156,12 @@ const SubjectKind subject_nothing = {
 
 static const SubjectKind* const all_kinds[] = {
     &subject_ours,
+    &subject_ours_virtual,
     &subject_mimalloc,
     &subject_glibc,
 #ifdef SXVK_BENCH_VMA
     &subject_vma,
+    &subject_vma_virtual,
 #endif
 #ifdef SXVK_BENCH_OFFSET_ALLOCATOR
     &subject_offset_allocator,
@@ -167,6 +169,7 @@ static const SubjectKind* const all_kinds[] = {
 #ifdef SXVK_BENCH_TLSF
     &subject_tlsf,
 #endif
+    &subject_best_fit,
 };
 #define KIND_COUNT (sizeof all_kinds / sizeof *all_kinds)
 
@@ -201,9 +204,10 @@ uint32_t subjects_with(unsigned traits, const SubjectKind* kinds[MAX_SUBJECTS]) 
     uint32_t count = 0;
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const SubjectKind* kind = all_kinds[i];
-        bool wanted = (kind->traits & IS_OURS) != 0 || settings.peers == NULL ||
+        bool wanted = (kind->traits & (IS_OURS | MODEL)) != 0 || settings.peers == NULL ||
                       is_listed(settings.peers, kind->key);
-        bool fits = traits == 0 || (kind->traits & traits) != 0;
+        bool fits =
+            traits == 0 ? (kind->traits & (VIRTUAL | MODEL)) == 0 : (kind->traits & traits) != 0;
         if (wanted && fits && (kind->available == NULL || kind->available())) {
             kinds[count++] = kind;
         }

@@ -162,3 +162,55 @@ const SubjectKind subject_ours = {
     .trim = ours_trim,
     .checkIntegrity = ours_check_integrity,
 };
+
+/* ------------------------------------------------------------------ virtual blocks */
+
+typedef struct OursVirtual {
+    Subject base;
+    SxvkVirtualBlock block;
+} OursVirtual;
+
+static Subject* ours_virtual_open(const Setup* setup) {
+    OursVirtual* ours = allocate_or_die(1, sizeof *ours);
+    SxvkVirtualBlockCreateInfo info = {.size = setup->spanBytes};
+    ours->base.kind = &subject_ours_virtual;
+    check(sxvkCreateVirtualBlock(&info, &ours->block), "sxvkCreateVirtualBlock");
+    return &ours->base;
+}
+
+static void ours_virtual_close(Subject* subject) {
+    OursVirtual* ours = (OursVirtual*)subject;
+    if (!sxvkIsVirtualBlockEmpty(ours->block)) {
+        die("the virtual block is not empty");
+    }
+    sxvkDestroyVirtualBlock(ours->block);
+    free(ours);
+}
+
+static void* ours_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment,
+                                   uint32_t type) {
+    SxvkVirtualAllocationCreateInfo info = {.size = size, .alignment = alignment};
+    SxvkVirtualAllocation allocation;
+    VkDeviceSize offset;
+    VkResult result =
+        sxvkVirtualAllocate(((OursVirtual*)subject)->block, &info, &allocation, &offset);
+    (void)type;
+    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+        check(result, "sxvkVirtualAllocate");
+    }
+    return allocation;
+}
+
+static void ours_virtual_release(Subject* subject, void* allocation) {
+    sxvkVirtualFree(((OursVirtual*)subject)->block, (SxvkVirtualAllocation)allocation);
+}
+
+const SubjectKind subject_ours_virtual = {
+    .key = "sx_vkalloc_virtual",
+    .name = "sx_vkalloc",
+    .traits = VIRTUAL | IS_OURS,
+    .open = ours_virtual_open,
+    .close = ours_virtual_close,
+    .allocate = ours_virtual_allocate,
+    .release = ours_virtual_release,
+};

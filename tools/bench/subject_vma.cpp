@@ -134,6 +134,47 @@ void vma_tick(Subject* subject, uint32_t frame) {
     vmaSetCurrentFrameIndex(allocator_of(subject), frame);
 }
 
+struct VmaVirtual {
+    Subject base;
+    VmaVirtualBlock block;
+};
+
+Subject* vma_virtual_open(const Setup* setup) {
+    VmaVirtual* vma = static_cast<VmaVirtual*>(allocate_or_die(1, sizeof(VmaVirtual)));
+    VmaVirtualBlockCreateInfo info = {};
+    info.size = setup->spanBytes;
+    vma->base.kind = &subject_vma_virtual;
+    check(vmaCreateVirtualBlock(&info, &vma->block), "vmaCreateVirtualBlock");
+    return &vma->base;
+}
+
+void vma_virtual_close(Subject* subject) {
+    VmaVirtual* vma = reinterpret_cast<VmaVirtual*>(subject);
+    vmaDestroyVirtualBlock(vma->block);
+    std::free(vma);
+}
+
+// The handle is a number of 64 bits there; none is 0 but the null handle.
+void* vma_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t) {
+    VmaVirtualAllocationCreateInfo info = {};
+    VmaVirtualAllocation allocation = VK_NULL_HANDLE;
+    VkDeviceSize offset;
+    info.size = size;
+    info.alignment = alignment;
+    VkResult result = vmaVirtualAllocate(reinterpret_cast<VmaVirtual*>(subject)->block, &info,
+                                         &allocation, &offset);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+        return nullptr;
+    }
+    check(result, "vmaVirtualAllocate");
+    return reinterpret_cast<void*>((uintptr_t)allocation);
+}
+
+void vma_virtual_release(Subject* subject, void* allocation) {
+    vmaVirtualFree(reinterpret_cast<VmaVirtual*>(subject)->block,
+                   (VmaVirtualAllocation)(uintptr_t)allocation);
+}
+
 } // namespace
 
 extern "C" const SubjectKind subject_vma = {
@@ -142,4 +183,22 @@ extern "C" const SubjectKind subject_vma = {
     vma_allocate, vma_release, vma_allocate_for_buffer,
     vma_create,   vma_destroy, vma_live_bytes,
     vma_tick,     nullptr,     nullptr,
+};
+
+extern "C" const SubjectKind subject_vma_virtual = {
+    "vma_virtual",
+    "VMA, virtual block",
+    VIRTUAL,
+    nullptr,
+    vma_virtual_open,
+    vma_virtual_close,
+    vma_virtual_allocate,
+    vma_virtual_release,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
 };

@@ -71,6 +71,7 @@ typedef struct World World;
 
 typedef struct Item {
     SxvkAllocation allocation;
+    SxvkVirtualAllocation range;
     VkBuffer buffer;
     VkImage image;
 } Item;
@@ -93,6 +94,7 @@ struct World {
     SxvkVulkanFunctions functions;
     SxvkAllocator allocator;
     SxvkPool pools[POOL_COUNT];
+    SxvkVirtualBlock block; /* made when first needed */
     VkBuffer buffers[BUFFER_COUNT];
     Item* items;
     uint32_t* order; /* in which the items have their turn */
@@ -207,6 +209,7 @@ static void world_close(World* world) {
     for (i = 0; i < world->scene->pools; i++) {
         sxvkDestroyPool(world->allocator, world->pools[i]);
     }
+    sxvkDestroyVirtualBlock(world->block);
     sxvkDestroyAllocator(world->allocator);
     if (sim_destroy(world->sim) != 0) {
         die("leaks", 0);
@@ -248,6 +251,28 @@ static void make_dedicated(World* world, Item* item) {
 static void drop_memory(World* world, Item* item) {
     sxvkFreeMemory(world->allocator, item->allocation);
     item->allocation = NULL;
+}
+
+/*  A range of a virtual block that is twice as large as what lives in it. */
+static void make_range(World* world, Item* item) {
+    SxvkVirtualAllocationCreateInfo info;
+    VkDeviceSize offset;
+    if (world->block == NULL) {
+        SxvkVirtualBlockCreateInfo block;
+        memset(&block, 0, sizeof block);
+        block.size = world->scene->hi * world->scene->live * 2;
+        block.pfnMessage = on_message;
+        check(sxvkCreateVirtualBlock(&block, &world->block), "sxvkCreateVirtualBlock");
+    }
+    memset(&info, 0, sizeof info);
+    info.size = random_size(world->scene->lo, world->scene->hi);
+    info.alignment = 16;
+    check(sxvkVirtualAllocate(world->block, &info, &item->range, &offset), "sxvkVirtualAllocate");
+}
+
+static void drop_range(World* world, Item* item) {
+    sxvkVirtualFree(world->block, item->range);
+    item->range = NULL;
 }
 
 /*  As a program would ask for it, and with the answer about where it lies. */
@@ -318,6 +343,11 @@ static void step_replace(World* world, uint32_t count) {
         world->scene->drop(world, item_at(world, i));
         world->scene->make(world, item_at(world, i));
     }
+}
+
+static void step_renew(World* world, uint32_t count) {
+    step_drop(world, count);
+    step_make(world, count);
 }
 
 static void step_make_pages(World* world, uint32_t count) {
@@ -408,6 +438,7 @@ static void step_allocator(World* world, uint32_t count) {
 /* ------------------------------------------------------------------ the paths */
 
 #define MEMORY make_memory, drop_memory
+#define RANGE  make_range, drop_range
 
 static const Scene slots = {MEMORY, 256, 256, 10000, TYPE_LOCAL, 0, 0};
 static const Scene small_ranges = {MEMORY, 64 * KIB, 64 * KIB, 10000, TYPE_LOCAL, 0, 0};
@@ -421,6 +452,9 @@ static const Scene dedicated = {make_dedicated, drop_memory, 4 * MIB, 4 * MIB,
 static const Scene buffers = {make_buffer, drop_buffer, 256, MIB, 4000, TYPE_LOCAL, 0, 0};
 static const Scene images = {make_image, drop_image, KIB, KIB, 2000, TYPE_LOCAL, 0, 0};
 static const Scene coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_COHERENT, 0, 0};
+static const Scene virtual_slots = {RANGE, 256, 256, 10000, TYPE_LOCAL, 0, 0};
+static const Scene virtual_ranges = {RANGE, 2 * MIB, 2 * MIB, 10000, TYPE_LOCAL, 0, 0};
+static const Scene virtual_mixed = {RANGE, 256, MIB, 10000, TYPE_LOCAL, 0, 0};
 static const Scene not_coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_CACHED, 0, 0};
 
 /*  The steps before and after bring about the state that the measured one needs, and undo it. */
@@ -458,6 +492,9 @@ static const Path paths[] = {
     {"flush, not coherent", &not_coherent, step_map, step_flush, step_unmap, 2000},
     {"get allocation info", &mixed, NULL, step_info, NULL, 4000},
     {"set user data", &coherent, NULL, step_user_data, NULL, 2000},
+    {"virtual allocate and free, slots", &virtual_slots, NULL, step_renew, NULL, 4000},
+    {"virtual allocate and free, ranges", &virtual_ranges, NULL, step_renew, NULL, 4000},
+    {"virtual free and allocate, mixed", &virtual_mixed, NULL, step_replace, NULL, 4000},
     {"find a memory type", &coherent, NULL, step_find_type, NULL, 400},
     {"get a heap's budget", &pools, NULL, step_budget, NULL, 400},
     {"set the frame, 8 custom pools", &pools, NULL, step_frame, NULL, 400},
