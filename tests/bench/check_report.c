@@ -186,6 +186,12 @@ static void check_frames(const Row* row) {
     (void)number(row, "nsPerPair", 1, NS_MAX);
 }
 
+static void check_linear(const Row* row) {
+    const cJSON* pattern = cJSON_GetObjectItemCaseSensitive(row->json, "pattern");
+    expect(cJSON_IsString(pattern), "%s[%d]: not said which pattern", row->table, row->index);
+    spread(row, "nsPerPair", NS_MIN, NS_MAX);
+}
+
 static void check_kinds(const Row* row) {
     usage(row);
     (void)number(row, "granularity", 1024, 65536);
@@ -244,13 +250,21 @@ static const struct {
     int rows; /* at least; of ours alone */
     void (*check)(const Row* row);
 } tables[] = {
-    {"churn", 7, check_churn},     {"latency", 7, check_latency},
-    {"tight", 2, check_tight},     {"fill", 3, check_fill},
-    {"holes", 2, check_holes},     {"blocks", 4, check_blocks},
-    {"game", 7, check_game},       {"tiny", 1, check_tiny},
-    {"frames", 2, check_frames},   {"kinds", 4, check_kinds},
-    {"threads", 3, check_threads}, {"traces", 2, check_traces},
-    {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
+    {"churn", 7, check_churn},
+    {"latency", 7, check_latency},
+    {"tight", 2, check_tight},
+    {"fill", 3, check_fill},
+    {"holes", 2, check_holes},
+    {"blocks", 4, check_blocks},
+    {"game", 7, check_game},
+    {"tiny", 1, check_tiny},
+    {"frames", 2, check_frames},
+    {"kinds", 4, check_kinds},
+    {"threads", 3, check_threads},
+    {"traces", 2, check_traces},
+    {"linear", 5, check_linear},
+    {"host", 3, check_host},
+    {"createbuffer", 1, check_createbuffer},
 };
 
 /* ------------------------------------------------------------------ the whole */
