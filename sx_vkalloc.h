@@ -1982,6 +1982,10 @@ SXVKI_INLINE uint32_t sxvki_record_block(const sxvki_record* r) {
     return sxvki_load32_relaxed(&r->block) & SXVKI_BLOCK_ID_MASK;
 }
 
+SXVKI_INLINE uint64_t sxvki_record_end(const sxvki_record* r) {
+    return sxvki_record_offset(r) + sxvki_record_size(r);
+}
+
 /*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
 SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
                                    uint64_t size) {
@@ -2862,25 +2866,25 @@ SXVKI_INLINE int sxvki_linear_prepare(sxvki_linear* linear) {
            sxvki_records_take(linear->records, SXVKI_LINEAR_SPARES, &linear->spare) != 0;
 }
 
-/*  Make a stale record a dead one. */
-static void sxvki_linear_bury(sxvki_linear* linear, uint32_t index, sxvki_record* r) {
-    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-        sxvki_cold_clear(linear->records, index);
-    }
-    sxvki_record_age(r);
+/*  Null for SXVKI_NONE. */
+SXVKI_INLINE sxvki_record* sxvki_linear_at(const sxvki_linear* linear, uint32_t index) {
+    return index != SXVKI_NONE ? sxvki_record_at(linear->records, index) : NULL;
 }
 
-static uint32_t sxvki_linear_new_record(sxvki_linear* linear) {
-    uint32_t index = linear->stale;
-    if (index != SXVKI_NONE) {
-        sxvki_record* r = sxvki_record_at(linear->records, index);
-        linear->stale = r->next;
-        sxvki_linear_bury(linear, index, r);
-    } else {
-        index = linear->spare;
-        linear->spare = sxvki_record_at(linear->records, index)->next;
+/*  A dead record for a new range; what a reset has left in it goes first. linear_prepare was
+    called. */
+SXVKI_INLINE sxvki_record* sxvki_linear_new_record(sxvki_linear* linear, uint32_t* index) {
+    uint32_t* chain = linear->stale != SXVKI_NONE ? &linear->stale : &linear->spare;
+    sxvki_record* r = sxvki_record_at(linear->records, *chain);
+    *index = *chain;
+    *chain = r->next;
+    if (sxvki_record_is_live(r)) {
+        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+            sxvki_cold_clear(linear->records, *index);
+        }
+        sxvki_record_age(r);
     }
-    return index;
+    return r;
 }
 
 SXVKI_INLINE void sxvki_linear_drop_record(sxvki_linear* linear, uint32_t index, sxvki_record* r) {
@@ -2888,73 +2892,59 @@ SXVKI_INLINE void sxvki_linear_drop_record(sxvki_linear* linear, uint32_t index,
     linear->spare = index;
 }
 
-/*  Bury all stale records. */
+/*  Make all stale records dead ones. */
 SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
     while (linear->stale != SXVKI_NONE) {
-        uint32_t index = sxvki_linear_new_record(linear);
-        sxvki_linear_drop_record(linear, index, sxvki_record_at(linear->records, index));
+        uint32_t index;
+        sxvki_record* r = sxvki_linear_new_record(linear, &index);
+        sxvki_linear_drop_record(linear, index, r);
     }
 }
 
-/*  Room for [size] in a block of `capacity` granules: its offset, and behind which range. */
-static int sxvki_lane_find(const sxvki_records* records, const sxvki_lane* lane, uint64_t capacity,
-                           uint64_t size, uint64_t alignment, int is_upper, uint32_t* before,
-                           uint64_t* start) {
-    uint32_t above = lane->first;
-    uint64_t from = 0;
-    uint64_t to = capacity;
-    *before = lane->low;
-    if (lane->low != SXVKI_NONE) {
-        const sxvki_record* r = sxvki_record_at(records, lane->low);
-        from = sxvki_record_offset(r) + sxvki_record_size(r);
-        above = r->next;
-    }
-    if (above != SXVKI_NONE) {
-        to = sxvki_record_offset(sxvki_record_at(records, above));
-    }
-    if (is_upper) {
-        *start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
-        return size <= to && *start >= from && above == lane->upper;
-    }
-    *start = sxvki_align_up(from, alignment);
-    if (SXVKI_LIKELY(*start + size <= to)) {
-        return 1;
-    }
-    *before = SXVKI_NONE;
-    *start = 0;
-    return lane->upper == SXVKI_NONE && lane->first != SXVKI_NONE &&
-           size <= sxvki_record_offset(sxvki_record_at(records, lane->first));
-}
-
-/*  Take a range; SXVKI_NONE where there is no room. linear_prepare was called; the caller ages the
-    record once it says all that it should. O(1). */
-static uint32_t sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
-                                  uint64_t capacity, uint64_t size, uint64_t alignment,
-                                  int is_upper) {
-    uint32_t index, before;
-    sxvki_record* r;
-    uint32_t* link;
+/*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
+    the record once it says all that it should. linear_prepare was called. O(1). */
+static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
+                                       uint64_t capacity, uint64_t size, uint64_t alignment,
+                                       int is_upper, uint32_t* index) {
+    sxvki_record* below = sxvki_linear_at(linear, lane->low);
+    uint32_t prev = lane->low;
+    uint32_t next = below != NULL ? below->next : lane->first;
+    sxvki_record* above = sxvki_linear_at(linear, next);
+    uint64_t from = below != NULL ? sxvki_record_end(below) : 0;
+    uint64_t to = above != NULL ? sxvki_record_offset(above) : capacity;
     uint64_t start;
-    if (!sxvki_lane_find(linear->records, lane, capacity, size, alignment, is_upper, &before,
-                         &start)) {
-        return SXVKI_NONE;
+    sxvki_record* r;
+    if (is_upper) {
+        start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
+        if (size > to || start < from || next != lane->upper) {
+            return NULL;
+        }
+    } else {
+        start = sxvki_align_up(from, alignment);
+        if (start + size > to) { /* to the start of the block, if that is free */
+            next = lane->first;
+            above = sxvki_linear_at(linear, next);
+            if (lane->upper != SXVKI_NONE || above == NULL || size > sxvki_record_offset(above)) {
+                return NULL;
+            }
+            prev = SXVKI_NONE;
+            below = NULL;
+            start = 0;
+        }
     }
-    index = sxvki_linear_new_record(linear);
-    r = sxvki_record_at(linear->records, index);
+    r = sxvki_linear_new_record(linear, index);
     sxvki_record_set(r, block, start, size);
-    link = before == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, before)->next;
-    r->prev = before;
-    r->next = *link;
-    *link = index;
-    link = r->next == SXVKI_NONE ? &lane->last : &sxvki_record_at(linear->records, r->next)->prev;
-    *link = index;
-    *(is_upper ? &lane->upper : &lane->low) = index;
-    return index;
+    r->prev = prev;
+    r->next = next;
+    *(below != NULL ? &below->next : &lane->first) = *index;
+    *(above != NULL ? &above->prev : &lane->last) = *index;
+    *(is_upper ? &lane->upper : &lane->low) = *index;
+    return r;
 }
 
 /*  Take a range back. O(1), in any order. */
-SXVKI_APART static void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index) {
-    sxvki_record* r = sxvki_record_at(linear->records, index);
+SXVKI_INLINE void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
+                                    sxvki_record* r) {
     uint32_t prev = r->prev;
     uint32_t next = r->next;
     *(prev == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, prev)->next) = next;
@@ -3025,7 +3015,7 @@ SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sx
         }
         has_low |= lane->low == index;
         has_upper |= lane->upper == index;
-        end = sxvki_record_offset(r) + sxvki_record_size(r);
+        end = sxvki_record_end(r);
         prev = index;
         index = r->next;
     }
@@ -4828,10 +4818,8 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
 }
 
 /*  From the range handed out to the allocation: counters and the record's state. */
-static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxvki_place* place,
-                                 uint32_t state) {
-    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block, sxvki_record* r,
+                                        const sxvki_place* place, uint32_t state) {
     r->link_a = place->tail;
     sxvki_store32_relaxed(&r->link_b, state);
     sxvki_record_age(r);
@@ -4840,33 +4828,38 @@ static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxv
     }
     domain->live_count++;
     domain->take_count++;
-    domain->live_bytes += sxvki_record_bytes(r);
+    domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
+}
+
+static void sxvki_domain_account(sxvki_domain* domain, uint32_t index, const sxvki_place* place,
+                                 uint32_t state) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    sxvki_domain_count_in(domain, block, r, place, state);
 }
 
 /* --- linear pools; the caller holds the lock of the domain --- */
 
 /*  A range of the newest block in use, else of an empty one, which is the newest then. As the list
     has the newest in front, popping a stack block by block goes back through it. */
-SXVKI_APART static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const sxvki_place* place,
-                                                     sxvki_strategy strategy, uint32_t state,
-                                                     uint32_t* index) {
+static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const sxvki_place* place,
+                                         sxvki_strategy strategy, uint32_t state, uint32_t* index) {
     uint32_t id = domain->block_first;
-    *index = SXVKI_NONE;
     if (!sxvki_linear_prepare(&domain->linear)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    while (id != SXVKI_NONE && *index == SXVKI_NONE) {
+    while (id != SXVKI_NONE) {
         sxvki_block* block = sxvki_block_at(domain->pool->device, id);
-        *index =
-            sxvki_linear_take(&domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT,
-                              place->size, place->alignment, strategy == SXVKI_STRATEGY_UPPER);
+        sxvki_record* r = sxvki_linear_take(
+            &domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT, place->size,
+            place->alignment, strategy == SXVKI_STRATEGY_UPPER, index);
+        if (r != NULL) {
+            sxvki_domain_count_in(domain, block, r, place, state | SXVKI_STATE_LINEAR);
+            return VK_SUCCESS;
+        }
         id = block->live_count != 0 ? domain->empty_first : SXVKI_NONE;
     }
-    if (*index == SXVKI_NONE) {
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    }
-    sxvki_domain_account(domain, *index, place, state | SXVKI_STATE_LINEAR);
-    return VK_SUCCESS;
+    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
 /*  Let go of all ranges; the blocks stay, empty. */
@@ -5023,8 +5016,6 @@ static VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_place
             return VK_SUCCESS;
         }
         c = &domain->classes[sxvki_slab_class_of(place->slot_size)];
-    } else if (sxvki_domain_is_linear(domain)) {
-        return sxvki_domain_take_linear(domain, place, strategy, state, index);
     }
     if (!sxvki_bins_prepare(&domain->bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -5138,10 +5129,33 @@ static VkResult sxvki_pool_take_foreign(SxvkPool pool, const sxvki_place* place,
     return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
+/*  Linear pools have neither shards nor slabs: the order of all threads is one. */
+SXVKI_APART static VkResult sxvki_pool_take_linear(SxvkPool pool, const sxvki_place* place,
+                                                   sxvki_strategy strategy, uint32_t state,
+                                                   uint32_t* index, sxvki_domain** used) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    VkResult result;
+    if (domain == NULL) {
+        domain = sxvki_pool_make_domain(pool, 0);
+        if (domain == NULL) {
+            return VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+    }
+    *used = domain;
+    sxvki_lock_take(&domain->lock);
+    result = sxvki_domain_take_linear(domain, place, strategy, state, index);
+    sxvki_lock_drop(&domain->lock);
+    return result;
+}
+
 /*  Room in the blocks that are there: in the thread's shard, then in the others. */
 static VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, sxvki_strategy strategy,
                                 uint32_t state, uint32_t* index, sxvki_domain** used) {
-    VkResult result = sxvki_pool_take_own(pool, place, strategy, state, index, used);
+    VkResult result;
+    if (sxvki_pool_is_linear(pool)) {
+        return sxvki_pool_take_linear(pool, place, strategy, state, index, used);
+    }
+    result = sxvki_pool_take_own(pool, place, strategy, state, index, used);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
         uint64_t held = sxvki_budget_total(&pool->device->budget);
         int mixed = held < SXVKI_MIX_BELOW;
@@ -5245,7 +5259,9 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     sxvki_lock_take(&domain->lock);
     if (place != NULL) {
         /* Another thread may have added a block, or freed, since the caller looked. */
-        result = sxvki_domain_take_locked(domain, place, strategy, state, index);
+        result = sxvki_domain_is_linear(domain)
+                     ? sxvki_domain_take_linear(domain, place, strategy, state, index)
+                     : sxvki_domain_take_locked(domain, place, strategy, state, index);
         if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
             sxvki_lock_drop(&domain->lock);
             return result;
@@ -5310,6 +5326,19 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
            sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
 }
 
+/*  The last range of a block was given back. Returns the block if it does not stay, or null. */
+static sxvki_block* sxvki_domain_run_empty(sxvki_domain* domain, sxvki_block* block) {
+    int retain = sxvki_domain_retains(domain, block);
+    sxvki_domain_mark(domain, block, 1);
+    if (retain) {
+        return NULL;
+    }
+    domain->has_freed = 1;
+    domain->freed_then = block->since;
+    sxvki_domain_forget(domain, block);
+    return block;
+}
+
 /*  Take back a range whose handle was checked under the lock. Returns a block to destroy once
     the lock is dropped, or null. */
 static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
@@ -5317,22 +5346,17 @@ static sxvki_block* sxvki_domain_give(sxvki_domain* domain, uint32_t index) {
     sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
-    if (sxvki_domain_is_linear(domain)) {
-        sxvki_linear_give(&domain->linear, &block->lane, index);
-    } else {
-        sxvki_bins_give(&domain->bins, index);
-    }
-    if (--block->live_count == 0) {
-        int retain = sxvki_domain_retains(domain, block);
-        sxvki_domain_mark(domain, block, 1);
-        if (!retain) {
-            domain->has_freed = 1;
-            domain->freed_then = block->since;
-            sxvki_domain_forget(domain, block);
-            return block;
-        }
-    }
-    return NULL;
+    sxvki_bins_give(&domain->bins, index);
+    return --block->live_count == 0 ? sxvki_domain_run_empty(domain, block) : NULL;
+}
+
+/*  The same in a linear pool. */
+static sxvki_block* sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block,
+                                             uint32_t index, sxvki_record* r) {
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_linear_give(&domain->linear, &block->lane, index, r);
+    return --block->live_count == 0 ? sxvki_domain_run_empty(domain, block) : NULL;
 }
 
 /*  Close a slab of which no slot is in use; returns a block to destroy once the lock is dropped, or
@@ -6257,20 +6281,25 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
 /*  Free a range of a linear pool; as sxvki_free_range. */
 SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
                                          const char* function) {
-    uint32_t index = sxvki_allocation_index(allocation);
+    uint32_t index = sxvki_handle_index(allocation) ^ SXVKI_HANDLE_LINEAR_BIT;
     sxvki_domain* domain;
     sxvki_block* block;
     sxvki_record* r;
-    if (!sxvki_linear_handle_is_valid(device, allocation)) {
-        return 0;
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
+        return 0; /* also without the bit */
     }
     r = sxvki_record_at(&device->records, index);
-    domain = sxvki_block_at(device, sxvki_record_block(r))->domain;
+    if ((sxvki_load32(&r->generation) & 1) == 0) {
+        return 0;
+    }
+    block = sxvki_block_at(device, sxvki_record_block(r));
+    domain = block->domain;
     if (domain == NULL) {
-        return 0; /* another thread has just freed it, and its block */
+        return 0; /* the record has gone on to dedicated memory, or its block has just gone */
     }
     sxvki_lock_take(&domain->lock);
-    if (!sxvki_linear_handle_is_valid(device, allocation)) {
+    if ((r->generation & 1) == 0 || block->domain != domain ||
+        !sxvki_handle_matches(allocation, r->generation + 2 * block->epoch)) {
         sxvki_lock_drop(&domain->lock);
         return 0;
     }
@@ -6284,7 +6313,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
     if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
         sxvki_cold_clear(&device->records, index);
     }
-    block = sxvki_domain_give(domain, index);
+    block = sxvki_domain_give_linear(domain, block, index, r);
     sxvki_lock_drop(&domain->lock);
     if (block != NULL) {
         sxvki_block_destroy(device, block);
