@@ -2805,10 +2805,12 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
           ring            | 7 8 . . . 3 4 5 6 . . . |     low = 8; wrapped when 7 did not fit
           double stack    | 1 2 3 . . . . . . b b a |     low = 3, upper = the lower b
 
-    To take is to insert behind `low`, or, where that does not fit and the start of the block is
-    free, at the start: the ring wraps. To give is to unlink a record, in any order; if it was
-    `low`, the one before is low now, if it was `upper`, the one behind. Free ranges have no
-    records, and nothing is joined: room is what lies between two neighbours.
+    To take is to insert behind `low`, or, where that does not fit, nothing lies above and the start
+    of the block is free, at the start: the ring wraps. To give is to unlink a record, in any order;
+    if it was `low`, the one before is low now, if it was `upper`, the one behind; and when all that
+    had wrapped is gone, the last one is low again. So to give what was just taken brings back what
+    was before. Free ranges have no records, and nothing is joined: room is what lies between two
+    neighbours.
 
     I1  the list is in the order of the offsets, and no two ranges overlap
     I2  `upper` and all behind it grow down from the end; while there is one, low stands before it
@@ -2922,11 +2924,11 @@ static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, u
     } else {
         start = sxvki_align_up(from, alignment);
         if (start + size > to) { /* to the start of the block, if that is free */
-            next = lane->first;
-            above = sxvki_linear_at(linear, next);
-            if (lane->upper != SXVKI_NONE || above == NULL || size > sxvki_record_offset(above)) {
+            above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
+            if (above == NULL || size > sxvki_record_offset(above)) {
                 return NULL;
             }
+            next = lane->first;
             prev = SXVKI_NONE;
             below = NULL;
             start = 0;
