@@ -2977,6 +2977,7 @@ static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane) {
 static void sxvki_linear_next_epoch(sxvki_linear* linear) {
     if (++linear->epoch % (SXVKI_HANDLE_GENERATION_MASK / 4 + 1) == 0) {
         sxvki_linear_sweep(linear);
+        linear->epoch += linear->epoch == 0;
     }
 }
 
@@ -3025,33 +3026,24 @@ SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sx
            (lane->low != SXVKI_NONE || lane->first == lane->upper);
 }
 
-/*  The chains hold what they should, and no record too many of either. */
+/*  All records of a chain are live, or none is; and there are at most *left of them. */
+SXVKI_COLD static int sxvki_linear_chain_is_valid(const sxvki_records* records, uint32_t index,
+                                                  int live, uint32_t* left) {
+    uint32_t capacity = sxvki_load32(&records->hot.capacity);
+    for (; index != SXVKI_NONE; (*left)--) {
+        const sxvki_record* r = index < capacity ? sxvki_record_at(records, index) : NULL;
+        if (r == NULL || *left == 0 || sxvki_record_is_live(r) != live) {
+            return 0;
+        }
+        index = r->next;
+    }
+    return 1;
+}
+
 SXVKI_COLD static int sxvki_linear_is_valid(const sxvki_linear* linear) {
-    uint32_t capacity = sxvki_load32(&linear->records->hot.capacity);
-    uint32_t index, count = 0;
-    for (index = linear->spare; index != SXVKI_NONE && count <= capacity; count++) {
-        const sxvki_record* r;
-        if (index >= capacity) {
-            return 0;
-        }
-        r = sxvki_record_at(linear->records, index);
-        if (sxvki_record_is_live(r)) {
-            return 0;
-        }
-        index = r->next;
-    }
-    for (index = linear->stale; index != SXVKI_NONE && count <= capacity; count++) {
-        const sxvki_record* r;
-        if (index >= capacity) {
-            return 0;
-        }
-        r = sxvki_record_at(linear->records, index);
-        if (!sxvki_record_is_live(r)) {
-            return 0;
-        }
-        index = r->next;
-    }
-    return count <= capacity;
+    uint32_t left = sxvki_load32(&linear->records->hot.capacity);
+    return sxvki_linear_chain_is_valid(linear->records, linear->spare, 0, &left) &&
+           sxvki_linear_chain_is_valid(linear->records, linear->stale, 1, &left);
 }
 
 /* ============================================================================================== */
