@@ -7925,6 +7925,7 @@ static VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const char*
                     INVALID_POOL, "pCreateInfo->pool");
     SXVKI_REJECT_IF((info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
                         (info->pool == VK_NULL_HANDLE || !sxvki_pool_is_linear(info->pool) ||
+                         info->pNext != NULL ||
                          (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
                     CONFLICTING_FLAGS,
                     "pCreateInfo->flags, UPPER_ADDRESS outside of the blocks of a linear pool");
