@@ -295,10 +295,10 @@ static void test_margin_of_a_claimed_allocation(void** state) {
     allocation = rig_allocate(rig, 1, 100);
     assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_SUCCESS);
     ((unsigned char*)data)[100] ^= 1;
-    word = sxvki_state_of(&rig->allocator->device, sxvki_handle_index(allocation));
-    sxvki_state_set(word, SXVKI_STATE_CLAIMED);
+    word = sxvki_generation_of(&rig->allocator->device.records, sxvki_handle_index(allocation));
+    *word |= SXVKI_GENERATION_CLAIMED;
     assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_FEATURE_NOT_PRESENT);
-    *word &= ~SXVKI_STATE_CLAIMED;
+    *word &= ~SXVKI_GENERATION_CLAIMED;
     assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
     rig_expect(rig, SXVK_MESSAGE_CORRUPTED_MARGIN, 1);
     ((unsigned char*)data)[100] ^= 1;

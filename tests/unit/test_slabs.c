@@ -219,7 +219,7 @@ static void assert_pool_without_slabs(SxvkPool pool) {
         assert_int_equal(domain->slab_bytes, 0);
         for (c = 0; domain->classes != NULL && c < SXVKI_SLAB_CLASSES; c++) {
             assert_int_equal(domain->classes[c].list, SXVKI_NONE);
-            assert_int_equal(sxvki_slab_class_live(&domain->classes[c]), 0);
+            assert_int_equal(sxvki_domain_live_slots(domain, c), 0);
         }
     }
 }
