@@ -6368,7 +6368,7 @@ SXVKI_COLD static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, u
 
 /*  Give a slot back of which the generation was raised: nobody else has it until its bit is set; so
     the slab and its domain stay, too. */
-SXVKI_INLINE void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
+SXVKI_HOT void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
     sxvki_domain* domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
     if (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_COLD) {
         sxvki_give_cold(device, &domain->lock, index);
@@ -6505,21 +6505,28 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
 /*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
 SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
                                          const char* function) {
-    uint32_t index = sxvki_allocation_index(allocation);
+    uint32_t index = sxvki_handle_index(allocation) ^ SXVKI_HANDLE_LINEAR_BIT;
     sxvki_block* chain = NULL;
     sxvki_domain* domain;
+    sxvki_block* block;
     sxvki_record* r;
     int is_mapped;
-    if (!sxvki_linear_handle_is_valid(device, allocation)) {
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
         return 0;
     }
     r = sxvki_record_at(&device->records, index);
-    domain = sxvki_block_at(device, sxvki_record_block(r))->domain;
+    if ((sxvki_load32(&r->generation) & 1) == 0) {
+        return 0;
+    }
+    block = sxvki_block_at(device, sxvki_record_block(r));
+    domain = block->domain;
     if (domain == NULL) {
-        return 0; /* another thread has just freed it, and its block */
+        return 0; /* dedicated by now, or the block has just gone */
     }
     sxvki_lock_take(&domain->lock);
-    if (!sxvki_linear_handle_is_valid(device, allocation)) {
+    if ((r->generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
+        allocation !=
+            sxvki_handle_make(r->generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
         sxvki_lock_drop(&domain->lock);
         return 0;
     }
@@ -8168,7 +8175,8 @@ SXVKI_INLINE VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const
                                                   const SxvkAllocationCreateInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
     if (SXVKI_LIKELY(!SX_VKALLOC_VALIDATE ||
-                     ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 && info->pool == VK_NULL_HANDLE &&
+                     ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
+                      (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
                       (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
                        (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
                         info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
