@@ -541,7 +541,12 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
 
-/*  Free every empty block that no minBlockCount keeps. Returns the bytes freed. */
+/*  Free every empty block that no minBlockCount keeps, and the host memory behind it: the tables
+    of allocations and blocks as far as their ends are unused, so that little more than the pools
+    is left once everything is freed. Handles from before stay invalid. Returns the bytes of the
+    blocks.
+    Cost      one vkFreeMemory for each block; O(memory types + custom pools + host memory freed)
+*/
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
 
 /* --- choice of memory type ------------------------------------------------------------------- */
@@ -626,7 +631,7 @@ SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation alloc
 SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
                                         const SxvkAllocation* pAllocations);
 
-/*  Is this a live allocation of this allocator? Reports nothing. */
+/*  Is this a live allocation of this allocator? Reports nothing. Cost: O(1), no lock. */
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation);
 
 /*  Zeroes the struct where the handle is invalid. Cost: O(1), no lock. */
@@ -973,11 +978,12 @@ extern "C" {
 #define SXVKI_STATIC_ASSERT(name, x) typedef char sxvki_assert_##name[(x) ? 1 : -1]
 #define SXVKI_NONE                   UINT32_MAX /* no record, no block, no type */
 
-/*  UNUSED: for helpers that some configurations do not call. COLD: runs rarely, so that it is
-    made for size and kept away from the hot code (89 KB of code and 1.5 s of compiling became 72
-    KB, 1.25 s). HOT: on the way of nearly every call, where another call would take 20 to 25
-    instructions of some 300. APART: not made part of its only caller, whose shorter way would pay
-    for it with registers saved and restored (4 of 18 instructions of a check). */
+/*  UNUSED: for helpers that some configurations do not call. COLD: runs rarely, or takes the time
+    that the driver takes, so that it is made for size and kept away from the hot code (89 KB of
+    code and 1.5 s of compiling became 72 KB, 1.25 s). HOT: on the way of nearly every call, where
+    another call would take 20 to 25 instructions of some 300. APART: not made part of its only
+    caller, whose shorter way would pay for it with registers saved and restored (4 of 18
+    instructions of a check). */
 #if defined(__GNUC__)
 #define SXVKI_APART       __attribute__((noinline))
 #define SXVKI_COLD        __attribute__((cold))
@@ -1506,6 +1512,15 @@ SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
     A table hands out elements by index and never moves one, so that readers need no lock. Chunk k
     holds first << k elements: 26 pointers reach 2^26 * first, at most 2^31, and index to address is
     a bit scan.
+
+    Elements that nobody has are chained within their chunk, and taken from the lowest chunk that
+    has one, so that after a peak the highest chunks run empty. Those can be given back, in two
+    steps, because readers need no lock:
+
+          retire    capacity falls below the chunks: who looks from now on finds no such index
+          ...       the owner waits until nobody looks who saw the old capacity, see >>core
+          drop      the chunks are freed. But if anybody needed one of their elements meanwhile, he
+                    has raised the capacity again: they stay
 */
 
 typedef struct sxvki_host {
@@ -1586,15 +1601,22 @@ static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char
 
 typedef struct sxvki_table {
     void* chunks[SXVKI_TABLE_CHUNKS];
-    uint32_t capacity;    /* elements that exist; grows only */
+    uint32_t unused[SXVKI_TABLE_CHUNKS]; /* chain of a chunk's elements that nobody has */
+    uint32_t used[SXVKI_TABLE_CHUNKS];   /* count of its others */
+    uint32_t has_unused;  /* a bit for each chunk with a chain, but for those retired */
+    uint32_t capacity;    /* atomic; elements that may be looked at */
+    uint32_t made;        /* elements that exist: more than that while some are retired */
     uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
+    uint32_t link; /* where in an element that nobody has the next one's index stands */
 } sxvki_table;
 
-static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, uint32_t element_size) {
+static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t element_size,
+                             size_t link) {
     memset(table, 0, sizeof *table);
     table->first_shift = first_shift;
-    table->element_size = element_size;
+    table->element_size = (uint32_t)element_size;
+    table->link = (uint32_t)link;
 }
 
 /*  index is below the capacity that this thread has seen. first_shift and element_size are those of
@@ -1612,9 +1634,8 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
 #define SXVKI_TABLE_STEP 64 /* elements; to make a large chunk at once would take milliseconds */
 
 /*  Add up to `most` zeroed elements, and a chunk for them where one is full. Elements *from up to
-    *to are new, and belong to the caller until he publishes them by storing the new capacity with
-    sxvki_table_publish. Returns 0 where there is no more memory or the table is full. The caller
-    holds the lock of the table. */
+    *to are new, and belong to the caller until he publishes them. Returns 0 where there is no more
+    memory or the table is full. The caller holds the lock of the table, here and below. */
 SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
                                        uint32_t* from, uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
@@ -1643,7 +1664,92 @@ SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* hos
 }
 
 static void sxvki_table_publish(sxvki_table* table, uint32_t capacity) {
+    table->made = capacity;
     sxvki_store32(&table->capacity, capacity);
+}
+
+/*  The chunk that an index stands in, and the first index of a chunk. */
+SXVKI_INLINE uint32_t sxvki_table_chunk(const sxvki_table* table, uint32_t index) {
+    return sxvki_high_bit(index + (1u << table->first_shift)) - table->first_shift;
+}
+
+SXVKI_INLINE uint32_t sxvki_table_first(const sxvki_table* table, uint32_t chunk) {
+    return (1u << (table->first_shift + chunk)) - (1u << table->first_shift);
+}
+
+SXVKI_INLINE uint32_t* sxvki_table_link(const sxvki_table* table, uint32_t index) {
+    char* element = (char*)sxvki_table_at(table, index, table->first_shift, table->element_size);
+    return (uint32_t*)(void*)(element + table->link);
+}
+
+/*  Give an element back that was taken; link is the member that sxvki_table_init was told of. */
+static void sxvki_table_give(sxvki_table* table, uint32_t index, uint32_t* link) {
+    uint32_t k = sxvki_table_chunk(table, index);
+    uint32_t bit = 1u << k;
+    *link = table->has_unused & bit ? table->unused[k] : SXVKI_NONE;
+    table->unused[k] = index;
+    table->has_unused |= bit;
+    table->used[k]--;
+}
+
+/*  Publish what sxvki_table_grow has added, as elements that nobody has. */
+static void sxvki_table_add(sxvki_table* table, uint32_t from, uint32_t to) {
+    uint32_t i;
+    table->used[sxvki_table_chunk(table, from)] += to - from;
+    for (i = to; i-- != from;) {
+        sxvki_table_give(table, i, sxvki_table_link(table, i));
+    }
+    sxvki_table_publish(table, to);
+}
+
+/*  Back to what it was before sxvki_table_retire. */
+SXVKI_COLD static void sxvki_table_restore(sxvki_table* table) {
+    uint32_t end = table->made;
+    while (end != table->capacity) {
+        uint32_t k = sxvki_table_chunk(table, end - 1);
+        table->has_unused |= 1u << k;
+        end = sxvki_table_first(table, k);
+    }
+    sxvki_store32(&table->capacity, table->made);
+}
+
+/*  An element that nobody has; SXVKI_NONE where the table must grow. */
+static uint32_t sxvki_table_take(sxvki_table* table) {
+    uint32_t k, index;
+    if (table->has_unused == 0) {
+        sxvki_table_restore(table);
+        if (table->has_unused == 0) {
+            return SXVKI_NONE;
+        }
+    }
+    k = sxvki_low_bit(table->has_unused);
+    index = table->unused[k];
+    table->unused[k] = *sxvki_table_link(table, index);
+    table->has_unused &= ~((uint32_t)(table->unused[k] == SXVKI_NONE) << k);
+    table->used[k]++;
+    return index;
+}
+
+/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are none. */
+SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
+    uint32_t end = table->capacity;
+    while (end != 0 && table->used[sxvki_table_chunk(table, end - 1)] == 0) {
+        uint32_t k = sxvki_table_chunk(table, end - 1);
+        table->has_unused &= ~(1u << k);
+        end = sxvki_table_first(table, k);
+    }
+    sxvki_store32(&table->capacity, end);
+    return end != table->made;
+}
+
+/*  Free the chunks that are retired. */
+SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* host) {
+    while (table->made != table->capacity) {
+        uint32_t k = sxvki_table_chunk(table, table->made - 1);
+        sxvki_host_free(host, table->chunks[k]);
+        table->chunks[k] = NULL;
+        table->made = sxvki_table_first(table, k);
+    }
 }
 
 SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
@@ -1844,11 +1950,13 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
     allocation needs is here, half a cache line; user data and name stand in a side table that is
     only made for those that set them. At 100k live allocations this size decides the speed.
 
-    Records are recycled, never moved, never given back before the end, so that a stale handle can
-    always be looked up. The generation is odd while the record is handed out, and grows by one at
-    each step: a handle is valid if and only if its generation equals the record's. Who frees sets
-    its top bit first, by one compare-and-swap: so of several that free the same handle one wins,
-    without a lock, and the range and its block stay until he gave it back.
+    Records are recycled and never moved, so that a stale handle can always be looked up. The
+    generation is odd while the record is handed out, and grows by one at each step: a handle is
+    valid if and only if its generation equals the record's. Who frees sets its top bit first, by
+    one compare-and-swap: so of several that free the same handle one wins, without a lock, and the
+    range and its block stay until he gave it back. When the memory of records goes back to the
+    host, see sxvkTrim, the largest of their generations is what new records start with: so their
+    handles stay stale.
 
           free, even  -- take, under the lock -->  live, odd  -- one that frees -->  claimed, odd
                ^                                                                        |
@@ -1949,10 +2057,9 @@ typedef struct sxvki_records {
     sxvki_table cold; /* one pointer to a page of sxvki_cold for each SXVKI_COLD_PAGE records */
     sxvki_table slabs;
     const sxvki_host* host;
+    sxvki_lock lock;           /* guards the tables' growth, and the next */
     uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
-    sxvki_lock lock;
-    uint32_t free_head;  /* chained by `next`; guarded by lock */
-    uint32_t slabs_free; /* the same for slabs */
+    sxvki_shared64 pins;       /* atomic; threads that look at records they do not own */
 } sxvki_records;
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
@@ -1976,6 +2083,11 @@ SXVKI_INLINE sxvki_record* sxvki_record_at(const sxvki_records* records, uint32_
 SXVKI_INLINE sxvki_slab* sxvki_slab_at(const sxvki_records* records, uint32_t id) {
     return (sxvki_slab*)sxvki_table_at(&records->slabs, id, SXVKI_SLABS_FIRST_SHIFT,
                                        sizeof(sxvki_slab));
+}
+
+/*  Not after a trim took it away. */
+SXVKI_INLINE int sxvki_slab_exists(const sxvki_records* records, uint32_t id) {
+    return id < sxvki_load32(&records->slabs.capacity);
 }
 
 /*  The slab that an index with the slab bit names. */
@@ -2081,13 +2193,13 @@ SXVKI_INLINE int sxvki_handle_is_valid(const sxvki_records* records, SxvkAllocat
 static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, uint32_t salt,
                               int locked) {
     memset(records, 0, sizeof *records);
-    sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record));
-    sxvki_table_init(&records->cold, 0, sizeof(void*));
-    sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab));
+    sxvki_table_init(&records->hot, SXVKI_RECORDS_FIRST_SHIFT, sizeof(sxvki_record),
+                     offsetof(sxvki_record, next));
+    sxvki_table_init(&records->cold, 0, sizeof(void*), 0);
+    sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab),
+                     offsetof(sxvki_slab, next));
     records->host = host;
     records->first_generation = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
-    records->free_head = SXVKI_NONE;
-    records->slabs_free = SXVKI_NONE;
     return sxvki_lock_init(&records->lock, locked);
 }
 
@@ -2106,13 +2218,10 @@ SXVKI_COLD static int sxvki_records_grow(sxvki_records* records) {
     if (!sxvki_table_grow(&records->hot, records->host, SXVKI_TABLE_STEP, &from, &to)) {
         return 0;
     }
-    for (i = to; i-- != from;) {
-        sxvki_record* r = sxvki_record_at(records, i);
-        r->generation = records->first_generation;
-        r->next = records->free_head;
-        records->free_head = i;
+    for (i = from; i != to; i++) {
+        sxvki_record_at(records, i)->generation = records->first_generation;
     }
-    sxvki_table_publish(&records->hot, to);
+    sxvki_table_add(&records->hot, from, to);
     return 1;
 }
 
@@ -2121,17 +2230,14 @@ static uint32_t sxvki_records_take(sxvki_records* records, uint32_t count, uint3
     uint32_t taken = 0;
     sxvki_lock_take(&records->lock);
     while (taken < count) {
-        uint32_t index = records->free_head;
-        sxvki_record* r;
+        uint32_t index = sxvki_table_take(&records->hot);
         if (index == SXVKI_NONE) {
             if (!sxvki_records_grow(records)) {
                 break;
             }
             continue;
         }
-        r = sxvki_record_at(records, index);
-        records->free_head = r->next;
-        r->next = *head;
+        sxvki_record_at(records, index)->next = *head;
         *head = index;
         taken++;
     }
@@ -2146,8 +2252,7 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
         sxvki_record* r = sxvki_record_at(records, head);
         uint32_t next = r->next;
         SXVKI_ASSERT_INTERNAL(!sxvki_record_is_live(r));
-        r->next = records->free_head;
-        records->free_head = head;
+        sxvki_table_give(&records->hot, head, &r->next);
         head = next;
     }
     sxvki_lock_drop(&records->lock);
@@ -2195,17 +2300,77 @@ static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
     }
 }
 
-SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
+/*  Free what is retired of the tables, with the pages of the side table. */
+SXVKI_COLD static void sxvki_records_free_retired(sxvki_records* records) {
     uint32_t i;
-    for (i = 0; i < records->cold.capacity; i++) {
+    for (i = records->cold.capacity; i < records->cold.made; i++) {
         sxvki_host_free(records->host, *sxvki_cold_page(records, i * SXVKI_COLD_PAGE));
     }
-    for (i = 0; i < records->slabs.capacity; i++) {
+    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
         sxvki_host_free(records->host, sxvki_slab_at(records, i)->cold);
     }
-    sxvki_table_shutdown(&records->slabs, records->host);
-    sxvki_table_shutdown(&records->cold, records->host);
-    sxvki_table_shutdown(&records->hot, records->host);
+    sxvki_table_drop(&records->slabs, records->host);
+    sxvki_table_drop(&records->cold, records->host);
+    sxvki_table_drop(&records->hot, records->host);
+}
+
+/*  In between a thread may look at records that it does not own. A trim lowers the capacity and
+    then asks for the count, by an atomic addition as well. So either it finds the pin, or who pins
+    finds the capacity lowered. */
+SXVKI_INLINE void sxvki_records_pin(sxvki_records* records) {
+    sxvki_add64(&records->pins, 1);
+}
+
+SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
+    sxvki_add64(&records->pins, (uint64_t)0 - 1);
+}
+
+/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks. Returns 0
+    where there are none. */
+SXVKI_COLD static int sxvki_records_retire(sxvki_records* records) {
+    int some;
+    sxvki_lock_take(&records->lock);
+    some = sxvki_table_retire(&records->hot);
+    some |= sxvki_table_retire(&records->slabs);
+    sxvki_lock_drop(&records->lock);
+    return some;
+}
+
+/*  Generations wrap; records of one allocator do not come apart by half of their range. */
+SXVKI_INLINE void sxvki_records_remember(sxvki_records* records, uint32_t generation) {
+    if ((int32_t)((generation - records->first_generation) << 1) > 0) {
+        records->first_generation = generation;
+    }
+}
+
+/*  Free what was retired; nobody looks at it any more but who has pinned it. O(what is freed). */
+SXVKI_COLD static void sxvki_records_drop(sxvki_records* records) {
+    uint32_t i, slot;
+    sxvki_lock_take(&records->lock);
+    if (sxvki_add64(&records->pins, 0) != 0) {
+        sxvki_table_restore(&records->hot);
+        sxvki_table_restore(&records->slabs);
+    }
+    for (i = records->hot.capacity; i < records->hot.made; i++) {
+        sxvki_records_remember(records, sxvki_record_at(records, i)->generation);
+    }
+    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
+        for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
+            sxvki_records_remember(records, sxvki_slab_at(records, i)->slots[slot].generation);
+        }
+    }
+    if (records->hot.capacity != records->hot.made) {
+        records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
+    }
+    sxvki_records_free_retired(records);
+    sxvki_lock_drop(&records->lock);
+}
+
+SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
+    records->hot.capacity = 0;
+    records->cold.capacity = 0;
+    records->slabs.capacity = 0;
+    sxvki_records_free_retired(records);
     sxvki_lock_shutdown(&records->lock);
 }
 
@@ -2258,7 +2423,7 @@ typedef enum sxvki_strategy {
 
 typedef struct sxvki_bins {
     sxvki_records* records;
-    uint32_t* heads; /* bin_count of them */
+    uint32_t* heads; /* bin_count of them; null: not a single block */
     uint32_t bin_count;
     uint32_t spare; /* chain of records for new ranges */
     uint32_t spare_count;
@@ -2291,23 +2456,12 @@ SXVKI_INLINE uint32_t sxvki_bin_above(uint64_t size) {
     return sxvki_bin_of(size + ((uint64_t)1 << e) - 1);
 }
 
-/*  For ranges of at most max_size. Returns 0 where there is no host memory. */
-static int sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t max_size) {
-    uint32_t i;
+/*  For ranges of at most max_size. Needs no host memory yet. */
+static void sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t max_size) {
     memset(bins, 0, sizeof *bins);
     bins->records = records;
     bins->spare = SXVKI_NONE;
     bins->bin_count = sxvki_bin_of(max_size) + 1;
-    bins->heads =
-        (uint32_t*)sxvki_host_alloc(records->host, bins->bin_count * sizeof(uint32_t), 64);
-    if (bins->heads == NULL) {
-        memset(bins, 0, sizeof *bins);
-        return 0;
-    }
-    for (i = 0; i < bins->bin_count; i++) {
-        bins->heads[i] = SXVKI_NONE;
-    }
-    return 1;
 }
 
 /*  The lowest bin that is not empty, at or above `from`; SXVKI_NONE where there is none. */
@@ -2382,13 +2536,22 @@ static void sxvki_bins_unlink(sxvki_bins* bins, sxvki_record* r) {
     sxvki_store64_relaxed(&bins->free_size, bins->free_size - size);
 }
 
-/*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
-SXVKI_INLINE int sxvki_bins_prepare(sxvki_bins* bins) {
-    if (SXVKI_LIKELY(bins->spare_count >= 2)) {
-        return 1;
+static int sxvki_bins_refill(sxvki_bins* bins) {
+    if (bins->heads == NULL) {
+        size_t size = bins->bin_count * sizeof(uint32_t);
+        bins->heads = (uint32_t*)sxvki_host_alloc(bins->records->host, size, 64);
+        if (bins->heads == NULL) {
+            return 0;
+        }
+        memset(bins->heads, 0xFF, size); /* SXVKI_NONE */
     }
     bins->spare_count += sxvki_records_take(bins->records, 30, &bins->spare);
     return bins->spare_count >= 2;
+}
+
+/*  Make sure that the next operation finds the records it may need. Returns 0: no host memory. */
+SXVKI_INLINE int sxvki_bins_prepare(sxvki_bins* bins) {
+    return SXVKI_LIKELY(bins->spare_count >= 2) || sxvki_bins_refill(bins);
 }
 
 static uint32_t sxvki_bins_new_record(sxvki_bins* bins) {
@@ -2600,14 +2763,24 @@ static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
     sxvki_bins_drop_record(bins, first);
 }
 
-/*  All blocks were removed. */
-static void sxvki_bins_shutdown(sxvki_bins* bins) {
-    if (bins->heads == NULL) {
-        return;
-    }
+/*  Give back what sxvki_bins_prepare makes again: the spare records, and the heads of the lists
+    where there is no block. */
+SXVKI_COLD static void sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
     sxvki_records_give(bins->records, bins->spare);
-    sxvki_host_free(bins->records->host, bins->heads);
-    memset(bins, 0, sizeof *bins);
+    bins->spare = SXVKI_NONE;
+    bins->spare_count = 0;
+    if (!has_blocks) {
+        sxvki_host_free(bins->records->host, bins->heads);
+        bins->heads = NULL;
+    }
+}
+
+/*  All blocks were removed. */
+SXVKI_COLD static void sxvki_bins_shutdown(sxvki_bins* bins) {
+    if (bins->records != NULL) {
+        sxvki_bins_trim(bins, 0);
+        memset(bins, 0, sizeof *bins);
+    }
 }
 
 /*  I3 for one free range: the list of its bin leads to it. */
@@ -2653,9 +2826,10 @@ SXVKI_COLD static int sxvki_bins_block_is_valid(const sxvki_bins* bins, uint32_t
 
 /*  I3, I4 and the totals; free_count is the sum over the blocks. */
 SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
+    uint32_t bin_count = bins->heads != NULL ? bins->bin_count : 0;
     uint32_t bin, count = 0;
     uint64_t size = 0;
-    for (bin = 0; bin < bins->bin_count; bin++) {
+    for (bin = 0; bin < bin_count; bin++) {
         uint32_t prev = SXVKI_NONE;
         uint32_t index = bins->heads[bin];
         int bit = (int)((bins->map[bin / 64] >> (bin % 64)) & 1);
@@ -2724,7 +2898,8 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
         what is in the list with all bits set may be closed: by one compare-and-swap to 0, so no
         slot of it is in a hand then. The last giver of several does both, if need be.
     S5  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
-        handles) finds a slab. Generations go on, so a stale handle stays stale.
+        handles) finds a slab; or, after a trim, that the table has no such index any more.
+        Generations go on, so a stale handle stays stale.
 */
 
 #define SXVKI_SLAB_HELD      ((uint64_t)1 << 63)
@@ -2759,21 +2934,16 @@ SXVKI_INLINE uint64_t sxvki_slab_full(const sxvki_slab* slab) {
 SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
     uint32_t id, from, to, i, slot;
     sxvki_lock_take(&records->lock);
-    if (records->slabs_free == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
+    id = sxvki_table_take(&records->slabs);
+    if (id == SXVKI_NONE && records->slabs.capacity < SXVKI_SLABS_MAX / 2 &&
         sxvki_table_grow(&records->slabs, records->host, 4, &from, &to)) {
-        for (i = to; i-- != from;) {
-            sxvki_slab* slab = sxvki_slab_at(records, i);
+        for (i = from; i != to; i++) {
             for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
-                slab->slots[slot].generation = records->first_generation;
+                sxvki_slab_at(records, i)->slots[slot].generation = records->first_generation;
             }
-            slab->next = records->slabs_free;
-            records->slabs_free = i;
         }
-        sxvki_table_publish(&records->slabs, to);
-    }
-    id = records->slabs_free;
-    if (id != SXVKI_NONE) {
-        records->slabs_free = sxvki_slab_at(records, id)->next;
+        sxvki_table_add(&records->slabs, from, to);
+        id = sxvki_table_take(&records->slabs);
     }
     sxvki_lock_drop(&records->lock);
     return id;
@@ -2781,8 +2951,7 @@ SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
 
 static void sxvki_slab_delete(sxvki_records* records, uint32_t id) {
     sxvki_lock_take(&records->lock);
-    sxvki_slab_at(records, id)->next = records->slabs_free;
-    records->slabs_free = id;
+    sxvki_table_give(&records->slabs, id, &sxvki_slab_at(records, id)->next);
     sxvki_lock_drop(&records->lock);
 }
 
@@ -3006,12 +3175,9 @@ static void sxvki_linear_next_epoch(sxvki_linear* linear) {
     }
 }
 
-/*  All blocks were removed. */
-static void sxvki_linear_shutdown(sxvki_linear* linear) {
+/*  Give all records back that are not live, see E1. */
+SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
     uint32_t index;
-    if (linear->epoch == 0) {
-        return;
-    }
     sxvki_linear_sweep(linear);
     for (index = linear->spare; index != SXVKI_NONE;) {
         sxvki_record* r = sxvki_record_at(linear->records, index);
@@ -3020,7 +3186,7 @@ static void sxvki_linear_shutdown(sxvki_linear* linear) {
         index = r->next;
     }
     sxvki_records_give(linear->records, linear->spare);
-    memset(linear, 0, sizeof *linear);
+    linear->spare = SXVKI_NONE;
 }
 
 /*  I1, I2, I3 for one block. */
@@ -3336,7 +3502,7 @@ static uint32_t sxvki_memory_type_next(const sxvki_memory_model* model, sxvki_wi
 }
 
 /*  Decisions are remembered, because a program asks the same few dozen questions for ever: to score
-    16 types costs 400 instructions, to find the answer 30. An entry is written once and never
+    16 types costs 400 instructions, to find the answer 45. An entry is written once and never
     changes; when the table is full further questions are just scored. */
 #define SXVKI_DECISIONS       64
 #define SXVKI_DECISION_PROBES 4
@@ -3584,16 +3750,31 @@ static PFN_vkVoidFunction sxvki_vk_find(const sxvki_vk* vk, const char* name) {
 
 /*  The core name or that of the extension it came from: in Vulkan 1.0 the loader gives core
     names that it has no driver for, so the extension goes first. */
-static PFN_vkVoidFunction sxvki_vk_find_either(const sxvki_vk* vk, const char* core,
-                                               const char* khr) {
+static PFN_vkVoidFunction sxvki_vk_find_either(const sxvki_vk* vk, const char* core) {
     int is_new = vk->version >= 1001000;
-    PFN_vkVoidFunction function = sxvki_vk_find(vk, is_new ? core : khr);
+    size_t size = strlen(core);
+    PFN_vkVoidFunction function;
+    char khr[64];
+    memcpy(khr, core, size);
+    memcpy(khr + size, "KHR", 4);
+    function = sxvki_vk_find(vk, is_new ? core : khr);
     return function != NULL ? function : sxvki_vk_find(vk, is_new ? khr : core);
 }
 
-/*  Names the first function that is missing. */
+/*  Names the first function that is missing. The members of the table behind the first two are
+    filled by a loop over their names: a statement for each was 1.9 KB of code. */
 SXVKI_COLD static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFunctions* functions) {
+#define SXVKI_X(name) #name,
+    static const char* const names[] = {SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
+                                            SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)};
+#undef SXVKI_X
+#define SXVKI_X(name) +1
+    const size_t required = 0 SXVK_REQUIRED_FUNCTIONS(SXVKI_X);
+#undef SXVKI_X
+    char* member = (char*)&vk->fn + 2 * sizeof(PFN_vkVoidFunction);
     const char* missing = NULL;
+    PFN_vkVoidFunction function;
+    size_t i;
     if (functions != NULL) {
         vk->fn = *functions;
     }
@@ -3607,21 +3788,17 @@ SXVKI_COLD static const char* sxvki_vk_load(sxvki_vk* vk, const SxvkVulkanFuncti
         vk->fn.vkGetDeviceProcAddr = (PFN_vkGetDeviceProcAddr)vk->fn.vkGetInstanceProcAddr(
             vk->instance, "vkGetDeviceProcAddr");
     }
-#define SXVKI_X(name)                                                                              \
-    if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find(vk, #name);                                        \
-    }                                                                                              \
-    if (vk->fn.name == NULL && missing == NULL) {                                                  \
-        missing = #name;                                                                           \
+    for (i = 0; i < sizeof names / sizeof *names; i++, member += sizeof function) {
+        memcpy(&function, member, sizeof function);
+        if (function == NULL) {
+            function =
+                i < required ? sxvki_vk_find(vk, names[i]) : sxvki_vk_find_either(vk, names[i]);
+            memcpy(member, &function, sizeof function);
+        }
+        if (function == NULL && i < required && missing == NULL) {
+            missing = names[i];
+        }
     }
-    SXVK_REQUIRED_FUNCTIONS(SXVKI_X)
-#undef SXVKI_X
-#define SXVKI_X(name)                                                                              \
-    if (vk->fn.name == NULL) {                                                                     \
-        vk->fn.name = (PFN_##name)sxvki_vk_find_either(vk, #name, #name "KHR");                    \
-    }
-    SXVK_OPTIONAL_FUNCTIONS(SXVKI_X)
-#undef SXVKI_X
     return missing;
 }
 
@@ -3742,14 +3919,16 @@ SXVKI_COLD static SxvkMessageSeverity sxvki_message_severity(SxvkMessage message
     return (SxvkMessageSeverity)severities[message];
 }
 
-/*  What the message means, from the list of messages. */
+/*  What the message means, from the list of messages: one string holds them all. */
 SXVKI_COLD static const char* sxvki_message_text(SxvkMessage message) {
-    static const char texts[][72] = {"",
-#define SXVKI_X(id, severity, text) text,
-                                     SXVK_MESSAGES(SXVKI_X)
+#define SXVKI_X(id, severity, text) "\0" text
+    const char* text = "" SXVK_MESSAGES(SXVKI_X);
 #undef SXVKI_X
-    };
-    return texts[message];
+    uint32_t i;
+    for (i = 0; i < (uint32_t)message; i++) {
+        text += strlen(text) + 1;
+    }
+    return text;
 }
 
 SXVKI_COLD static void sxvki_report_line(const sxvki_reporter* reporter, SxvkMessage message,
@@ -4000,8 +4179,8 @@ typedef struct sxvki_device {
     sxvki_records records;
     sxvki_reporter reporter;
     sxvki_table blocks;
-    sxvki_lock blocks_lock; /* growth of the table and the chain of unused slots */
-    uint32_t blocks_free;   /* chained by `next` */
+    sxvki_lock blocks_lock; /* guards the table's growth */
+    uint32_t is_trimming;   /* atomic; one thread gives host memory back */
     uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
     sxvki_shared64 resets;  /* atomic; of all linear pools; see sxvki_sweep_if_reset */
     SxvkAllocator allocator;
@@ -4132,20 +4311,14 @@ SXVKI_INLINE int sxvki_allocation_is_valid(const sxvki_device* device, SxvkAlloc
 static uint32_t sxvki_block_slot_take(sxvki_device* device) {
     uint32_t id, from, to, i;
     sxvki_lock_take(&device->blocks_lock);
-    id = device->blocks_free;
+    id = sxvki_table_take(&device->blocks);
     if (id == SXVKI_NONE && device->blocks.capacity < SXVKI_BLOCK_ID_MASK / 2 - 4 &&
         sxvki_table_grow(&device->blocks, &device->host, SXVKI_TABLE_STEP, &from, &to)) {
-        for (i = to; i-- != from;) {
-            sxvki_block* block = sxvki_block_at(device, i);
-            block->id = i;
-            block->next = device->blocks_free;
-            device->blocks_free = i;
+        for (i = from; i != to; i++) {
+            sxvki_block_at(device, i)->id = i;
         }
-        sxvki_table_publish(&device->blocks, to);
-        id = device->blocks_free;
-    }
-    if (id != SXVKI_NONE) {
-        device->blocks_free = sxvki_block_at(device, id)->next;
+        sxvki_table_add(&device->blocks, from, to);
+        id = sxvki_table_take(&device->blocks);
     }
     sxvki_lock_drop(&device->blocks_lock);
     return id;
@@ -4154,12 +4327,30 @@ static uint32_t sxvki_block_slot_take(sxvki_device* device) {
 static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
     sxvki_block* block = sxvki_block_at(device, id);
     sxvki_lock_take(&device->blocks_lock);
-    memset(block, 0, offsetof(sxvki_block, is_busy)); /* that is 0, and a late writer may look */
-    block->live_count = 0;
-    block->since = 0;
+    memset(block, 0, sizeof *block);
     block->id = id;
-    block->next = device->blocks_free;
-    device->blocks_free = id;
+    sxvki_table_give(&device->blocks, id, &block->next);
+    sxvki_lock_drop(&device->blocks_lock);
+}
+
+/*  Hide the records, slabs and blocks that nobody has, as far as they fill the highest chunks of
+    their tables. Returns 0 where there are none. */
+SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
+    int some = sxvki_records_retire(&device->records);
+    sxvki_lock_take(&device->blocks_lock);
+    some |= sxvki_table_retire(&device->blocks);
+    sxvki_lock_drop(&device->blocks_lock);
+    return some;
+}
+
+/*  Free them; nobody can be looking at them any more. */
+SXVKI_COLD static void sxvki_device_drop(sxvki_device* device) {
+    sxvki_records_drop(&device->records);
+    sxvki_lock_take(&device->blocks_lock);
+    if (sxvki_add64(&device->records.pins, 0) != 0) {
+        sxvki_table_restore(&device->blocks);
+    }
+    sxvki_table_drop(&device->blocks, &device->host);
     sxvki_lock_drop(&device->blocks_lock);
 }
 
@@ -4512,7 +4703,7 @@ typedef struct sxvki_domain {
     uint32_t mail_bits;            /* atomic; which of `mail` are in use; one cache line with it */
     uint32_t mail[SXVKI_MAIL_MAX]; /* atomic; see sxvki_domain_post */
     SxvkPool pool;                 /* this line changes seldom */
-    sxvki_slab_class* classes;     /* SXVKI_SLAB_CLASSES of them; null: no slabs here */
+    sxvki_slab_class* classes;     /* SXVKI_SLAB_CLASSES of them; null: no slabs, or no block */
     sxvki_shared64* given;         /* see sxvki_slab_classes, which both point into */
     void* last_thread;             /* atomic; that allocated here */
     uint32_t index;                /* SXVKI_DOMAIN_ bits, above SXVKI_DOMAIN_KINDS the shard */
@@ -4521,11 +4712,12 @@ typedef struct sxvki_domain {
     uint32_t empty_first;  /* the first empty one in it */
     uint32_t block_count;  /* in the list, and being made */
     uint32_t listed_count; /* in the list */
-    uint32_t empty_count;
-    uint32_t has_mail; /* it may be used */
-    sxvki_lock lock;   /* guards all but the mail, the records of its ranges, and its blocks */
+    uint32_t calm_count;   /* atomic; times that a block ceased to be busy */
+    uint32_t has_mail;     /* it may be used */
+    sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
     sxvki_linear linear; /* instead of the bins in a linear pool */
+    uint32_t empty_count;
     uint32_t live_count;
     uint32_t op_count;          /* allocations tried, all since a thread last left */
     uint32_t switch_count;      /* of these, by another thread than the one before */
@@ -4684,7 +4876,9 @@ SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint
 
 SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
     sxvki_bins_shutdown(&domain->bins);
-    sxvki_linear_shutdown(&domain->linear);
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_linear_trim(&domain->linear);
+    }
     sxvki_lock_shutdown(&domain->lock);
     sxvki_host_free(&domain->pool->device->host, domain->classes);
     sxvki_host_free(&domain->pool->device->host, domain);
@@ -4696,11 +4890,13 @@ static VkDeviceSize sxvki_pool_largest_block(const struct SxvkPool_T* pool, uint
     return is_small ? sxvki_max64(SXVKI_SMALL_LIMIT, pool->max_block_size) : pool->max_block_size;
 }
 
-/*  Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_domain_init_classes(sxvki_domain* domain) {
+/*  What a domain with blocks has. Returns 0 where there is no host memory. Caller holds the
+    lock. */
+SXVKI_COLD static int sxvki_domain_make_classes(sxvki_domain* domain) {
     sxvki_slab_classes* all;
     uint32_t i;
-    if (!domain->pool->has_slabs || (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
+    if (domain->classes != NULL || !domain->pool->has_slabs ||
+        (domain->index & SXVKI_DOMAIN_LARGE) != 0) {
         return 1;
     }
     all = (sxvki_slab_classes*)sxvki_host_alloc_zeroed(&domain->pool->device->host, sizeof *all);
@@ -4736,12 +4932,9 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     if (sxvki_pool_is_linear(pool)) {
         sxvki_linear_init(&domain->linear, &pool->device->records);
     }
-    if (!sxvki_domain_init_classes(domain) ||
-        !sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on) ||
-        !sxvki_bins_init(&domain->bins, &pool->device->records,
-                         sxvki_pool_is_linear(pool)
-                             ? 0
-                             : sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT)) {
+    sxvki_bins_init(&domain->bins, &pool->device->records,
+                    sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT);
+    if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on)) {
         sxvki_domain_shutdown(domain);
         return NULL;
     }
@@ -4773,6 +4966,9 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
     VkDeviceSize alignment =
         sxvki_max64(request->alignment, sxvki_max64(pool->min_alignment, unit));
     VkDeviceSize size = sxvki_align_up(request->size + pool->margin, unit);
+    if (request->size > SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT) {
+        return 0;
+    }
     place->domain = is_split ? SXVKI_DOMAIN_OPTIMAL : 0;
     place->size = size >> SXVKI_GRANULE_SHIFT;
     place->alignment = alignment >> SXVKI_GRANULE_SHIFT;
@@ -4854,14 +5050,15 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
     }
 }
 
-/*  Make sure that there are the records that a new block may need. Returns 0: no host memory. */
-static int sxvki_domain_prepare(sxvki_domain* domain) {
-    return sxvki_domain_is_linear(domain) ? sxvki_linear_prepare(&domain->linear)
-                                          : sxvki_bins_prepare(&domain->bins);
+/*  Make sure that there is what a new block may need. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_domain_prepare(sxvki_domain* domain) {
+    return sxvki_domain_is_linear(domain)
+               ? sxvki_linear_prepare(&domain->linear)
+               : sxvki_bins_prepare(&domain->bins) && sxvki_domain_make_classes(domain);
 }
 
 /*  Take an empty block out of everything but its slot. */
-static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
+SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
     if (sxvki_domain_is_linear(domain)) {
         sxvki_linear_sweep(&domain->linear);
     } else {
@@ -5122,7 +5319,9 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
         sxvki_bins_give(&domain->bins, index);
     }
     if (--block->live_count == SXVKI_BUSY_ABOVE) {
-        (void)sxvki_exchange32(&block->is_busy, 0); /* before the mail is read */
+        sxvki_store32_relaxed(&block->is_busy, 0);
+        (void)sxvki_exchange32(&domain->calm_count,
+                               domain->calm_count + 1); /* then read the mail */
     }
     if (block->live_count == 0) {
         int retain = chain == NULL || sxvki_domain_retains(domain, block);
@@ -5141,8 +5340,12 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
     It may have become another's meanwhile, or been closed. */
 static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_block** chain) {
     sxvki_records* records = domain->bins.records;
-    sxvki_slab* slab = sxvki_slab_at(records, id);
+    sxvki_slab* slab;
     uint64_t expected;
+    if (!sxvki_slab_exists(records, id)) {
+        return; /* trimmed meanwhile */
+    }
+    slab = sxvki_slab_at(records, id);
     if (sxvki_load_ptr(&slab->owner) != domain) {
         return;
     }
@@ -5183,9 +5386,9 @@ static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_bl
     M4  What waits in the mail keeps no block from the driver, even if nobody ever calls again. A
         range is posted only while its block is busy. So when a block ceases to be, it has a live
         range that is in no letter, and who gives that back finds the block not busy, takes the
-        lock, and reads. A writer who was late looks again once his letter is there: either he sees
-        that the block is not busy any more, and reads himself, or who gives after it was no longer
-        busy sees the letter.
+        lock, and reads. A writer who was late looks at `calm_count` again once his letter is there,
+        at the block no more, for that may be gone: either he sees that a block ceased to be busy,
+        and reads himself, or who gives after that sees the letter.
     M5  A slab needs no such care: a letter about it says only that it has free slots, and who gives
         back the last one takes the lock. The letter is late then, but what settling a slab does is
         right at any time, also to one that is closed, or another one by now.
@@ -5223,9 +5426,11 @@ static uint32_t sxvki_domain_collect(sxvki_domain* domain, uint32_t* letters) {
             letters[count++] = --what;
             sxvki_store32_relaxed(letter, 0);
             done |= bits & (~bits + 1);
-            SXVKI_PREFETCH(what & SXVKI_HANDLE_SLAB_BIT
-                               ? (void*)sxvki_slab_at(records, what & ~SXVKI_HANDLE_SLAB_BIT)
-                               : (void*)sxvki_record_at(records, what));
+            if ((what & SXVKI_HANDLE_SLAB_BIT) == 0) {
+                SXVKI_PREFETCH(sxvki_record_at(records, what));
+            } else if (sxvki_slab_exists(records, what & ~SXVKI_HANDLE_SLAB_BIT)) {
+                SXVKI_PREFETCH(sxvki_slab_at(records, what & ~SXVKI_HANDLE_SLAB_BIT));
+            }
         }
     }
     while (!sxvki_cas32(&domain->mail_bits, &seen, seen & ~done)) {
@@ -5620,8 +5825,8 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     sxvki_lock_drop(&domain->lock);
 }
 
-static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
-                              sxvki_block** chain) {
+SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
+                                         sxvki_block** chain) {
     uint32_t i;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
@@ -5629,6 +5834,43 @@ static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
+}
+
+/*  Give back the host memory that the domains do not need now. */
+SXVKI_COLD static void sxvki_pool_trim(SxvkPool pool, void* context) {
+    uint32_t i;
+    (void)context;
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_bins_trim(&domain->bins, domain->block_count != 0);
+            if (sxvki_domain_is_linear(domain)) {
+                sxvki_linear_trim(&domain->linear);
+            }
+            if (domain->block_count == 0) {
+                sxvki_host_free(&pool->device->host, domain->classes);
+                domain->classes = NULL;
+                domain->given = NULL;
+            }
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+}
+
+/*  Who was in one of the locks when this began has left it when it ends. */
+SXVKI_COLD static void sxvki_pool_pass(SxvkPool pool, void* context) {
+    uint32_t i;
+    (void)context;
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    sxvki_lock_drop(&pool->dedicated_lock);
 }
 
 /*  Make the blocks that minBlockCount asks for. */
@@ -6017,7 +6259,6 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     sxvki_host_init(&device->host, info->pAllocationCallbacks);
     device->allocator = allocator;
     device->flags = info->flags;
-    device->blocks_free = SXVKI_NONE;
     device->reporter.callback = info->pfnMessage;
     device->reporter.user_data = info->pMessageUserData;
     device->preferred_block_size = info->preferredLargeHeapBlockSize != 0
@@ -6029,7 +6270,8 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     if (info->pDebugInfo != NULL) {
         device->debug = *info->pDebugInfo;
     }
-    sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block));
+    sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block),
+                     offsetof(sxvki_block, next));
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
         !sxvki_records_init(&device->records, &device->host, sxvki_salt(allocator), locked)) {
@@ -6219,6 +6461,34 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
     return sxvki_blocks_destroy(&allocator->device, release.chain);
 }
 
+/*  Give back the tables' memory that nobody needs. Why nobody can be looking at it:
+
+    - What a thread has, an allocation or a spare record of the domain whose lock it holds, keeps
+      its chunk. So does an index that it looks at under the lock of a domain that owns it.
+    - A thread that gives a slot back, or reads a letter about its slab, may come when that is
+      closed already (>>slabs S3). It does so under the lock of the domain, and asks for the
+      capacity there: either it left the lock before it is passed below, or it came later and finds
+      the capacity lowered.
+    - sxvkForEachAllocation and sxvkIsAllocationValid look at what may be free, and pin it.
+    - Whoever else comes with a stale handle has a bug. The capacity refuses him before and after;
+      only if he is stopped between his look at it and the next instructions, for all the time that
+      the steps below take, would he read what was freed.
+
+    Another thread may trim at the same time: one of them does it. */
+SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
+    sxvki_device* device = &allocator->device;
+    uint32_t idle = 0;
+    if (!sxvki_cas32(&device->is_trimming, &idle, 1)) {
+        return;
+    }
+    sxvki_visit_pools(allocator, sxvki_pool_trim, NULL);
+    if (sxvki_device_retire(device)) {
+        sxvki_visit_pools(allocator, sxvki_pool_pass, NULL);
+        sxvki_device_drop(device);
+    }
+    sxvki_store32(&device->is_trimming, 0);
+}
+
 /*  The wish's types in order. */
 SXVKI_COLD static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish* wish,
                                                   const sxvki_request* request, int last_resort,
@@ -6394,6 +6664,7 @@ SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_r
     sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
     sxvki_domain* domain = block->domain;
     sxvki_block* chain = NULL;
+    uint32_t calm;
     int is_posted = 0;
     if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
         sxvki_give_cold(device, sxvki_block_lock(block), index);
@@ -6402,9 +6673,10 @@ SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_r
         sxvki_give_dedicated(device, index, block);
         return;
     }
+    calm = sxvki_load32(&domain->calm_count);
     if (sxvki_domain_is_foreign(domain) && sxvki_load32_relaxed(&block->is_busy)) {
         is_posted = sxvki_domain_post(domain, index);
-        if (is_posted && sxvki_load32_ordered(&block->is_busy)) {
+        if (is_posted && sxvki_load32_ordered(&domain->calm_count) == calm) {
             return;
         }
     }
@@ -6599,7 +6871,8 @@ static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, voi
     return VK_SUCCESS;
 }
 
-static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index, const char* name) {
+SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t index,
+                                          const char* name) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
     sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
@@ -7035,8 +7308,9 @@ static void sxvki_requirements_of_image(const sxvki_device* device, VkImage imag
 }
 
 /*  memoryTypeBits for a buffer that does not exist. */
-static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
-                                           const VkBufferCreateInfo* buffer_info, uint32_t* bits) {
+SXVKI_COLD static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
+                                                      const VkBufferCreateInfo* buffer_info,
+                                                      uint32_t* bits) {
     const sxvki_vk* vk = &device->vk;
     VkBuffer buffer;
     VkResult result;
@@ -7063,8 +7337,9 @@ static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
     return result;
 }
 
-static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
-                                          const VkImageCreateInfo* image_info, uint32_t* bits) {
+SXVKI_COLD static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
+                                                     const VkImageCreateInfo* image_info,
+                                                     uint32_t* bits) {
     const sxvki_vk* vk = &device->vk;
     VkImage image;
     VkResult result;
@@ -8170,7 +8445,7 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
     ((VkFlags)SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT |       \
      SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
 
-/*  One test lets pass what nearly every info is: 17 instructions for 47. */
+/*  One test lets pass what nearly every info is: 20 instructions for 47. */
 SXVKI_INLINE VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const char* function,
                                                   const SxvkAllocationCreateInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
@@ -8347,8 +8622,8 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
-SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
-                                            SxvkAllocator* pAllocator) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
+                                                       SxvkAllocator* pAllocator) {
     const char* missing = NULL;
     VkResult result;
     if (pAllocator == NULL) {
@@ -8372,7 +8647,7 @@ SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCrea
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyAllocator(SxvkAllocator allocator) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_destroy_allocator(allocator, "sxvkDestroyAllocator");
     }
@@ -8455,8 +8730,13 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
     }
 }
 
-SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
-    return allocator == VK_NULL_HANDLE ? 0 : sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
+SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
+    VkDeviceSize bytes = 0;
+    if (allocator != VK_NULL_HANDLE) {
+        bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
+        sxvki_trim_tables(allocator);
+    }
+    return bytes;
 }
 
 /* --- choice of memory type --- */
@@ -8494,7 +8774,7 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
                            pMemoryTypeIndex);
 }
 
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndexForBufferInfo";
@@ -8513,7 +8793,7 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForBufferInfo(
                            pMemoryTypeIndex);
 }
 
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndexForImageInfo(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForImageInfo(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     const char* function = "sxvkFindMemoryTypeIndexForImageInfo";
@@ -8545,11 +8825,11 @@ SXVKI_COLD static VkResult sxvki_text_hand_over(SxvkAllocator allocator, const c
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
-                                              const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                              const VkBufferCreateInfo* pBufferCreateInfo,
-                                              const VkImageCreateInfo* pImageCreateInfo,
-                                              char** ppText) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
+                      const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                      const VkBufferCreateInfo* pBufferCreateInfo,
+                      const VkImageCreateInfo* pImageCreateInfo, char** ppText) {
     const char* function = "sxvkExplainMemoryType";
     sxvki_purpose purpose;
     sxvki_wish wish;
@@ -8651,12 +8931,10 @@ static SxvkAllocationCreateInfo sxvki_dedicated_info(const SxvkAllocationCreateI
     return dedicated;
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
-                                                    const VkMemoryRequirements* pMemoryRequirements,
-                                                    const SxvkAllocationCreateInfo* pCreateInfo,
-                                                    void* pMemoryAllocateNext,
-                                                    SxvkAllocation* pAllocation,
-                                                    SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
+    SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+    const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateDedicatedMemory";
     SxvkAllocationCreateInfo dedicated;
     sxvki_null_outputs(pAllocation, pAllocationInfo);
@@ -8769,9 +9047,14 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
 }
 
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
-    return allocator != VK_NULL_HANDLE && sxvki_allocation_is_valid(&allocator->device, allocation)
-               ? VK_TRUE
-               : VK_FALSE;
+    int is_valid = 0;
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_records* records = &allocator->device.records;
+        sxvki_records_pin(records); /* a trim may free what a stale handle names */
+        is_valid = sxvki_allocation_is_valid(&allocator->device, allocation);
+        sxvki_records_unpin(records);
+    }
+    return is_valid ? VK_TRUE : VK_FALSE;
 }
 
 SX_VKALLOC_API void sxvkGetAllocationInfo(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -8837,8 +9120,9 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
     return sxvki_reported(allocator, function, sxvki_set_name(allocator, index, pName));
 }
 
-SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
-                                                  SxvkAllocation allocation, float priority) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
+                                                             SxvkAllocation allocation,
+                                                             float priority) {
     const char* function = "sxvkSetAllocationPriority";
     const sxvki_device* device;
     const sxvki_block* block;
@@ -8859,9 +9143,14 @@ SX_VKALLOC_API VkResult sxvkSetAllocationPriority(SxvkAllocator allocator,
 static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
     const sxvki_device* device = &allocator->device;
-    uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
-    uint32_t state = sxvki_load32(sxvki_state_of(device, index));
-    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 || (state & SXVKI_STATE_SLAB) != 0) {
+    const uint32_t* word = sxvki_generation_of(&device->records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
+    uint32_t state;
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1) {
+        return VK_TRUE;
+    }
+    state = sxvki_load32(sxvki_state_of(device, index));
+    if ((state & SXVKI_STATE_SLAB) != 0) {
         return VK_TRUE;
     }
     return callback(user_data, allocator,
@@ -8869,28 +9158,33 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                                : sxvki_handle_make(generation, index));
 }
 
-SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
-                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
-    const sxvki_device* device;
+static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
+                                    void* user_data) {
+    const sxvki_records* records = &allocator->device.records;
     uint64_t resets = 0;
-    uint32_t id, index;
-    if (allocator == VK_NULL_HANDLE || pfnCallback == NULL) {
-        return;
-    }
-    device = &allocator->device;
-    for (index = 0; index < sxvki_load32(&device->records.hot.capacity); index++) {
+    uint32_t id, slot, index;
+    for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
         sxvki_sweep_if_reset(allocator, &resets);
-        if (!sxvki_visit_allocation(allocator, index, pfnCallback, pUserData)) {
+        if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
             return;
         }
     }
-    for (id = 0; id < sxvki_load32(&device->records.slabs.capacity); id++) {
-        for (index = 0; index < SXVKI_SLAB_SLOTS; index++) {
-            if (!sxvki_visit_allocation(allocator, sxvki_slot_index(id, index), pfnCallback,
-                                        pUserData)) {
+    for (id = 0; id < sxvki_load32(&records->slabs.capacity); id++) {
+        for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
+            index = sxvki_slot_index(id, slot);
+            if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
                 return;
             }
         }
+    }
+}
+
+SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
+                                          PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
+    if (allocator != VK_NULL_HANDLE && pfnCallback != NULL) {
+        sxvki_records_pin(&allocator->device.records);
+        sxvki_visit_allocations(allocator, pfnCallback, pUserData);
+        sxvki_records_unpin(&allocator->device.records);
     }
 }
 
@@ -9006,9 +9300,9 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
 
 /* --- buffers and images --- */
 
-static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
-                                          SxvkAllocation allocation, VkDeviceSize offset,
-                                          VkBuffer buffer, const void* next) {
+SXVKI_COLD static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
+                                                     SxvkAllocation allocation, VkDeviceSize offset,
+                                                     VkBuffer buffer, const void* next) {
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -9036,9 +9330,9 @@ SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAlloc
                                      allocationLocalOffset, buffer, pNext);
 }
 
-static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
-                                         SxvkAllocation allocation, VkDeviceSize offset,
-                                         VkImage image, const void* next) {
+SXVKI_COLD static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
+                                                    SxvkAllocation allocation, VkDeviceSize offset,
+                                                    VkImage image, const void* next) {
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -9092,7 +9386,7 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
                                        pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -9109,7 +9403,7 @@ SX_VKALLOC_API VkResult sxvkCreateBufferWithAlignment(
                                        pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -9123,9 +9417,9 @@ SX_VKALLOC_API VkResult sxvkCreateDedicatedBuffer(
                                        pAllocation, pAllocationInfo);
 }
 
-static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
-                                   SxvkAllocation allocation, VkDeviceSize offset,
-                                   const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
+SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
+                                              SxvkAllocation allocation, VkDeviceSize offset,
+                                              const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
@@ -9196,11 +9490,10 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
     sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                          const VkBufferCreateInfo* pBufferCreateInfos,
-                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
-                                          SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBuffers(
+    SxvkAllocator allocator, uint32_t bufferCount, const VkBufferCreateInfo* pBufferCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkBuffer* pBuffers,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateBuffers";
     VkResult result;
     uint32_t i;
@@ -9229,9 +9522,9 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                       const VkBuffer* pBuffers,
-                                       const SxvkAllocation* pAllocations) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                                  const VkBuffer* pBuffers,
+                                                  const SxvkAllocation* pAllocations) {
     uint32_t i;
     for (i = 0; i < bufferCount; i++) {
         sxvki_destroy_buffer(allocator, "sxvkDestroyBuffers",
@@ -9266,7 +9559,7 @@ SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
                                       pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
@@ -9280,9 +9573,9 @@ SX_VKALLOC_API VkResult sxvkCreateDedicatedImage(
                                       pAllocation, pAllocationInfo);
 }
 
-static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
-                                  SxvkAllocation allocation, VkDeviceSize offset,
-                                  const VkImageCreateInfo* info, VkImage* pImage) {
+SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
+                                             SxvkAllocation allocation, VkDeviceSize offset,
+                                             const VkImageCreateInfo* info, VkImage* pImage) {
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
@@ -9351,11 +9644,10 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
     sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
-                                         const VkImageCreateInfo* pImageCreateInfos,
-                                         const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                         VkImage* pImages, SxvkAllocation* pAllocations,
-                                         SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
+    SxvkAllocator allocator, uint32_t imageCount, const VkImageCreateInfo* pImageCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateImages";
     VkResult result;
     uint32_t i;
@@ -9384,8 +9676,9 @@ SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t image
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
-                                      const VkImage* pImages, const SxvkAllocation* pAllocations) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
+                                                 const VkImage* pImages,
+                                                 const SxvkAllocation* pAllocations) {
     uint32_t i;
     for (i = 0; i < imageCount; i++) {
         sxvki_destroy_image(allocator, "sxvkDestroyImages",
@@ -9396,8 +9689,9 @@ SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCou
 
 /* --- custom pools --- */
 
-SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
-                                       const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
+                                                  const SxvkPoolCreateInfo* pCreateInfo,
+                                                  SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
     if (pPool != NULL) {
         *pPool = VK_NULL_HANDLE;
@@ -9421,7 +9715,7 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
     const char* function = "sxvkDestroyPool";
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
@@ -9440,7 +9734,8 @@ SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, cons
     }
 }
 
-SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool,
+                                                   const char* pName) {
     const char* function = "sxvkSetPoolName";
     char* copy;
     char* old;
@@ -9493,7 +9788,8 @@ SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool
     }
 }
 
-SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalStatistics* pStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculateStatistics(SxvkAllocator allocator,
+                                                       SxvkTotalStatistics* pStats) {
     if (pStats != NULL) {
         memset(pStats, 0, sizeof *pStats);
         if (allocator != VK_NULL_HANDLE) {
@@ -9502,8 +9798,8 @@ SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalSt
     }
 }
 
-SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
-                                                SxvkDetailedStatistics* pPoolStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                           SxvkDetailedStatistics* pPoolStats) {
     const char* function = "sxvkCalculatePoolStatistics";
     if (pPoolStats != NULL) {
         memset(pPoolStats, 0, sizeof *pPoolStats);
@@ -9516,8 +9812,9 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
-SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
-                                             VkBool32 detailedMap) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
+                                                        char** ppStatsString,
+                                                        VkBool32 detailedMap) {
     const char* function = "sxvkBuildStatsString";
     sxvki_text text;
     sxvki_json json;
@@ -9549,7 +9846,8 @@ static VkResult sxvki_corruption_result(SxvkAllocator allocator, const char* fun
                                  function);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t memoryTypeBits) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
+                                                       uint32_t memoryTypeBits) {
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
     memset(&findings, 0, sizeof findings);
@@ -9558,7 +9856,7 @@ SX_VKALLOC_API VkResult sxvkCheckCorruption(SxvkAllocator allocator, uint32_t me
     return sxvki_corruption_result(allocator, "sxvkCheckCorruption", &findings);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
     const char* function = "sxvkCheckPoolCorruption";
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -9569,7 +9867,7 @@ SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPoo
     return sxvki_corruption_result(allocator, function, &findings);
 }
 
-SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     sxvki_findings findings;
     SXVKI_CHECK_ALLOCATOR(allocator);
     memset(&findings, 0, sizeof findings);

@@ -132,7 +132,7 @@ static void check_churn(const Row* row) {
     if (is_ours(row)) {
         usage(row);
         double empty = number(row, "hostBytesEmpty", 1, 1e8);
-        (void)number(row, "hostBytesAfterTrim", empty, 1e10);
+        (void)number(row, "hostBytesAfterTrim", empty, 2 * empty);
         (void)number(row, "hostBytesPerLive", 1, 1e5);
     } else {
         spread(row, "ratio", 0, 1e6);
@@ -241,7 +241,7 @@ static void check_host(const Row* row) {
     double empty = number(row, "hostBytesEmpty", 1, 1e8);
     double full = number(row, "hostBytes", empty, 1e10);
     (void)number(row, "hostPeakBytes", full, 1e10);
-    (void)number(row, "hostBytesAfterTrim", empty, 1e10);
+    (void)number(row, "hostBytesAfterTrim", empty, is_ours(row) ? 2 * empty : 1e10);
     (void)number(row, "hostBytesPerLive", 1, 1e5);
 }
 

@@ -223,7 +223,7 @@ static void test_table_never_moves(void** state) {
         const uint32_t first = 1u << shift;
         sxvki_table table;
         element* seen[(1u << 6) << CHUNKS];
-        sxvki_table_init(&table, shift, sizeof(element));
+        sxvki_table_init(&table, shift, sizeof(element), 0);
         for (uint32_t k = 0; k < CHUNKS; k++) {
             uint32_t from = 0, to = 0;
             assert_true(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
@@ -260,7 +260,7 @@ static void test_table_failed_growth_changes_nothing(void** state) {
     uint32_t from = 77, to = 78;
     host_init(&counted);
     sxvki_host_init(&host, &counted.callbacks);
-    sxvki_table_init(&table, 2, sizeof(element));
+    sxvki_table_init(&table, 2, sizeof(element), 0);
     for (int k = 0; k < 5; k++) {
         sxvki_table before;
         memcpy(&before, &table, sizeof(table));
@@ -290,7 +290,7 @@ static void test_table_grows_in_steps(void** state) {
     (void)state;
     host_init(&counted);
     sxvki_host_init(&host, &counted.callbacks);
-    sxvki_table_init(&table, 3, sizeof(element));
+    sxvki_table_init(&table, 3, sizeof(element), 0);
     while (table.capacity < 500) {
         uint32_t capacity = table.capacity;
         uint32_t room = 8; /* to the end of the chunk */
@@ -328,7 +328,7 @@ static void test_table_capacity_limits(void** state) {
         /* Chunks run out, or 31 bits of index. */
         uint32_t chunks = shift + SXVKI_TABLE_CHUNKS <= 31 ? SXVKI_TABLE_CHUNKS : 31 - shift;
         sxvki_table table;
-        sxvki_table_init(&table, shift, 1);
+        sxvki_table_init(&table, shift, 1, 0);
         table.capacity = (first << chunks) - first;
         assert_false(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));
         assert_int_equal(counted.calls, 0);
@@ -337,7 +337,7 @@ static void test_table_capacity_limits(void** state) {
 
     /* One chunk less than full: it tries. */
     sxvki_table table;
-    sxvki_table_init(&table, 6, 1);
+    sxvki_table_init(&table, 6, 1, 0);
     table.capacity = (64u << 24) - 64;
     host_fail(&counted, 1, 1);
     assert_false(sxvki_table_grow(&table, &host, UINT32_MAX, &from, &to));

@@ -224,9 +224,17 @@ static void assert_pool_without_slabs(SxvkPool pool) {
     }
 }
 
+/*  The slab that nobody has which is next, of those that stand in the chunk of an index. */
+static uint32_t unused_slab(const Site* site, uint32_t id) {
+    const sxvki_table* slabs = &site->allocator->device.records.slabs;
+    uint32_t k = sxvki_table_chunk(slabs, id);
+    assert_true((slabs->has_unused >> k) & 1);
+    return slabs->unused[k];
+}
+
 static void assert_no_slabs(const Site* site) {
     sxvki_records* records = &site->allocator->device.records;
-    uint32_t i, unused = 0;
+    uint32_t i;
     SxvkPool pool;
     for (i = 0; i < VK_MAX_MEMORY_TYPES; i++) {
         assert_pool_without_slabs(sxvki_default_pool(site->allocator, i));
@@ -234,11 +242,9 @@ static void assert_no_slabs(const Site* site) {
     for (pool = site->allocator->first_pool; pool != NULL; pool = pool->next_pool) {
         assert_pool_without_slabs(pool);
     }
-    for (i = records->slabs_free; i != SXVKI_NONE; i = sxvki_slab_at(records, i)->next) {
-        unused++;
-        assert_true(unused <= records->slabs.capacity);
+    for (i = 0; i < SXVKI_TABLE_CHUNKS; i++) {
+        assert_int_equal(records->slabs.used[i], 0);
     }
-    assert_int_equal(unused, records->slabs.capacity);
 }
 
 static uint64_t live_count(Site* site) {
@@ -557,7 +563,7 @@ static void test_empty_slabs_are_closed(void** state) {
         }
         assert_int_equal(domain->slab_count, SLABS - s - 1);
         assert_int_equal(domain->live_bytes, live - (s + 1) * 8 * 256);
-        assert_int_equal(site.allocator->device.records.slabs_free, id);
+        assert_int_equal(unused_slab(&site, id), id);
         assert_null(sxvki_slab_at(&site.allocator->device.records, id)->owner);
     }
     give_all(&site, taken, EARNED);
@@ -1581,7 +1587,7 @@ static uint32_t hold_records(Site* site) {
     sxvki_records_give(records, bins->spare);
     bins->spare = SXVKI_NONE;
     bins->spare_count = 0;
-    while (records->free_head != SXVKI_NONE) {
+    while (records->hot.has_unused != 0) {
         assert_int_equal(sxvki_records_take(records, 1, &held), 1);
     }
     return held;
@@ -1847,7 +1853,9 @@ static void test_broken_slabs_are_found(void** state) {
     BREAKS(c->list, slab_id(taken[EARNED + 12])); /* a full one */
     BREAKS(c->list, slab_id(other[EARNED]));      /* of another class */
     BREAKS(wrong->list, id);
-    BREAKS(wrong->list, records->slabs_free);
+    i = sxvki_slab_new(records);
+    sxvki_slab_delete(records, i);
+    BREAKS(wrong->list, i);
     BREAKS(second->next, SXVKI_NONE);
     BREAKS(second->next, slab_id(taken[EARNED + 21])); /* a circle */
     BREAKS(second->next, slab_id(taken[EARNED + 12]));
