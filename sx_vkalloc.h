@@ -15,7 +15,7 @@ DO THIS
     It includes <vulkan/vulkan.h> (1.3.204 or newer), the C standard library, pthread or Win32.
 
 DOES NOT
-    - defragment, make linear pools, sparse or external memory: see the README
+    - defragment, make sparse or external memory: see the README
     - hold a lock while it calls the driver, or share state between allocators
     - abort: host and device out-of-memory, and misuse, come back as VkResult and as a message
 
@@ -48,7 +48,7 @@ CONTENTS (grep for the tag)
     >>util       align, checked arithmetic, bit scans   >>thread     atomics and one kind of lock
     >>host       host memory, tables that never move    >>text       string builder and JSON writer
     >>records    32 bytes per range, and its handle     >>bins       segregated fit over many blocks
-    >>slabs      equal slots for small ranges
+    >>slabs      equal slots for small ranges           >>linear     stacks, rings, all at once
     >>memtype    which memory type suits a request      >>vk         function table, device snapshot
     >>report     messages to the user                   >>budget     bytes and counts per heap
     >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
@@ -225,6 +225,9 @@ typedef enum SxvkAllocationCreateFlagBits {
     /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
        host-visible (with _UNKNOWN, _AUTO without HOST_ACCESS, ALLOW_TRANSFER_INSTEAD, pools). */
     SXVK_ALLOCATION_CREATE_MAPPED_BIT = 0x00000004,
+    /* In a linear pool: from the end of the block downwards, the second of two stacks. Not while
+       the block is a ring that has wrapped; nor does a ring wrap while there are such ranges. */
+    SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT = 0x00000040,
     /* sxvkCreateBuffer and sxvkCreateImage leave the binding to you. */
     SXVK_ALLOCATION_CREATE_DONT_BIND_BIT = 0x00000080,
     /* Fail rather than take the heap over its budget. */
@@ -240,7 +243,8 @@ typedef enum SxvkAllocationCreateFlagBits {
     /* With one of the two above: memory that is not host-visible is fine where it is better; look
        at the memory type that you got, and copy through staging memory if you must. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT = 0x00001000,
-    /* Search harder for a tight fit; still a bounded number of steps. */
+    /* Search harder for a tight fit; still a bounded number of steps. (Linear pools take no notice
+       of strategies.) */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
     /* The default: the first range that surely fits. */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
@@ -257,9 +261,19 @@ typedef enum SxvkPoolCreateFlagBits {
     /* Only buffers, or only optimal images, live here: nothing is padded for
        bufferImageGranularity. */
     SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT = 0x00000002,
+    /* A range goes directly above the one before: the order in which you free makes the pool a
+       stack, a double stack (UPPER_ADDRESS), a ring buffer, or memory that is freed at once, be it
+       one by one or by sxvkResetPool. Any order is legal; but room below the newest range comes
+       back only once that is freed, and room below the oldest only when the ring wraps. What does
+       not fit into the newest block goes to an empty or a new one; room in older blocks is not
+       looked for. When the newest block runs empty the one before it goes on. One empty block
+       stays, for as long as other empty blocks may; a pool of one block needs maxBlockCount 1. */
+    SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT = 0x00000004,
     /* No lock is taken for this pool. You keep apart the calls that name it or its allocations, and
-       those that look at all pools: statistics, budgets, dumps, checks, sxvkTrim. */
+       those that look at all pools: statistics, budgets, dumps, checks, sxvkForEachAllocation,
+       sxvkTrim. */
     SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT = 0x00010000,
+    SXVK_POOL_CREATE_ALGORITHM_MASK = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT,
     SXVK_POOL_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
 } SxvkPoolCreateFlagBits;
 typedef VkFlags SxvkPoolCreateFlags;
@@ -444,8 +458,8 @@ typedef struct SxvkPoolCreateInfo {
     SxvkPoolCreateFlags flags;
     uint32_t memoryTypeIndex;
     /* Bytes of every block, at most 4 TiB; 0 = grow from small as the default pools do, or the
-       preferred block size where one of the counts below is set. A pool with a block size makes no
-       dedicated allocation unless it is asked for. */
+       preferred block size where the pool is linear or one of the counts below is set. A pool with
+       a block size makes no dedicated allocation unless it is asked for. */
     VkDeviceSize blockSize;
     size_t minBlockCount; /* blocks made at once and kept */
     size_t maxBlockCount; /* 0 = no limit; see NEVER_ALLOCATE for what a full pool may miss */
@@ -971,6 +985,17 @@ SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
                                        const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool);
 /*  Reports every allocation that is still alive, one message each, and frees all memory. */
 SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool);
+/*  Free all allocations of a pool at once; the resources in them must be destroyed or never used
+    again. Their handles are invalid from then on, their mappings end, their names go. Margins,
+    where there are any, are checked first. The blocks of a linear pool stay, empty, for what comes
+    next: sxvkTrim gives them back.
+    Returns   VK_SUCCESS, VALIDATION_FAILED
+    Threads   keep it apart from other calls that name the pool or its allocations
+    Cost      of a linear pool O(blocks), however many allocations, and with
+              ..._UNMAP_UNUSED_BLOCKS_BIT a vkUnmapMemory for each block that is mapped; of any
+              other pool, and for dedicated ones, as if each were freed
+*/
+SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool);
 /*  The name lives until it is set anew. */
 SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName);
 SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName);
@@ -1364,6 +1389,7 @@ extern "C" {
     another call would take 20 to 25 instructions of some 300. APART: not rare, but its caller has
     a shorter way that should save no registers. */
 #if defined(__GNUC__)
+#define SXVKI_APART       __attribute__((noinline))
 #define SXVKI_COLD        __attribute__((cold))
 #define SXVKI_APART       __attribute__((noinline))
 #define SXVKI_UNUSED      __attribute__((unused))
@@ -1372,6 +1398,7 @@ extern "C" {
 #define SXVKI_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define SXVKI_PREFETCH(p) __builtin_prefetch(p, 1) /* to write */
 #else
+#define SXVKI_APART
 #define SXVKI_COLD
 #define SXVKI_APART
 #define SXVKI_UNUSED
@@ -2349,7 +2376,8 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
 
     A small range may be a slot of a slab instead, see >>slabs: 16 bytes for what its neighbours do
     not share. A handle's index with SXVKI_HANDLE_SLAB_BIT names a slab and a slot in it; what is
-    said of generations holds for both.
+    said of generations holds for both. With SXVKI_HANDLE_LINEAR_BIT it names a record whose
+    generation counts together with its block's epoch, see >>linear.
 */
 
 #define SXVKI_GRANULE_SHIFT 4
@@ -2379,6 +2407,7 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_COLD        0x00000200u /* there may be something in the side table */
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
 #define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
+#define SXVKI_STATE_LINEAR      0x01000000u /* lives in a linear pool */
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
@@ -2445,8 +2474,9 @@ typedef struct sxvki_records {
 #define SXVKI_HANDLE_INDEX_BITS 22
 #endif
 #define SXVKI_HANDLE_SLAB_BIT    (1u << (SXVKI_HANDLE_INDEX_BITS - 1))
-#define SXVKI_RECORDS_MAX        SXVKI_HANDLE_SLAB_BIT
-#define SXVKI_SLABS_MAX          (SXVKI_HANDLE_SLAB_BIT / 64)
+#define SXVKI_HANDLE_LINEAR_BIT  (SXVKI_HANDLE_SLAB_BIT / 2)
+#define SXVKI_RECORDS_MAX        SXVKI_HANDLE_SLAB_BIT        /* half of it is the limit, so that */
+#define SXVKI_SLABS_MAX          (SXVKI_HANDLE_SLAB_BIT / 64) /* no index has LINEAR_BIT */
 #define SXVKI_GENERATION_CLAIMED 0x80000000u
 #define SXVKI_HANDLE_GENERATION_MASK                                                               \
     ((uint32_t)(UINTPTR_MAX >> SXVKI_HANDLE_INDEX_BITS) & ~SXVKI_GENERATION_CLAIMED)
@@ -2491,6 +2521,10 @@ SXVKI_INLINE uint32_t sxvki_record_block(const sxvki_record* r) {
     return sxvki_load32_relaxed(&r->block) & SXVKI_BLOCK_ID_MASK;
 }
 
+SXVKI_INLINE uint64_t sxvki_record_end(const sxvki_record* r) {
+    return sxvki_record_offset(r) + sxvki_record_size(r);
+}
+
 /*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
 SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
                                    uint64_t size) {
@@ -2532,6 +2566,11 @@ SXVKI_INLINE uint32_t sxvki_handle_index(SxvkAllocation handle) {
     return (uint32_t)((uintptr_t)handle & (((uintptr_t)1 << SXVKI_HANDLE_INDEX_BITS) - 1));
 }
 
+/*  What the allocator calls a live allocation inside: the index without SXVKI_HANDLE_LINEAR_BIT. */
+SXVKI_INLINE uint32_t sxvki_allocation_index(SxvkAllocation handle) {
+    return sxvki_handle_index(handle) & ~SXVKI_HANDLE_LINEAR_BIT;
+}
+
 SXVKI_INLINE int sxvki_handle_matches(SxvkAllocation handle, uint32_t generation) {
     return (generation & (SXVKI_GENERATION_CLAIMED | 1)) == 1 &&
            (generation & SXVKI_HANDLE_GENERATION_MASK) ==
@@ -2551,7 +2590,7 @@ SXVKI_INLINE uint32_t* sxvki_generation_of(const sxvki_records* records, uint32_
                : NULL;
 }
 
-/*  0 for a stale, freed or foreign handle. */
+/*  0 for a stale, freed or foreign handle, and for those of linear pools. */
 SXVKI_INLINE int sxvki_handle_is_valid(const sxvki_records* records, SxvkAllocation handle) {
     const uint32_t* generation = sxvki_generation_of(records, sxvki_handle_index(handle));
     return generation != NULL && sxvki_handle_matches(handle, sxvki_load32(generation));
@@ -2781,7 +2820,8 @@ SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
 typedef enum sxvki_strategy {
     SXVKI_STRATEGY_MIN_TIME,
     SXVKI_STRATEGY_MIN_MEMORY,
-    SXVKI_STRATEGY_MIN_OFFSET
+    SXVKI_STRATEGY_MIN_OFFSET,
+    SXVKI_STRATEGY_UPPER /* linear pools only: from the end downwards */
 } sxvki_strategy;
 
 #define SXVKI_OWN_BIN_PROBES 16 /* ranges of the request's own bin that MIN_MEMORY looks at */
@@ -3402,6 +3442,257 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
         }
     }
     return 1;
+}
+
+/* ============================================================================================== */
+/*  >>linear     stacks, rings, all at once                                                       */
+/* ============================================================================================== */
+/*
+    A block of a linear pool keeps its live ranges in one list, in the order of their offsets. `low`
+    is the newest of those that grow upwards; the next one goes directly above it, below whatever
+    comes next. That alone makes all the patterns, so there are no modes:
+
+          stack           | 1 2 3 4 . . . . . . . . |     low = 4; freed from 4 downwards
+          ring            | 7 8 . . . 3 4 5 6 . . . |     low = 8; wrapped when 7 did not fit
+          double stack    | 1 2 3 . . . . . . b b a |     low = 3, upper = the lower b
+
+    To take is to insert behind `low`, or, where that does not fit, nothing lies above and the start
+    of the block is free, at the start: the ring wraps. To give is to unlink a record, in any order;
+    if it was `low`, the one before is low now, if it was `upper`, the one behind; and when all that
+    had wrapped is gone, the last one is low again. So to give what was just taken brings back what
+    was before. Free ranges have no records, and nothing is joined: room is what lies between two
+    neighbours.
+
+    I1  the list is in the order of the offsets, and no two ranges overlap
+    I2  `upper` and all behind it grow down from the end; while there is one, low stands before it
+    I3  without an upper one low is none only where the list is empty
+
+    Reset. All ranges go at once, so no record can be touched; but no old handle may match any more.
+    So the generation of such a handle is the record's plus twice the epoch of its block: a reset
+    moves the epoch on, and hangs the list, as it is, in front of the chain of stale records. Stale
+    records are used first; sweeping the rest is left to who needs it.
+
+    E1  All blocks of a pool have the pool's epoch, and a record leaves the pool only when it is
+        dead, with twice the epoch added to its generation. So the sum grows with every allocation
+        that uses the record, wherever it lives: no handle is ever made twice.
+    E2  A record that is odd is live or stale, and lies in a block of the pool, so that the sum
+        means what it should: before a block goes the stale ones are swept.
+    E3  After a reset the sum of a stale record is above every handle of it, by 2 for each reset.
+        Where handles have few bits for it a sweep comes before it has gone round.
+*/
+
+/*  The live ranges of one block. */
+typedef struct sxvki_lane {
+    uint32_t first;
+    uint32_t last;
+    uint32_t low;
+    uint32_t upper;
+} sxvki_lane;
+
+/*  What the blocks of a linear pool share. */
+typedef struct sxvki_linear {
+    sxvki_records* records;
+    uint32_t epoch; /* 1 more than there were resets; 0: not a linear pool */
+    uint32_t spare; /* chain of records for new ranges */
+    uint32_t stale; /* the same of those that a reset left: still odd, perhaps with a name */
+} sxvki_linear;
+
+#define SXVKI_LINEAR_SPARES 30 /* records to fetch at once */
+
+static void sxvki_linear_init(sxvki_linear* linear, sxvki_records* records) {
+    linear->records = records;
+    linear->epoch = 1;
+    linear->spare = SXVKI_NONE;
+    linear->stale = SXVKI_NONE;
+}
+
+static void sxvki_lane_init(sxvki_lane* lane) {
+    lane->first = SXVKI_NONE;
+    lane->last = SXVKI_NONE;
+    lane->low = SXVKI_NONE;
+    lane->upper = SXVKI_NONE;
+}
+
+/*  Make sure that there is a record for the next range. Returns 0: no host memory. */
+SXVKI_INLINE int sxvki_linear_prepare(sxvki_linear* linear) {
+    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE) ||
+           sxvki_records_take(linear->records, SXVKI_LINEAR_SPARES, &linear->spare) != 0;
+}
+
+/*  Null for SXVKI_NONE. */
+SXVKI_INLINE sxvki_record* sxvki_linear_at(const sxvki_linear* linear, uint32_t index) {
+    return index != SXVKI_NONE ? sxvki_record_at(linear->records, index) : NULL;
+}
+
+/*  A dead record for a new range; what a reset has left in it goes first. linear_prepare was
+    called. */
+SXVKI_INLINE sxvki_record* sxvki_linear_new_record(sxvki_linear* linear, uint32_t* index) {
+    uint32_t* chain = linear->stale != SXVKI_NONE ? &linear->stale : &linear->spare;
+    sxvki_record* r = sxvki_record_at(linear->records, *chain);
+    *index = *chain;
+    *chain = r->next;
+    if (sxvki_record_is_live(r)) {
+        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+            sxvki_cold_clear(linear->records, *index);
+        }
+        sxvki_record_age(r);
+    }
+    return r;
+}
+
+SXVKI_INLINE void sxvki_linear_drop_record(sxvki_linear* linear, uint32_t index, sxvki_record* r) {
+    r->next = linear->spare;
+    linear->spare = index;
+}
+
+/*  Make all stale records dead ones. */
+SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
+    while (linear->stale != SXVKI_NONE) {
+        uint32_t index;
+        sxvki_record* r = sxvki_linear_new_record(linear, &index);
+        sxvki_linear_drop_record(linear, index, r);
+    }
+}
+
+/*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
+    the record once it says all that it should. linear_prepare was called. O(1). */
+static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
+                                       uint64_t capacity, uint64_t size, uint64_t alignment,
+                                       int is_upper, uint32_t* index) {
+    sxvki_record* below = sxvki_linear_at(linear, lane->low);
+    uint32_t prev = lane->low;
+    uint32_t next = below != NULL ? below->next : lane->first;
+    sxvki_record* above = sxvki_linear_at(linear, next);
+    uint64_t from = below != NULL ? sxvki_record_end(below) : 0;
+    uint64_t to = above != NULL ? sxvki_record_offset(above) : capacity;
+    uint64_t start;
+    sxvki_record* r;
+    if (is_upper) {
+        start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
+        if (size > to || start < from || next != lane->upper) {
+            return NULL;
+        }
+    } else {
+        start = sxvki_align_up(from, alignment);
+        if (start + size > to) { /* to the start of the block, if that is free */
+            above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
+            if (above == NULL || size > sxvki_record_offset(above)) {
+                return NULL;
+            }
+            next = lane->first;
+            prev = SXVKI_NONE;
+            below = NULL;
+            start = 0;
+        }
+    }
+    r = sxvki_linear_new_record(linear, index);
+    sxvki_record_set(r, block, start, size);
+    r->prev = prev;
+    r->next = next;
+    *(below != NULL ? &below->next : &lane->first) = *index;
+    *(above != NULL ? &above->prev : &lane->last) = *index;
+    *(is_upper ? &lane->upper : &lane->low) = *index;
+    return r;
+}
+
+/*  Take a range back. O(1), in any order. */
+SXVKI_APART static void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
+                                          sxvki_record* r) {
+    uint32_t prev = r->prev;
+    uint32_t next = r->next;
+    *(prev == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, prev)->next) = next;
+    *(next == SXVKI_NONE ? &lane->last : &sxvki_record_at(linear->records, next)->prev) = prev;
+    if (lane->upper == index) {
+        lane->upper = next;
+    } else if (lane->low == index) {
+        lane->low = prev;
+    }
+    if (lane->low == SXVKI_NONE && lane->upper == SXVKI_NONE) {
+        lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
+    }
+    sxvki_record_age(r);
+    sxvki_linear_drop_record(linear, index, r);
+}
+
+/*  Let go of all ranges of a block. The caller moves the epoch on. O(1). */
+static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane) {
+    if (lane->last != SXVKI_NONE) {
+        sxvki_record_at(linear->records, lane->last)->next = linear->stale;
+        linear->stale = lane->first;
+        sxvki_lane_init(lane);
+    }
+}
+
+/*  A further epoch, which the caller tells to all blocks. See E3: on 64-bit ABIs the sweep comes
+    after 2^29 resets, on others after 256. */
+static void sxvki_linear_next_epoch(sxvki_linear* linear) {
+    if (++linear->epoch % (SXVKI_HANDLE_GENERATION_MASK / 4 + 1) == 0) {
+        sxvki_linear_sweep(linear);
+        linear->epoch += linear->epoch == 0;
+    }
+}
+
+/*  Give all records back that are not live, see E1. */
+SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
+    uint32_t index;
+    sxvki_linear_sweep(linear);
+    for (index = linear->spare; index != SXVKI_NONE;) {
+        sxvki_record* r = sxvki_record_at(linear->records, index);
+        sxvki_store32(&r->generation,
+                      (r->generation + 2 * linear->epoch) & ~SXVKI_GENERATION_CLAIMED);
+        index = r->next;
+    }
+    sxvki_records_give(linear->records, linear->spare);
+    linear->spare = SXVKI_NONE;
+}
+
+/*  I1, I2, I3 for one block. */
+SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sxvki_lane* lane,
+                                          uint32_t block, uint64_t capacity) {
+    uint32_t index, prev = SXVKI_NONE;
+    uint64_t end = 0;
+    int has_low = lane->low == SXVKI_NONE, has_upper = lane->upper == SXVKI_NONE;
+    for (index = lane->first; index != SXVKI_NONE;) {
+        const sxvki_record* r;
+        if (index >= sxvki_load32(&records->hot.capacity)) {
+            return 0;
+        }
+        r = sxvki_record_at(records, index);
+        if (!sxvki_record_is_live(r) || sxvki_record_block(r) != block || r->prev != prev ||
+            (sxvki_record_state(r) & SXVKI_STATE_LINEAR) == 0 || sxvki_record_size(r) == 0 ||
+            sxvki_record_offset(r) < end || sxvki_record_offset(r) > capacity ||
+            sxvki_record_size(r) > capacity - sxvki_record_offset(r) ||
+            (lane->upper == index && prev != lane->low)) {
+            return 0;
+        }
+        has_low |= lane->low == index;
+        has_upper |= lane->upper == index;
+        end = sxvki_record_end(r);
+        prev = index;
+        index = r->next;
+    }
+    return has_low && has_upper && prev == lane->last &&
+           (lane->low != SXVKI_NONE || lane->first == lane->upper);
+}
+
+/*  All records of a chain are live, or none is; and there are at most *left of them. */
+SXVKI_COLD static int sxvki_linear_chain_is_valid(const sxvki_records* records, uint32_t index,
+                                                  int live, uint32_t* left) {
+    uint32_t capacity = sxvki_load32(&records->hot.capacity);
+    for (; index != SXVKI_NONE; (*left)--) {
+        const sxvki_record* r = index < capacity ? sxvki_record_at(records, index) : NULL;
+        if (r == NULL || *left == 0 || sxvki_record_is_live(r) != live) {
+            return 0;
+        }
+        index = r->next;
+    }
+    return 1;
+}
+
+SXVKI_COLD static int sxvki_linear_is_valid(const sxvki_linear* linear) {
+    uint32_t left = sxvki_load32(&linear->records->hot.capacity);
+    return sxvki_linear_chain_is_valid(linear->records, linear->spare, 0, &left) &&
+           sxvki_linear_chain_is_valid(linear->records, linear->stale, 1, &left);
 }
 
 /* ============================================================================================== */
@@ -4324,14 +4615,16 @@ typedef struct sxvki_block {
     uint32_t map_word;           /* atomic */
     uint32_t id;
     uint32_t type;
+    uint32_t epoch;    /* atomic; see >>linear; 0: not of a linear pool */
     uint32_t is_busy;  /* atomic; live_count is above SXVKI_BUSY_ABOVE */
-    uint32_t apart[2]; /* what follows changes often, what is above other threads read */
+    uint32_t apart[1]; /* what follows changes often, what is above other threads read */
     uint32_t first;    /* the record at offset 0; guarded by the domain, as is all below */
     uint32_t prev;     /* in the list of the domain, or of the dedicated blocks of the pool */
     uint32_t next;
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
-    uint32_t rest[11];   /* to the end of the cache line */
+    sxvki_lane lane;     /* instead of `first` in a linear pool */
+    uint32_t rest[7];    /* to the end of the cache line */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -4346,6 +4639,7 @@ typedef struct sxvki_device {
     sxvki_lock blocks_lock; /* guards the table's growth */
     uint32_t is_trimming;   /* atomic; one thread gives host memory back */
     uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
+    sxvki_shared64 resets;  /* atomic; of all linear pools; see sxvki_sweep_if_reset */
     SxvkAllocator allocator;
     SxvkAllocatorCreateFlags flags;
     SxvkDeviceMemoryCallbacks callbacks;
@@ -4434,10 +4728,41 @@ SXVKI_INLINE uint32_t sxvki_view_state(const sxvki_view* view) {
     return sxvki_load32(view->state);
 }
 
+/*  The handle to a record of a linear pool that had this odd generation. */
+SXVKI_APART static SxvkAllocation sxvki_linear_handle(const sxvki_device* device, uint32_t index,
+                                                      uint32_t generation) {
+    const sxvki_record* r = sxvki_record_at(&device->records, index);
+    const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    return sxvki_handle_make(generation + 2 * sxvki_load32_relaxed(&block->epoch),
+                             SXVKI_HANDLE_LINEAR_BIT | index);
+}
+
 /*  The handle of a live allocation. */
 SXVKI_INLINE SxvkAllocation sxvki_handle_of(const sxvki_device* device, uint32_t index) {
-    return sxvki_handle_make(sxvki_load32_relaxed(sxvki_generation_of(&device->records, index)),
-                             index);
+    uint32_t generation = sxvki_load32_relaxed(sxvki_generation_of(&device->records, index));
+    if ((index & SXVKI_HANDLE_SLAB_BIT) == 0 &&
+        (sxvki_load32_relaxed(sxvki_state_of(device, index)) & SXVKI_STATE_LINEAR) != 0) {
+        return sxvki_linear_handle(device, index, generation);
+    }
+    return sxvki_handle_make(generation, index);
+}
+
+/*  0 for whatever is not the handle of a live allocation in a linear pool. */
+static int sxvki_linear_handle_is_valid(const sxvki_device* device, SxvkAllocation handle) {
+    uint32_t index = sxvki_handle_index(handle) ^ SXVKI_HANDLE_LINEAR_BIT;
+    uint32_t generation;
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
+        return 0; /* also without the bit, or with that of a slab */
+    }
+    generation = sxvki_load32(&sxvki_record_at(&device->records, index)->generation);
+    return (generation & (SXVKI_GENERATION_CLAIMED | 1)) == 1 &&
+           sxvki_linear_handle(device, index, generation) == handle;
+}
+
+/*  0 for a stale, freed or foreign handle. */
+SXVKI_INLINE int sxvki_allocation_is_valid(const sxvki_device* device, SxvkAllocation handle) {
+    return SXVKI_LIKELY(sxvki_handle_is_valid(&device->records, handle)) ||
+           sxvki_linear_handle_is_valid(device, handle);
 }
 
 static uint32_t sxvki_block_slot_take(sxvki_device* device) {
@@ -4479,6 +4804,9 @@ SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
 SXVKI_COLD static void sxvki_device_drop(sxvki_device* device) {
     sxvki_records_drop(&device->records);
     sxvki_lock_take(&device->blocks_lock);
+    if (sxvki_add64(&device->records.pins, 0) != 0) {
+        sxvki_table_restore(&device->blocks);
+    }
     sxvki_table_drop(&device->blocks, &device->host);
     sxvki_lock_drop(&device->blocks_lock);
 }
@@ -4646,6 +4974,15 @@ static void sxvki_block_unmap(sxvki_device* device, sxvki_block* block) {
             }
             return;
         }
+    }
+}
+
+/*  End all uses of the mapping, of which nobody begins or ends one meanwhile. */
+static void sxvki_block_unmap_all(sxvki_device* device, sxvki_block* block) {
+    uint32_t word = sxvki_load32(&block->map_word);
+    if (word > SXVKI_MAP_MAPPED) {
+        sxvki_store32(&block->map_word, SXVKI_MAP_MAPPED | 1);
+        sxvki_block_unmap(device, block);
     }
 }
 
@@ -4837,6 +5174,7 @@ typedef struct sxvki_domain {
     uint32_t has_mail;     /* it may be used */
     sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
+    sxvki_linear linear; /* instead of the bins in a linear pool */
     uint32_t empty_count;
     uint32_t live_count;
     uint32_t op_count;          /* allocations tried, all since a thread last left */
@@ -4925,6 +5263,14 @@ static VkDeviceSize sxvki_default_block_ceiling(const sxvki_device* device, uint
     return sxvki_max64(sxvki_align_down(ceiling, SXVKI_GRANULE), SXVKI_GRANULE);
 }
 
+SXVKI_INLINE int sxvki_pool_is_linear(const struct SxvkPool_T* pool) {
+    return (pool->flags & SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT) != 0;
+}
+
+SXVKI_INLINE int sxvki_domain_is_linear(const sxvki_domain* domain) {
+    return domain->linear.epoch != 0;
+}
+
 /*  info is null for the default pool of a type. Returns 0 where the system has no more locks. */
 SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint32_t type,
                                       const SxvkPoolCreateInfo* info) {
@@ -4957,7 +5303,8 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         if (info->maxBlockCount != 0) {
             pool->max_block_count = info->maxBlockCount;
         }
-        if (pool->block_size == 0 && (info->minBlockCount != 0 || info->maxBlockCount != 0)) {
+        if (pool->block_size == 0 &&
+            (info->minBlockCount != 0 || info->maxBlockCount != 0 || sxvki_pool_is_linear(pool))) {
             pool->block_size = pool->max_block_size;
         }
         if (pool->block_size != 0) {
@@ -4988,6 +5335,9 @@ SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint
 
 SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
     sxvki_bins_shutdown(&domain->bins);
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_linear_trim(&domain->linear);
+    }
     sxvki_lock_shutdown(&domain->lock);
     sxvki_host_free(&domain->pool->device->host, domain->classes);
     sxvki_host_free(&domain->pool->device->host, domain);
@@ -5037,7 +5387,11 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
     domain->block_first = SXVKI_NONE;
     domain->block_last = SXVKI_NONE;
     domain->empty_first = SXVKI_NONE;
-    domain->has_mail = pool->dedicated_lock.on && SXVKI_HAS_THREAD_HINT;
+    domain->has_mail =
+        pool->dedicated_lock.on && SXVKI_HAS_THREAD_HINT && !sxvki_pool_is_linear(pool);
+    if (sxvki_pool_is_linear(pool)) {
+        sxvki_linear_init(&domain->linear, &pool->device->records);
+    }
     sxvki_bins_init(&domain->bins, &pool->device->records,
                     sxvki_pool_largest_block(pool, index) >> SXVKI_GRANULE_SHIFT);
     if (!sxvki_lock_init(&domain->lock, (int)pool->dedicated_lock.on)) {
@@ -5052,10 +5406,13 @@ SXVKI_COLD static sxvki_domain* sxvki_pool_make_domain(SxvkPool pool, uint32_t i
 }
 
 SXVKI_INLINE sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags, VkDeviceSize size) {
-    if ((flags & SXVK_ALLOCATION_CREATE_STRATEGY_MASK) == 0) {
+    const VkFlags any =
+        SXVK_ALLOCATION_CREATE_STRATEGY_MASK | SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT;
+    if ((flags & any) == 0) {
         return size >= SXVKI_BEST_FIT_ABOVE ? SXVKI_STRATEGY_MIN_MEMORY : SXVKI_STRATEGY_MIN_TIME;
     }
-    return flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT   ? SXVKI_STRATEGY_MIN_OFFSET
+    return flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT         ? SXVKI_STRATEGY_UPPER
+           : flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT ? SXVKI_STRATEGY_MIN_OFFSET
            : flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT ? SXVKI_STRATEGY_MIN_MEMORY
                                                                     : SXVKI_STRATEGY_MIN_TIME;
 }
@@ -5153,9 +5510,20 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
     }
 }
 
+/*  Make sure that there is what a new block may need. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_domain_prepare(sxvki_domain* domain) {
+    return sxvki_domain_is_linear(domain)
+               ? sxvki_linear_prepare(&domain->linear)
+               : sxvki_bins_prepare(&domain->bins) && sxvki_domain_make_classes(domain);
+}
+
 /*  Take an empty block out of everything but its slot. */
 SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* block) {
-    sxvki_bins_remove_block(&domain->bins, block->first);
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_linear_sweep(&domain->linear);
+    } else {
+        sxvki_bins_remove_block(&domain->bins, block->first);
+    }
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
     domain->listed_count--;
@@ -5164,11 +5532,16 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
     domain->empty_bytes -= block->size;
 }
 
-/*  Room for a new block: an empty one, in the list and in the bins. */
+/*  Room for a new block: an empty one, in the list and in the bins. domain_prepare was called. */
 static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->domain = domain;
-    block->first =
-        sxvki_bins_add_block(&domain->bins, block->id, block->size >> SXVKI_GRANULE_SHIFT);
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_lane_init(&block->lane);
+        sxvki_store32_relaxed(&block->epoch, domain->linear.epoch);
+    } else {
+        block->first =
+            sxvki_bins_add_block(&domain->bins, block->id, block->size >> SXVKI_GRANULE_SHIFT);
+    }
     sxvki_domain_list_insert(domain, block, 1);
     block->since = sxvki_domain_clock(domain);
     domain->listed_count++;
@@ -5177,15 +5550,14 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     domain->empty_bytes += block->size;
 }
 
-/*  From the range handed out to the allocation: counters and the record's state. */
-static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
-                                           const sxvki_place* place) {
-    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+/*  From the range handed out to the allocation: counters and the record's state. block is null in
+    a virtual block. */
+SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block, sxvki_record* r,
+                                        const sxvki_place* place, uint32_t state) {
     r->link_a = place->tail;
-    sxvki_store32_relaxed(&r->link_b, place->state);
+    sxvki_store32_relaxed(&r->link_b, state);
     sxvki_record_age(r);
-    if (domain->pool != NULL) {
-        sxvki_block* block = sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    if (block != NULL) {
         if (block->live_count++ == 0) {
             sxvki_domain_mark(domain, block, 0);
         }
@@ -5196,7 +5568,61 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
+}
+
+static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
+                                           const sxvki_place* place) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block =
+        domain->pool == NULL ? NULL : sxvki_block_at(domain->pool->device, sxvki_record_block(r));
+    sxvki_domain_count_in(domain, block, r, place, place->state);
     return sxvki_handle_make(r->generation, index);
+}
+
+/* --- linear pools; the caller holds the lock of the domain --- */
+
+/*  A range of the newest block in use, else of an empty one, which is the newest then. As the list
+    has the newest in front, popping a stack block by block goes back through it. */
+SXVKI_APART static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const sxvki_place* place,
+                                                     SxvkAllocation* taken) {
+    uint32_t id = domain->block_first;
+    uint32_t index;
+    if (!sxvki_linear_prepare(&domain->linear)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    while (id != SXVKI_NONE) {
+        sxvki_block* block = sxvki_block_at(domain->pool->device, id);
+        sxvki_record* r = sxvki_linear_take(
+            &domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT, place->size,
+            place->alignment, place->strategy == SXVKI_STRATEGY_UPPER, &index);
+        if (r != NULL) {
+            sxvki_domain_count_in(domain, block, r, place, place->state | SXVKI_STATE_LINEAR);
+            *taken = sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
+                                       SXVKI_HANDLE_LINEAR_BIT | index);
+            return VK_SUCCESS;
+        }
+        id = block->live_count != 0 ? domain->empty_first : SXVKI_NONE;
+    }
+    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/*  Let go of all ranges; the blocks stay, empty. */
+static void sxvki_domain_reset(sxvki_domain* domain) {
+    const sxvki_device* device = domain->pool->device;
+    uint32_t id;
+    while (domain->block_first != domain->empty_first) {
+        sxvki_block* block = sxvki_block_at(device, domain->block_first);
+        sxvki_linear_drop(&domain->linear, &block->lane);
+        block->live_count = 0;
+        sxvki_store32_relaxed(&block->is_busy, 0);
+        sxvki_domain_mark(domain, block, 1);
+    }
+    sxvki_linear_next_epoch(&domain->linear);
+    for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+        sxvki_store32_relaxed(&sxvki_block_at(device, id)->epoch, domain->linear.epoch);
+    }
+    domain->live_count = 0;
+    domain->live_bytes = 0;
 }
 
 /* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
@@ -5322,7 +5748,8 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
     if (domain->breathes && sxvki_domain_clock(domain) - block->since <= SXVKI_BREATH_FRAMES) {
         return 1;
     }
-    if (domain->empty_count == 0 && block->size <= SXVKI_EMPTY_BLOCK_MAX) {
+    if (domain->empty_count == 0 &&
+        (block->size <= SXVKI_EMPTY_BLOCK_MAX || sxvki_domain_is_linear(domain))) {
         return 1;
     }
     return domain->empty_bytes + block->size <=
@@ -5337,11 +5764,16 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
     sxvki_block* block;
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
-    sxvki_bins_give(&domain->bins, index);
     if (domain->pool == NULL) {
+        sxvki_bins_give(&domain->bins, index);
         return;
     }
     block = sxvki_block_at(domain->pool->device, id);
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_linear_give(&domain->linear, &block->lane, index, r);
+    } else {
+        sxvki_bins_give(&domain->bins, index);
+    }
     if (--block->live_count == SXVKI_BUSY_ABOVE) {
         sxvki_store32_relaxed(&block->is_busy, 0);
         (void)sxvki_exchange32(&domain->calm_count,
@@ -5490,6 +5922,9 @@ static VkResult sxvki_domain_take_range(sxvki_domain* domain, const sxvki_place*
     int use_slabs = may_use_slabs && sxvki_place_uses_slabs(place);
     sxvki_slab_class* c = NULL;
     uint32_t index;
+    if (sxvki_domain_is_linear(domain)) {
+        return sxvki_domain_take_linear(domain, place, taken);
+    }
     if (!sxvki_bins_prepare(&domain->bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -5760,13 +6195,16 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     }
     result = sxvki_pool_make_block(pool, size, need, within_budget, &block);
     sxvki_lock_take(&domain->lock);
-    if (result == VK_SUCCESS &&
-        !(sxvki_bins_prepare(&domain->bins) && sxvki_domain_make_classes(domain))) {
+    if (result == VK_SUCCESS && !sxvki_domain_prepare(domain)) {
         result = VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     if (result == VK_SUCCESS) {
         sxvki_domain_adopt(domain, block);
-        if (place != NULL) {
+        if (place != NULL && sxvki_domain_is_linear(domain)) {
+            result = sxvki_domain_take_linear(domain, place, taken);
+            SXVKI_ASSERT(result == VK_SUCCESS); /* any empty block will do */
+            block = NULL;
+        } else if (place != NULL) {
             uint32_t index = sxvki_bins_carve(&domain->bins, block->first, 0, place->size);
             *taken = sxvki_domain_account(domain, index, place);
         }
@@ -5863,6 +6301,9 @@ SXVKI_COLD static void sxvki_pool_trim(SxvkPool pool, void* context) {
         if (domain != NULL) {
             sxvki_lock_take(&domain->lock);
             sxvki_bins_trim(&domain->bins, domain->block_count != 0);
+            if (sxvki_domain_is_linear(domain)) {
+                sxvki_linear_trim(&domain->linear);
+            }
             if (domain->block_count == 0) {
                 sxvki_host_free(&pool->device->host, domain->classes);
                 domain->classes = NULL;
@@ -6014,10 +6455,15 @@ typedef struct sxvki_walk {
     uint32_t slot;
 } sxvki_walk;
 
+/*  The first record of a block. */
+SXVKI_INLINE uint32_t sxvki_block_first(const sxvki_block* block) {
+    return block->epoch != 0 ? block->lane.first : block->first;
+}
+
 static void sxvki_walk_init(sxvki_walk* walk, const sxvki_device* device,
                             const sxvki_block* block) {
     walk->records = &device->records;
-    walk->record = block->first;
+    walk->record = sxvki_block_first(block);
     walk->slot = 0;
 }
 
@@ -6094,6 +6540,20 @@ SXVKI_COLD static int sxvki_domain_lists_are_valid(const sxvki_domain* domain, u
     return seen == count;
 }
 
+/*  The ranges of one block. */
+SXVKI_COLD static int sxvki_domain_ranges_are_valid(const sxvki_domain* domain,
+                                                    const sxvki_block* block,
+                                                    uint32_t* free_count) {
+    uint64_t size = block->size >> SXVKI_GRANULE_SHIFT;
+    if (block->epoch != domain->linear.epoch) {
+        return 0;
+    }
+    return sxvki_domain_is_linear(domain)
+               ? sxvki_lane_is_valid(domain->linear.records, &block->lane, block->id, size)
+               : sxvki_bins_block_is_valid(&domain->bins, block->first, block->id, size,
+                                           free_count);
+}
+
 SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
     const sxvki_device* device = domain->pool->device;
     uint32_t id, prev = SXVKI_NONE, free_count = 0, blocks = 0, empty = 0, live = 0;
@@ -6105,11 +6565,10 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
         uint32_t index, count = 0;
         if (block->prev != prev || block->domain != domain || block->memory == VK_NULL_HANDLE ||
             blocks >= domain->listed_count ||
-            !sxvki_bins_block_is_valid(&domain->bins, block->first, id,
-                                       block->size >> SXVKI_GRANULE_SHIFT, &free_count)) {
+            !sxvki_domain_ranges_are_valid(domain, block, &free_count)) {
             return 0;
         }
-        for (index = block->first; index != SXVKI_NONE;) {
+        for (index = sxvki_block_first(block); index != SXVKI_NONE;) {
             const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
             if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB)) {
                 if (!sxvki_domain_slab_is_valid(domain, index)) {
@@ -6140,7 +6599,8 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
            live_bytes + slab_bytes == domain->live_bytes && slabs == domain->slab_count &&
            slab_bytes == domain->slab_bytes && sxvki_domain_lists_are_valid(domain, listed) &&
            empty == domain->empty_count && empty_bytes == domain->empty_bytes &&
-           sxvki_bins_is_valid(&domain->bins, free_count);
+           sxvki_bins_is_valid(&domain->bins, free_count) &&
+           (!sxvki_domain_is_linear(domain) || sxvki_linear_is_valid(&domain->linear));
 }
 
 /*  Caller holds the lock of the dedicated allocations. */
@@ -6636,7 +7096,7 @@ SXVKI_COLD static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, u
 
 /*  Give a slot back of which the generation was raised: nobody else has it until its bit is set; so
     the slab and its domain stay, too. */
-SXVKI_INLINE void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
+SXVKI_HOT void sxvki_give_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab) {
     sxvki_domain* domain = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
     if (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_COLD) {
         sxvki_give_cold(device, &domain->lock, index);
@@ -6772,11 +7232,60 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
     return 1;
 }
 
+/*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
+SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
+                                         const char* function) {
+    uint32_t index = sxvki_handle_index(allocation) ^ SXVKI_HANDLE_LINEAR_BIT;
+    sxvki_block* chain = NULL;
+    sxvki_domain* domain;
+    sxvki_block* block;
+    sxvki_record* r;
+    int is_mapped;
+    if (index >= sxvki_load32(&device->records.hot.capacity)) {
+        return 0;
+    }
+    r = sxvki_record_at(&device->records, index);
+    if ((sxvki_load32(&r->generation) & 1) == 0) {
+        return 0;
+    }
+    block = sxvki_block_at(device, sxvki_record_block(r));
+    domain = block->domain;
+    if (domain == NULL) {
+        return 0; /* dedicated by now, or the block has just gone */
+    }
+    sxvki_lock_take(&domain->lock);
+    if ((r->generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
+        allocation !=
+            sxvki_handle_make(r->generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
+        sxvki_lock_drop(&domain->lock);
+        return 0;
+    }
+    is_mapped = (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) != 0;
+    if (is_mapped) {
+        sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+    } else {
+        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+            sxvki_cold_clear(&device->records, index);
+        }
+        sxvki_domain_give(domain, index, &chain);
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (is_mapped) {
+        sxvki_give_mapped(device, index, function);
+        return 1;
+    }
+    sxvki_blocks_destroy(device, chain);
+    SXVKI_CHECK_DOMAIN(domain);
+    return 1;
+}
+
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
     function nothing is said of mappings that are left. */
 static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
-    return sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT
-               ? sxvki_free_slot(&allocator->device, allocation, function)
+    uint32_t index = sxvki_handle_index(allocation);
+    return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_free_slot(&allocator->device, allocation, function)
+           : index & SXVKI_HANDLE_LINEAR_BIT
+               ? sxvki_free_linear(&allocator->device, allocation, function)
                : sxvki_free_range(&allocator->device, allocation, function);
 }
 
@@ -6843,7 +7352,7 @@ SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t inde
 static VkResult sxvki_finish(SxvkAllocator allocator, const char* function,
                              const SxvkAllocationCreateInfo* info, SxvkAllocation allocation) {
     sxvki_device* device = &allocator->device;
-    uint32_t index = sxvki_handle_index(allocation);
+    uint32_t index = sxvki_allocation_index(allocation);
     sxvki_view view = sxvki_look(device, index);
     sxvki_block* block = view.block;
     VkResult result = VK_SUCCESS;
@@ -6989,7 +7498,7 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
         return result;
     }
     *allocation = taken;
-    SXVKI_CHECK_DOMAIN(sxvki_block_of(device, sxvki_handle_index(taken))->domain);
+    SXVKI_CHECK_DOMAIN(sxvki_block_of(device, sxvki_allocation_index(taken))->domain);
     return VK_SUCCESS;
 }
 
@@ -7014,14 +7523,16 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
     }
 }
 
-/*  Report and free one allocation that outlived its owner. */
+/*  Free one allocation; with a function, report it as one that outlived its owner. */
 SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
                                        const char* function) {
     sxvki_device* device = &allocator->device;
     SxvkAllocation allocation = sxvki_handle_of(device, index);
-    sxvki_line named;
-    sxvki_line_name(&named, device, function, index);
-    sxvki_report_named(device, SXVK_MESSAGE_LEAKED_ALLOCATION, &named);
+    if (function != NULL) {
+        sxvki_line named;
+        sxvki_line_name(&named, device, function, index);
+        sxvki_report_named(device, SXVK_MESSAGE_LEAKED_ALLOCATION, &named);
+    }
     /* If the message's callback has not freed it. One message will do. */
     sxvki_free(allocator, allocation, NULL);
 }
@@ -7034,10 +7545,10 @@ SXVKI_COLD static int sxvki_domain_has_leaks(sxvki_domain* domain) {
     return domain->live_count != 0;
 }
 
-/*  All of a pool. Nobody else uses the pool any more; what was freed in a block has become one
+/*  All of a pool. Nobody else uses the pool meanwhile; what was freed in a block has become one
     range, so to look for the next one takes two steps, or the slots of one slab. */
-SXVKI_COLD static void sxvki_free_leaks(SxvkAllocator allocator, SxvkPool pool,
-                                        const char* function) {
+SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool,
+                                      const char* function) {
     const sxvki_device* device = &allocator->device;
     uint32_t i;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
@@ -7079,10 +7590,62 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
     return VK_SUCCESS;
 }
 
+/*  End the mappings of the blocks in use. Their allocations keep them in their part of the list;
+    the empty ones behind them may come and go. */
+static void sxvki_domain_unmap_all(sxvki_domain* domain) {
+    sxvki_device* device = domain->pool->device;
+    sxvki_block* block = NULL;
+    uint32_t id;
+    for (;;) {
+        sxvki_lock_take(&domain->lock);
+        id = block == NULL ? domain->block_first : block->next;
+        id = id == domain->empty_first ? SXVKI_NONE : id;
+        sxvki_lock_drop(&domain->lock);
+        if (id == SXVKI_NONE) {
+            return;
+        }
+        block = sxvki_block_at(device, id);
+        sxvki_block_unmap_all(device, block);
+    }
+}
+
+/*  Free all of a pool, which nobody else uses meanwhile. */
+static void sxvki_reset_pool(SxvkAllocator allocator, SxvkPool pool) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    if (sxvki_pool_is_linear(pool) && domain != NULL && domain->live_count != 0) {
+        sxvki_domain_unmap_all(domain);
+        sxvki_lock_take(&domain->lock);
+        sxvki_domain_reset(domain);
+        sxvki_lock_drop(&domain->lock);
+        sxvki_add64(&allocator->device.resets, 1);
+        SXVKI_CHECK_DOMAIN(domain);
+    }
+    sxvki_free_all(allocator, pool, NULL); /* what is dedicated, or not of a linear pool */
+}
+
+static void sxvki_sweep_visit(SxvkPool pool, void* context) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    (void)context;
+    if (sxvki_pool_is_linear(pool) && domain != NULL) {
+        sxvki_lock_take(&domain->lock);
+        sxvki_linear_sweep(&domain->linear);
+        sxvki_lock_drop(&domain->lock);
+    }
+}
+
+/*  What resets left looks live to who walks the records. *seen is the number of resets by then. */
+static void sxvki_sweep_if_reset(SxvkAllocator allocator, uint64_t* seen) {
+    uint64_t resets = sxvki_load64(&allocator->device.resets);
+    if (resets != *seen) {
+        *seen = resets;
+        sxvki_visit_pools(allocator, sxvki_sweep_visit, NULL);
+    }
+}
+
 /*  Take a custom pool out of the list and give everything back. */
 SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool,
                                           const char* function) {
-    sxvki_free_leaks(allocator, pool, function);
+    sxvki_free_all(allocator, pool, function);
     sxvki_lock_take(&allocator->pools_lock);
     if (pool->prev_pool != NULL) {
         pool->prev_pool->next_pool = pool->next_pool;
@@ -7111,7 +7674,7 @@ SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const ch
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
-            sxvki_free_leaks(allocator, pool, function);
+            sxvki_free_all(allocator, pool, function);
             sxvki_pool_shutdown(pool);
             sxvki_host_free(&host, pool);
         }
@@ -7322,7 +7885,7 @@ static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* functio
         goto fail_buffer;
     }
     if (bind && (info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        result = sxvki_bind_buffer(device, sxvki_handle_index(*allocation), 0, *buffer, NULL);
+        result = sxvki_bind_buffer(device, sxvki_allocation_index(*allocation), 0, *buffer, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -7359,7 +7922,7 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
         goto fail_image;
     }
     if (bind && (info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        result = sxvki_bind_image(device, sxvki_handle_index(*allocation), 0, *image, NULL);
+        result = sxvki_bind_image(device, sxvki_allocation_index(*allocation), 0, *image, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
         }
@@ -7386,7 +7949,7 @@ static VkResult sxvki_bind_buffers(const sxvki_device* device, uint32_t count,
     uint32_t filled = 0;
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
-        uint32_t index = sxvki_handle_index(allocations[i]);
+        uint32_t index = sxvki_allocation_index(allocations[i]);
         if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
             /* left to the user */
         } else if (device->vk.bind2) {
@@ -7444,7 +8007,7 @@ static VkResult sxvki_bind_images(const sxvki_device* device, uint32_t count,
     uint32_t filled = 0;
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
-        uint32_t index = sxvki_handle_index(allocations[i]);
+        uint32_t index = sxvki_allocation_index(allocations[i]);
         if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
             /* left to the user */
         } else if (device->vk.bind2) {
@@ -7584,7 +8147,7 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
         filled += (uint32_t)sxvki_flush_range(
-            device, sxvki_handle_index(allocations[i]), offsets != NULL ? offsets[i] : 0,
+            device, sxvki_allocation_index(allocations[i]), offsets != NULL ? offsets[i] : 0,
             sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, &ranges[filled]);
         if (filled == SXVKI_FLUSH_BATCH || (i + 1 == count && filled != 0)) {
             result =
@@ -7605,7 +8168,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
                            sxvki_cache_operation operation, SxvkAllocation allocation,
                            VkDeviceSize offset, VkDeviceSize size, void* to, const void* from) {
     const sxvki_device* device = &allocator->device;
-    uint32_t index = sxvki_handle_index(allocation);
+    uint32_t index = sxvki_allocation_index(allocation);
     void* data;
     VkResult result = sxvki_map(allocator, function, index, &data);
     if (result != VK_SUCCESS) {
@@ -7815,7 +8378,7 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
                 sxvki_view view = sxvki_look(device, index);
                 uint32_t state = sxvki_view_state(&view);
                 if ((state & SXVKI_STATE_MARGIN) != 0 &&
-                    sxvki_handle_is_valid(&device->records, sxvki_handle_of(device, index))) {
+                    sxvki_allocation_is_valid(device, sxvki_handle_of(device, index))) {
                     findings->checked++;
                     if (!sxvki_margin_is_intact(device, &view)) {
                         sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);
@@ -8104,6 +8667,9 @@ SXVKI_COLD static void sxvki_json_custom_pools(sxvki_json* json, SxvkAllocator a
         sxvki_json_begin(json, "{");
         if (pool->name != NULL) {
             sxvki_json_pair_string(json, "Name", pool->name);
+        }
+        if (sxvki_pool_is_linear(pool)) {
+            sxvki_json_pair_string(json, "Algorithm", "LinearAlgorithm");
         }
         sxvki_json_pool(json, allocator, pool);
         sxvki_json_end(json, "}");
@@ -9935,8 +10501,8 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
     } while (0)
 
 #define SXVKI_KNOWN_ALLOCATOR_FLAGS  0x000105FFu
-#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x00071F87u
-#define SXVKI_KNOWN_POOL_FLAGS       0x00010002u
+#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x00071FC7u
+#define SXVKI_KNOWN_POOL_FLAGS       0x00010006u
 #define SXVKI_KNOWN_DEBUG_FLAGS      0x00000001u
 
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
@@ -9947,6 +10513,19 @@ static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* functio
     return VK_SUCCESS;
 }
 
+/*  As sxvki_check_allocation, of what it does not know. */
+SXVKI_APART static VkResult sxvki_check_linear(SxvkAllocator allocator, const char* function,
+                                               SxvkAllocation allocation, uint32_t* index) {
+    *index = sxvki_allocation_index(allocation);
+    if (sxvki_linear_handle_is_valid(&allocator->device, allocation)) {
+        return VK_SUCCESS;
+    }
+    return sxvki_reject(allocator,
+                        allocation == VK_NULL_HANDLE ? SXVK_MESSAGE_NULL_ARGUMENT
+                                                     : SXVK_MESSAGE_INVALID_ALLOCATION,
+                        function, "allocation");
+}
+
 /*  Always on. Gives the index of the record. */
 static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* function,
                                        SxvkAllocation allocation, uint32_t* index) {
@@ -9954,10 +10533,7 @@ static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* func
     if (SXVKI_LIKELY(sxvki_handle_is_valid(&allocator->device.records, allocation))) {
         return VK_SUCCESS;
     }
-    return sxvki_reject(allocator,
-                        allocation == VK_NULL_HANDLE ? SXVK_MESSAGE_NULL_ARGUMENT
-                                                     : SXVK_MESSAGE_INVALID_ALLOCATION,
-                        function, "allocation");
+    return sxvki_check_linear(allocator, function, allocation, index);
 }
 
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
@@ -10051,6 +10627,12 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
                     BAD_ALIGNMENT, "pCreateInfo->minAlignment");
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE && info->pool->device != &allocator->device,
                     INVALID_POOL, "pCreateInfo->pool");
+    SXVKI_REJECT_IF((info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
+                        (info->pool == VK_NULL_HANDLE || !sxvki_pool_is_linear(info->pool) ||
+                         info->pNext != NULL ||
+                         (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
+                    CONFLICTING_FLAGS,
+                    "pCreateInfo->flags, UPPER_ADDRESS outside of the blocks of a linear pool");
     (void)both;
     (void)never;
     (void)strategy;
@@ -10067,7 +10649,8 @@ SXVKI_INLINE VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const
                                                   const SxvkAllocationCreateInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
     if (SXVKI_LIKELY(!SX_VKALLOC_VALIDATE ||
-                     ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 && info->pool == VK_NULL_HANDLE &&
+                     ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
+                      (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
                       (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
                        (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
                         info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
@@ -10724,7 +11307,7 @@ SXVKI_COLD static VkResult sxvki_reported(SxvkAllocator allocator, const char* f
 static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
                                 const SxvkAllocation* allocation, SxvkAllocationInfo* info) {
     if (result == VK_SUCCESS && info != NULL) {
-        sxvki_get_info(allocator, sxvki_handle_index(*allocation), info);
+        sxvki_get_info(allocator, sxvki_allocation_index(*allocation), info);
     }
     return result;
 }
@@ -10889,7 +11472,7 @@ SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAlloc
     if (allocator != VK_NULL_HANDLE) {
         sxvki_records* records = &allocator->device.records;
         sxvki_records_pin(records); /* a trim may free what a stale handle names */
-        is_valid = sxvki_handle_is_valid(records, allocation);
+        is_valid = sxvki_allocation_is_valid(&allocator->device, allocation);
         sxvki_records_unpin(records);
     }
     return is_valid ? VK_TRUE : VK_FALSE;
@@ -10983,18 +11566,26 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
     const sxvki_device* device = &allocator->device;
     const uint32_t* word = sxvki_generation_of(&device->records, index);
     uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
-    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
-        (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_SLAB) != 0) {
+    uint32_t state;
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1) {
         return VK_TRUE;
     }
-    return callback(user_data, allocator, sxvki_handle_make(generation, index));
+    state = sxvki_load32(sxvki_state_of(device, index));
+    if ((state & SXVKI_STATE_SLAB) != 0) {
+        return VK_TRUE;
+    }
+    return callback(user_data, allocator,
+                    state & SXVKI_STATE_LINEAR ? sxvki_linear_handle(device, index, generation)
+                                               : sxvki_handle_make(generation, index));
 }
 
 static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
                                     void* user_data) {
     const sxvki_records* records = &allocator->device.records;
+    uint64_t resets = 0;
     uint32_t id, slot, index;
     for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
+        sxvki_sweep_if_reset(allocator, &resets);
         if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
             return;
         }
@@ -11530,6 +12121,19 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
     SXVKI_CHECK_POINTER(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
     return sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool));
+}
+
+SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
+    const char* function = "sxvkResetPool";
+    sxvki_findings findings;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
+    memset(&findings, 0, sizeof findings);
+    findings.type_bits = UINT32_MAX;
+    sxvki_margin_visit(pool, &findings);
+    sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN, function);
+    sxvki_reset_pool(allocator, pool);
+    return VK_SUCCESS;
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {

@@ -194,6 +194,12 @@ static void check_frames(const Row* row) {
     (void)number(row, "nsPerPair", 1, NS_MAX);
 }
 
+static void check_linear(const Row* row) {
+    const cJSON* pattern = cJSON_GetObjectItemCaseSensitive(row->json, "pattern");
+    expect(cJSON_IsString(pattern), "%s[%d]: not said which pattern", row->table, row->index);
+    spread(row, "nsPerPair", NS_MIN, NS_MAX);
+}
+
 static void check_kinds(const Row* row) {
     usage(row);
     (void)number(row, "granularity", 1024, 65536);
@@ -268,7 +274,7 @@ static const struct {
     {"frames", 2, check_frames},   {"kinds", 4, check_kinds},
     {"threads", 3, check_threads}, {"traces", 2, check_traces},
     {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
-    {"upload", 5, check_upload},
+    {"upload", 5, check_upload},   {"linear", 5, check_linear},
 };
 
 /* ------------------------------------------------------------------ the whole */

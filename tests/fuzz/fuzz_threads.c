@@ -44,7 +44,7 @@
 #define EXCHANGE_MAX 16
 #define COMMON_COUNT 6
 #define COMMON_LANE  512 /* bytes of a common allocation that belong to one worker */
-#define POOL_COUNT   3
+#define POOL_COUNT   4
 #define EDGE         64 /* bytes at each end of an allocation that are written and compared */
 
 typedef enum Mode {
@@ -384,6 +384,7 @@ static void do_pool(Worker* worker) {
           "no type");
     create.blockSize = 1u << 20;
     create.minBlockCount = testing_below(&worker->random, 2);
+    create.flags = testing_below(&worker->random, 2) ? SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT : 0;
     if (sxvkCreatePool(allocator, &create, &pool) == VK_SUCCESS) {
         info.pool = pool;
         (void)sxvkSetPoolName(allocator, pool, "for a moment");
@@ -392,7 +393,11 @@ static void do_pool(Worker* worker) {
             CHECK(result == VK_SUCCESS || worker->world->mode == MODE_FAULTS, "VkResult %d",
                   (int)result);
         }
-        sxvkFreeMemoryPages(allocator, 5, allocations);
+        if (testing_below(&worker->random, 2)) {
+            CHECK(sxvkResetPool(allocator, pool) == VK_SUCCESS, "reset");
+        } else {
+            sxvkFreeMemoryPages(allocator, 5, allocations);
+        }
         sxvkDestroyPool(allocator, pool);
     } else {
         CHECK(worker->world->mode == MODE_FAULTS, "no pool");
@@ -576,7 +581,8 @@ static void make_pools(World* world, Arena* arena) {
               VK_SUCCESS,
           "no type");
     for (i = 0; i < POOL_COUNT && world->mode == MODE_POOLS; i++) {
-        create.blockSize = i == 0 ? 256u << 20 : i == 1 ? 262144 : 0;
+        create.blockSize = i == 0 ? 256u << 20 : i == 1 ? 262144 : i == 2 ? 0 : 1u << 20;
+        create.flags = i == 3 ? SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT : 0;
         create.maxBlockCount = i == 0;
         create.minBlockCount = i == 1;
         CHECK(sxvkCreatePool(arena->allocator, &create, &arena->pools[i]) == VK_SUCCESS, "no pool");

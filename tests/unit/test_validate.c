@@ -290,6 +290,7 @@ static void test_allocation_info(void** state) {
     REFUSED(CONFLICTING_FLAGS, .flags = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT, .pNext = &chain);
     REFUSED(CONFLICTING_FLAGS, .flags = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT |
                                         SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT);
+    REFUSED(CONFLICTING_FLAGS, .flags = SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT);
     REFUSED(CONFLICTING_FLAGS, .requiredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
             .avoidedFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
     for (i = 0; i < sizeof bad_priorities / sizeof bad_priorities[0]; i++) {
@@ -945,6 +946,7 @@ static void test_pools(void** state) {
     SxvkPool pool = (SxvkPool)&pool;
     SxvkPool foreign;
     const char* name;
+    uint32_t bit;
     (void)state;
     assert_int_equal(sxvkCreatePool(stranger->allocator, &good, &foreign), VK_SUCCESS);
 #define REFUSED(id, ...)                                                                           \
@@ -957,7 +959,11 @@ static void test_pools(void** state) {
     REJECTS(rig, NULL_ARGUMENT, sxvkCreatePool(rig->allocator, NULL, &pool));
     assert_null(pool);
     REJECTS(rig, NULL_ARGUMENT, sxvkCreatePool(rig->allocator, &good, NULL));
-    REFUSED(UNKNOWN_FLAGS, .flags = 4); /* VMA's LINEAR_ALGORITHM */
+    for (bit = 0; bit < 32; bit++) {
+        if ((SXVKI_KNOWN_POOL_FLAGS >> bit & 1) == 0) {
+            REFUSED(UNKNOWN_FLAGS, .flags = 1u << bit);
+        }
+    }
     bad = good;
     bad.memoryTypeIndex = 4;
     REJECTS(rig, BAD_INDEX, sxvkCreatePool(rig->allocator, &bad, &pool));
@@ -984,6 +990,8 @@ static void test_pools(void** state) {
     PROTESTS(rig, INVALID_POOL, sxvkCalculatePoolStatistics(rig->allocator, foreign, &detailed));
     assert_int_equal(detailed.statistics.blockBytes, 0);
     REJECTS(rig, INVALID_POOL, sxvkCheckPoolCorruption(rig->allocator, foreign));
+    REJECTS(rig, INVALID_POOL, sxvkResetPool(rig->allocator, foreign));
+    REJECTS(rig, NULL_ARGUMENT, sxvkResetPool(rig->allocator, VK_NULL_HANDLE));
     sxvkDestroyPool(stranger->allocator, foreign);
     rig_destroy(stranger);
     rig_destroy(rig);

@@ -14,7 +14,8 @@ void run_blocks(void);
 void run_game(void); /* sequence_program.c */
 void run_tiny(void);
 void run_frames(void);
-void run_kinds(void); /* sequence_buffer.c */
+void run_linear(void); /* sequence_linear.c */
+void run_kinds(void);  /* sequence_buffer.c */
 void run_createbuffer(void);
 void run_threads(void); /* sequence_threads.c */
 void run_traces(void);  /* sequence_traces.c */

@@ -29,6 +29,7 @@ typedef struct Setup {
     uint64_t blockBytes;
     uint64_t maxBlocks; /* of the custom pool; 0 = no limit */
     bool poolIgnoresGranularity;
+    bool poolIsLinear;
     /* FIXED_RANGE subjects: the span they hand out, the grain of all sizes, and the number of
        allocations that they must have records for. */
     uint64_t spanBytes;
@@ -118,6 +119,9 @@ typedef struct SubjectKind {
     void (*tick)(Subject* subject, uint32_t frame);
     void (*trim)(Subject* subject);           /* optional */
     void (*checkIntegrity)(Subject* subject); /* optional */
+    /* Optional, for a linear pool: from the end downwards; all at once. */
+    void* (*allocateUpper)(Subject* subject, uint64_t size, uint64_t alignment);
+    void (*reset)(Subject* subject);
 } SubjectKind;
 
 /*  Each kind has a struct that begins with this. */

@@ -78,4 +78,6 @@ extern "C" const SubjectKind subject_offset_allocator = {
     nullptr,
     nullptr,
     nullptr,
+    nullptr,
+    nullptr,
 };

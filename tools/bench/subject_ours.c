@@ -46,9 +46,10 @@ static Subject* ours_open(const Setup* setup) {
         SxvkPoolCreateInfo pool = {0};
         pool.blockSize = setup->blockBytes;
         pool.maxBlockCount = (size_t)setup->maxBlocks;
-        pool.flags = setup->poolIgnoresGranularity
-                         ? SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT
-                         : 0;
+        pool.flags =
+            (setup->poolIgnoresGranularity ? SXVK_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT
+                                           : 0) |
+            (setup->poolIsLinear ? SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT : 0);
         check(sxvkCreatePool(ours->allocator, &pool, &ours->pool), "sxvkCreatePool");
     }
     return &ours->base;
@@ -69,14 +70,24 @@ static void* ours_result(VkResult result, SxvkAllocation allocation) {
     return allocation;
 }
 
-static void* ours_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+static void* ours_take(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type,
+                       SxvkAllocationCreateFlags flags) {
     Ours* ours = (Ours*)subject;
     VkMemoryRequirements requirements = {size, alignment, (uint32_t)1 << type};
     SxvkAllocationCreateInfo info = {0};
     SxvkAllocation allocation;
+    info.flags = flags;
     info.pool = ours->pool;
     VkResult result = sxvkAllocateMemory(ours->allocator, &requirements, &info, &allocation, NULL);
     return ours_result(result, allocation);
+}
+
+static void* ours_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+    return ours_take(subject, size, alignment, type, 0);
+}
+
+static void* ours_allocate_upper(Subject* subject, uint64_t size, uint64_t alignment) {
+    return ours_take(subject, size, alignment, 0, SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT);
 }
 
 static void ours_release(Subject* subject, void* allocation) {
@@ -146,6 +157,11 @@ static void ours_check_integrity(Subject* subject) {
     check(sxvkCheckIntegrity(((Ours*)subject)->allocator), "sxvkCheckIntegrity");
 }
 
+static void ours_reset(Subject* subject) {
+    Ours* ours = (Ours*)subject;
+    check(sxvkResetPool(ours->allocator, ours->pool), "sxvkResetPool");
+}
+
 const SubjectKind subject_ours = {
     .key = "sx_vkalloc",
     .name = "sx_vkalloc",
@@ -161,6 +177,8 @@ const SubjectKind subject_ours = {
     .tick = ours_tick,
     .trim = ours_trim,
     .checkIntegrity = ours_check_integrity,
+    .allocateUpper = ours_allocate_upper,
+    .reset = ours_reset,
 };
 
 /* ------------------------------------------------------------------ virtual blocks */

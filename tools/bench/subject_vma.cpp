@@ -47,7 +47,9 @@ Subject* vma_open(const Setup* setup) {
         pool.blockSize = setup->blockBytes;
         pool.maxBlockCount = static_cast<size_t>(setup->maxBlocks);
         pool.flags =
-            setup->poolIgnoresGranularity ? VMA_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT : 0;
+            (setup->poolIgnoresGranularity ? VMA_POOL_CREATE_IGNORE_BUFFER_IMAGE_GRANULARITY_BIT
+                                           : 0) |
+            (setup->poolIsLinear ? VMA_POOL_CREATE_LINEAR_ALGORITHM_BIT : 0);
         check(vmaCreatePool(vma->allocator, &pool, &vma->pool), "vmaCreatePool");
     }
     return &vma->base;
@@ -72,14 +74,24 @@ void* vma_result(VkResult result, VmaAllocation allocation) {
     return allocation;
 }
 
-void* vma_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+void* vma_take(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type,
+               VmaAllocationCreateFlags flags) {
     VkMemoryRequirements requirements = {size, alignment, 1u << type};
     VmaAllocationCreateInfo info = {};
     VmaAllocation allocation = VK_NULL_HANDLE;
+    info.flags = flags;
     info.pool = reinterpret_cast<Vma*>(subject)->pool;
     VkResult result =
         vmaAllocateMemory(allocator_of(subject), &requirements, &info, &allocation, nullptr);
     return vma_result(result, allocation);
+}
+
+void* vma_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t type) {
+    return vma_take(subject, size, alignment, type, 0);
+}
+
+void* vma_allocate_upper(Subject* subject, uint64_t size, uint64_t alignment) {
+    return vma_take(subject, size, alignment, 0, VMA_ALLOCATION_CREATE_UPPER_ADDRESS_BIT);
 }
 
 void vma_release(Subject* subject, void* allocation) {
@@ -178,11 +190,23 @@ void vma_virtual_release(Subject* subject, void* allocation) {
 } // namespace
 
 extern "C" const SubjectKind subject_vma = {
-    "vma",        "VMA",       HAS_DEVICE | THREAD_SAFE,
-    nullptr,      vma_open,    vma_close,
-    vma_allocate, vma_release, vma_allocate_for_buffer,
-    vma_create,   vma_destroy, vma_live_bytes,
-    vma_tick,     nullptr,     nullptr,
+    "vma",
+    "VMA",
+    HAS_DEVICE | THREAD_SAFE,
+    nullptr,
+    vma_open,
+    vma_close,
+    vma_allocate,
+    vma_release,
+    vma_allocate_for_buffer,
+    vma_create,
+    vma_destroy,
+    vma_live_bytes,
+    vma_tick,
+    nullptr,
+    nullptr,
+    vma_allocate_upper,
+    nullptr,
 };
 
 extern "C" const SubjectKind subject_vma_virtual = {

@@ -85,6 +85,7 @@ typedef struct Scene {
     uint32_t type;          /* index of the memory type */
     uint32_t pools;         /* custom pools, where the memory then comes from */
     VkDeviceSize blockSize; /* of the custom pools */
+    SxvkPoolCreateFlags poolFlags;
 } Scene;
 
 struct World {
@@ -177,6 +178,7 @@ static void world_open(World* world, const Scene* scene) {
         memset(&pool, 0, sizeof pool);
         pool.memoryTypeIndex = scene->type;
         pool.blockSize = scene->blockSize;
+        pool.flags = scene->poolFlags;
         check(sxvkCreatePool(world->allocator, &pool, &world->pools[i]), "sxvkCreatePool");
     }
     create_buffer = (PFN_vkCreateBuffer)world->functions.vkGetDeviceProcAddr(sim_device(world->sim),
@@ -440,22 +442,31 @@ static void step_allocator(World* world, uint32_t count) {
 #define MEMORY make_memory, drop_memory
 #define RANGE  make_range, drop_range
 
-static const Scene slots = {MEMORY, 256, 256, 10000, TYPE_LOCAL, 0, 0};
-static const Scene small_ranges = {MEMORY, 64 * KIB, 64 * KIB, 10000, TYPE_LOCAL, 0, 0};
-static const Scene large_ranges = {MEMORY, 2 * MIB, 2 * MIB, 1000, TYPE_LOCAL, 0, 0};
-static const Scene mixed = {MEMORY, 256, MIB, 10000, TYPE_LOCAL, 0, 0};
-static const Scene unknown = {make_unknown, drop_memory, 256, MIB, 10000, TYPE_LOCAL, 0, 0};
-static const Scene pools = {MEMORY, 256, MIB, 4000, TYPE_LOCAL, POOL_COUNT, 64 * MIB};
-static const Scene blocks = {MEMORY, MIB, MIB, 400, TYPE_LOCAL, 1, MIB};
-static const Scene dedicated = {make_dedicated, drop_memory, 4 * MIB, 4 * MIB,
-                                1000,           TYPE_LOCAL,  0,       0};
-static const Scene buffers = {make_buffer, drop_buffer, 256, MIB, 4000, TYPE_LOCAL, 0, 0};
-static const Scene images = {make_image, drop_image, KIB, KIB, 2000, TYPE_LOCAL, 0, 0};
-static const Scene coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_COHERENT, 0, 0};
-static const Scene virtual_slots = {RANGE, 256, 256, 10000, TYPE_LOCAL, 0, 0};
-static const Scene virtual_ranges = {RANGE, 2 * MIB, 2 * MIB, 10000, TYPE_LOCAL, 0, 0};
-static const Scene virtual_mixed = {RANGE, 256, MIB, 10000, TYPE_LOCAL, 0, 0};
-static const Scene not_coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_CACHED, 0, 0};
+static const Scene slots = {MEMORY, 256, 256, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene small_ranges = {MEMORY, 64 * KIB, 64 * KIB, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene large_ranges = {MEMORY, 2 * MIB, 2 * MIB, 1000, TYPE_LOCAL, 0, 0, 0};
+static const Scene mixed = {MEMORY, 256, MIB, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene unknown = {make_unknown, drop_memory, 256, MIB, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene pools = {MEMORY, 256, MIB, 4000, TYPE_LOCAL, POOL_COUNT, 64 * MIB, 0};
+static const Scene blocks = {MEMORY, MIB, MIB, 400, TYPE_LOCAL, 1, MIB, 0};
+static const Scene linear = {make_unknown,
+                             drop_memory,
+                             256,
+                             64 * KIB,
+                             2000,
+                             TYPE_LOCAL,
+                             1,
+                             256 * MIB,
+                             SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT};
+static const Scene dedicated = {make_dedicated, drop_memory, 4 * MIB, 4 * MIB, 1000,
+                                TYPE_LOCAL,     0,           0,       0};
+static const Scene buffers = {make_buffer, drop_buffer, 256, MIB, 4000, TYPE_LOCAL, 0, 0, 0};
+static const Scene images = {make_image, drop_image, KIB, KIB, 2000, TYPE_LOCAL, 0, 0, 0};
+static const Scene coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_COHERENT, 0, 0, 0};
+static const Scene not_coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_CACHED, 0, 0, 0};
+static const Scene virtual_slots = {RANGE, 256, 256, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene virtual_ranges = {RANGE, 2 * MIB, 2 * MIB, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene virtual_mixed = {RANGE, 256, MIB, 10000, TYPE_LOCAL, 0, 0, 0};
 
 /*  The steps before and after bring about the state that the measured one needs, and undo it. */
 typedef struct Path {
@@ -477,6 +488,8 @@ static const Path paths[] = {
     {"free and allocate, mixed sizes", &mixed, NULL, step_replace, NULL, 4000},
     {"free and allocate, of unknown kind", &unknown, NULL, step_replace, NULL, 4000},
     {"free and allocate, in 8 custom pools", &pools, NULL, step_replace, NULL, 4000},
+    {"allocate in a linear pool", &linear, step_drop, step_make, NULL, 2000},
+    {"free in a linear pool", &linear, NULL, step_drop, step_make, 2000},
     {"allocate and free 16 pages", &small_ranges, NULL, step_make_pages, NULL, 200},
     {"allocate in a new block", &blocks, step_drop, step_make, NULL, 200},
     {"free the last range of a block", &blocks, NULL, step_drop, step_make, 200},
