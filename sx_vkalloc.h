@@ -591,7 +591,8 @@ SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
                                                     SxvkAllocationInfo* pAllocationInfo);
 
 /*  allocationCount allocations, all or none. The arrays have allocationCount elements each;
-    pAllocationInfos is optional. */
+    pAllocationInfos is optional. Up to 32 of them go under one hold of a lock, here and when they
+    are freed. */
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 const VkMemoryRequirements* pMemoryRequirements,
                                                 const SxvkAllocationCreateInfo* pCreateInfos,
@@ -748,7 +749,8 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
 
 /*  Many buffers at once, all or none. The arrays have bufferCount elements each;
     pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
-    KHR_BIND_MEMORY2_BIT). */
+    KHR_BIND_MEMORY2_BIT), and as many go under one hold of a lock, here and when they are
+    destroyed. */
 SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
                                           const VkBufferCreateInfo* pBufferCreateInfos,
                                           const SxvkAllocationCreateInfo* pAllocationCreateInfos,
@@ -781,7 +783,8 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
 
 /*  Many images at once, all or none. The arrays have imageCount elements each;
     pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
-    KHR_BIND_MEMORY2_BIT). */
+    KHR_BIND_MEMORY2_BIT), and as many go under one hold of a lock, here and when they are
+    destroyed. */
 SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
                                          const VkImageCreateInfo* pImageCreateInfos,
                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
@@ -5207,16 +5210,14 @@ SXVKI_HOT VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, Sxvk
 }
 
 /*  All of a batch that go where the first one goes and have nothing yet, under one hold of the
-    lock, until one finds no room. That one looks elsewhere; if in vain its pool is nulled, so that
-    it climbs the ladder. */
-static void sxvki_pool_take_run(SxvkPool* pools, const sxvki_place* places, uint32_t count,
-                                SxvkAllocation* taken) {
+    lock, until one finds no room; that one looks elsewhere. What is null then climbs the ladder. */
+SXVKI_COLD static void sxvki_pool_take_run(const SxvkPool* pools, const sxvki_place* places,
+                                           uint32_t count, SxvkAllocation* taken) {
     SxvkPool pool = pools[0];
     sxvki_domain* domain = sxvki_pool_enter(pool, &places[0]);
     VkResult result = VK_SUCCESS;
     uint32_t i, last = 0;
     if (domain == NULL) {
-        pools[0] = NULL;
         return;
     }
     sxvki_domain_read(domain, NULL);
@@ -5229,10 +5230,7 @@ static void sxvki_pool_take_run(SxvkPool* pools, const sxvki_place* places, uint
     }
     sxvki_lock_drop(&domain->lock);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
-        result = sxvki_pool_take_elsewhere(pool, &places[last], &taken[last], domain);
-    }
-    if (result != VK_SUCCESS) {
-        pools[last] = NULL;
+        (void)sxvki_pool_take_elsewhere(pool, &places[last], &taken[last], domain);
     }
 }
 
