@@ -9685,7 +9685,7 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     if (result != VK_SUCCESS) {
         return result;
     }
-    sxvki_get_info(plan->allocator, sxvki_handle_index(made->allocation), &got);
+    sxvki_get_info(plan->allocator, sxvki_allocation_index(made->allocation), &got);
     made->data = (char*)got.pMappedData;
     made->size = size;
     if ((plan->usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0) {
