@@ -5043,75 +5043,77 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 */
 
 /*  Figures: committed / live, averaged over the events of a trace, with the calls to
-    vkAllocateMemory, for a neighbour of the value that stands here (measured without slabs, and
-    with SXVKI_MIX_BELOW at 2 GiB); "game" is the synthetic sequence of 1,500 items of which 80 %
-    are unloaded. The values hang together: a change of one by a little moves single traces by a few
-    points to either side. */
+    vkAllocateMemory, for a neighbour of the value that stands here; "game" is the synthetic
+    sequence of 1,500 items of which 80 % are unloaded, "10k" and "100k" are churn with so many
+    live. All are from `sxvk_bench --quick traces game tiny churn`. The values hang together: a
+    change of one by a little moves single traces by a few points to either side. */
 
-/*  Ranges below it are small. 64 KiB: blender 1.166 for 1.137; 256 KiB: openarena 1.497 with 50
-    calls for 1.431 with 44, tiny sets 285 calls for 218; 1 MiB: warzone 1.209 for 1.129. */
+/*  Ranges below it are small. 64 KiB: blender 1.167 for 1.140, game after the unload 2.47 for 2.33;
+    256 KiB: openarena 1.497 with 50 calls for 1.428 with 48, tiny sets 265 calls for 218; 1 MiB:
+    warzone 1.210 for 1.129, tiny sets 2.08 for 1.89. */
 #define SXVKI_SMALL_LIMIT ((VkDeviceSize)128 << 10)
 
 /*  What the program holds from which on small and large ranges do not share blocks at all: sharing
-    saves calls, and costs memory once the blocks are many. 512 MiB: stellarium 62 calls for 58, but
-    10k and 100k live of 256 B to 1 MiB 1.140 and 1.073 for 1.194 and 1.082; 2 GiB: stellarium 55,
-    1.167 and 1.117. Never sharing: nexuiz 44 calls for 37, openarena 1.590 for 1.431, 10k and 100k
-    1.093 and 1.055. Always sharing: game after the unload 3.76 for 2.76. */
+    saves calls, and costs memory once the blocks are many. 512 MiB: stellarium 62 calls for 56, but
+    100k live 1.072 for 1.090; 2 GiB: stellarium 53 calls, 100k 1.125, game after the unload 2.50 for
+    2.33. Always sharing: 3.00. */
 #define SXVKI_MIX_BELOW ((VkDeviceSize)1 << 30)
 
 /*  The least block: 1 MiB is what a program with one small buffer holds. Large ones of 1 MiB:
-    openarena 1.501 with 52 calls for 1.431 with 44; of 4 MiB: gcompris 1.535 for 1.314. */
+    stk 1.523 for 1.458, openarena 1.500 with 54 calls for 1.428 with 48; of 4 MiB: gcompris 1.535
+    for 1.314. */
 #define SXVKI_SMALL_BLOCK_MIN ((VkDeviceSize)1 << 20)
 #define SXVKI_LARGE_BLOCK_MIN ((VkDeviceSize)2 << 20)
 
-/*  The largest block. 16 MiB: stellarium 82 calls for 55, nexuiz 47 for 37, game 1,366 for 1,045;
-    64 MiB: stellarium 1.222 for 1.191, game after the unload 4.38 for 2.48. */
+/*  The largest block. 16 MiB: stellarium 84 calls for 56, nexuiz 47 for 37, game 1,304 for 954;
+    64 MiB: stellarium 1.230 for 1.194, game after the unload 4.01 for 2.33. */
 #define SXVKI_BLOCK_MAX ((VkDeviceSize)32 << 20)
 
-/*  A block is at most one part in so many of what the program holds. 6: blender 1.194 for 1.137,
-    openarena 1.571 for 1.431; 12: openarena 67 calls for 44, stellarium 70 for 55. */
+/*  A block is at most one part in so many of what the program holds. 6: blender 1.195 for 1.140,
+    openarena 1.567 for 1.428; 12: openarena 66 calls for 48, stellarium 76 for 56. */
 #define SXVKI_BLOCK_SHARE 8
 
 /*  A block has room for so many ranges of the size that it is made for. 3: gcompris 1.863 for
-    1.314, tiny sets 431 calls for 218; 6: warzone 1.454 for 1.129. */
+    1.314, tiny sets 450 calls for 218; 6: gcompris 1.672, warzone 1.454 for 1.129. */
 #define SXVKI_BLOCK_NEEDS 4
 
 /*  A block is a whole number of the ranges that it is made for, where that is no more than so many;
-    else it is rounded to a quarter of a power of two. 1: game 1.180 for 1.060, blender 1.208 for
-    1.137; 8 and 32: openarena 54 and 50 calls for 44. */
+    else it is rounded to a quarter of a power of two. 1: game 1.206 for 1.086, blender 1.212 for
+    1.140; 8 and 32: openarena 1.498 and 1.508 for 1.428. */
 #define SXVKI_BLOCK_FIT  16
 #define SXVKI_BLOCK_UNIT ((VkDeviceSize)64 << 10)
 
 /*  A domain that handed out so many ranges since it grew needs just half of what lives in it, four
-    times as many a quarter: calls are rare then. Never: minetest 1.366 for 1.296. */
+    times as many a quarter: calls are rare then. Never: minetest 1.367 for 1.296. */
 #define SXVKI_SLOW_GROWTH 512
 
 /*  From this size on a range of the request's own size is looked for before a larger one is cut.
-    Never: blender 1.163 for 1.139, game 1.089 for 1.077; 256 KiB: nothing more. */
+    Never: blender 1.164 for 1.140, game after the unload 2.43 for 2.33; 256 KiB: 2.45. */
 #define SXVKI_BEST_FIT_ABOVE ((VkDeviceSize)1 << 20)
 
 /*  What is above both this and one part in so many of what the program holds gets dedicated memory.
-    8 MiB: stk 1.663 with 20 calls for 1.458 with 24, 4 MiB: blender 1.130 with 117 calls for 1.139
-    with 110. A share of 128: game 1.092 with 875 calls for 1.077 with 1,045; of 256: 1.060 with
-    1,678. */
+    8 MiB: stk 1.663 with 20 calls for 1.458 with 24; 4 MiB: blender 1.131 with 120 calls for 1.140
+    with 112, game after the unload 2.58 for 2.33. A share of 128: game 1.117 with 826 calls for
+    1.086 with 954; of 256: 1.068 with 1,608. */
 #define SXVKI_DEDICATED_ABOVE ((VkDeviceSize)6 << 20)
 #define SXVKI_DEDICATED_SHARE 192
 
 /*  Empty blocks stay while they are no more than one part in so many of what the program holds, and
-    the only empty block of a domain up to a size. 32: game 1.084 for 1.077 with 80 calls less. Only
-    up to 2 MiB: tiny sets 514 calls for 218, 8 MiB: minetest 1.335 for 1.296. */
+    the only empty block of a domain up to a size. 32: 10k 1.210 for 1.183; 64: game 1,010 calls for
+    954. Only up to 2 MiB: warzone 1.406 for 1.129, tiny sets 519 calls for 218; 8 MiB: minetest
+    1.336 for 1.296. */
 #define SXVKI_EMPTY_SHARE     48
 #define SXVKI_EMPTY_BLOCK_MAX ((VkDeviceSize)4 << 20)
 
 /*  What a domain gave back and needs again within so many frames, it keeps from then on. 1: warzone
-    36 calls for 23, blender 127 for 110. */
+    36 calls for 23, blender 129 for 112. */
 #define SXVKI_BREATH_FRAMES 4
 
-/*  Without frames, so many allocations of a domain count as one. 16: game after the unload 3.02 for
-    2.48; 64: 3.55. */
+/*  Without frames, so many allocations of a domain count as one. 16: game after the unload 2.44 for
+    2.33; 64: 2.79. */
 #define SXVKI_TAKES_PER_FRAME 8
 
-/*  How long an empty block may stay. 120: stellarium 62 calls for 55; 1200: stk 1.725 for 1.458. */
+/*  How long an empty block may stay. 120: stellarium 65 calls for 56; 1200: stk 1.724 for 1.458. */
 #define SXVKI_RETAIN_FRAMES 360
 
 /*  Allocations without a slot that earn a class a slab. 8: game after the unload 2.55 for 2.33, 10k

@@ -304,9 +304,10 @@ static void test_pool_destroyed_elsewhere(void** state) {
 
 /*  A letter says that a slab belongs into its list; that it ran empty needs none. */
 static void test_slabs(void** state) {
+    enum { ANCHORS = SXVKI_SLAB_FEW / (100 * KIB) + 1 };
     static const SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL};
     Rig* rig = rig_create(NULL);
-    SxvkAllocation anchors[20], found;
+    SxvkAllocation anchors[ANCHORS], found;
     uint32_t i, index = 0;
     const sxvki_slab* slab = NULL;
     Field field;
@@ -314,7 +315,7 @@ static void test_slabs(void** state) {
     memset(&field, 0, sizeof field);
     field.rig = rig;
     assert_int_equal(sxvkCreatePool(rig->allocator, &info, &field.pool), VK_SUCCESS);
-    for (i = 0; i < 20; i++) { /* so much lives here that there are slabs */
+    for (i = 0; i < ANCHORS; i++) { /* so much lives here that there are slabs */
         anchors[i] = take(&field, 100 * KIB);
     }
     for (i = 0; i < COUNT; i++) {
@@ -335,7 +336,7 @@ static void test_slabs(void** state) {
     free_elsewhere(&field, i, i + 1);
     assert_int_equal(letters(&field), 1);
     assert_int_equal(slab->is_listed, 0);
-    assert_int_equal(live(&field), COUNT + 20 - 1); /* and read by that */
+    assert_int_equal(live(&field), COUNT + ANCHORS - 1); /* and read by that */
     assert_int_equal(slab->is_listed, 1);
     found = take(&field, 1024); /* the latest slab comes first */
     assert_int_equal(sxvki_slot_slab(sxvki_handle_index(found)), sxvki_slot_slab(index));
@@ -347,10 +348,10 @@ static void test_slabs(void** state) {
     free_elsewhere(&field, 0, i);
     free_elsewhere(&field, i + 1, COUNT);
     rig_check(rig);
-    assert_int_equal(live(&field), 20);
+    assert_int_equal(live(&field), ANCHORS);
     assert_int_equal(field.domain->slab_count, 0);
     assert_int_equal(letters(&field), 0);
-    for (i = 0; i < 20; i++) {
+    for (i = 0; i < ANCHORS; i++) {
         sxvkFreeMemory(rig->allocator, anchors[i]);
     }
     sxvkDestroyPool(rig->allocator, field.pool);
