@@ -5055,8 +5055,8 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 
 /*  What the program holds from which on small and large ranges do not share blocks at all: sharing
     saves calls, and costs memory once the blocks are many. 512 MiB: stellarium 62 calls for 56, but
-    100k live 1.072 for 1.090; 2 GiB: stellarium 53 calls, 100k 1.125, game after the unload 2.50 for
-    2.33. Always sharing: 3.00. */
+    100k live 1.072 for 1.090; 2 GiB: stellarium 53 calls, 100k 1.125, game after the unload 2.50
+    for 2.33. Always sharing: 3.00. */
 #define SXVKI_MIX_BELOW ((VkDeviceSize)1 << 30)
 
 /*  The least block: 1 MiB is what a program with one small buffer holds. Large ones of 1 MiB:
