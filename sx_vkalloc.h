@@ -3596,8 +3596,8 @@ static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, u
 }
 
 /*  Take a range back. O(1), in any order. */
-SXVKI_APART static void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
-                                          sxvki_record* r) {
+SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
+                                 sxvki_record* r) {
     uint32_t prev = r->prev;
     uint32_t next = r->next;
     *(prev == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, prev)->next) = next;
@@ -5198,11 +5198,12 @@ struct SxvkPool_T {
     void* domains[SXVKI_DOMAIN_COUNT]; /* atomic; sxvki_domain* */
     VkDeviceSize block_size;           /* of every block; 0: grow from small */
     VkDeviceSize max_block_size;
-    VkDeviceSize unit;          /* bytes; ranges start at multiples of it and are such in size */
-    VkDeviceSize mixed_unit;    /* the same where buffers and optimal images must be kept apart */
-    VkDeviceSize margin;        /* bytes behind each */
-    VkDeviceSize min_alignment; /* bytes */
-    VkDeviceSize granularity;   /* bytes, 1: nothing to keep apart */
+    VkDeviceSize unit;            /* bytes; ranges start at multiples of it and are such in size */
+    VkDeviceSize mixed_unit;      /* the same where buffers and optimal images must be kept apart */
+    VkDeviceSize mixed_alignment; /* bytes; the larger of mixed_unit and min_alignment */
+    VkDeviceSize margin;          /* bytes behind each */
+    VkDeviceSize min_alignment;   /* bytes */
+    VkDeviceSize granularity;     /* bytes, 1: nothing to keep apart */
     size_t min_block_count;
     size_t max_block_count; /* SIZE_MAX: no limit */
     const void* next;       /* chain for VkMemoryAllocateInfo */
@@ -5210,7 +5211,8 @@ struct SxvkPool_T {
     uint32_t type;
     SxvkPoolCreateFlags flags;
     int is_custom;
-    int split_kinds; /* optimal images in domains of their own */
+    int is_plainly_linear; /* a linear pool without margins, and not always dedicated memory */
+    int split_kinds;       /* optimal images in domains of their own */
     int has_slabs;
     uint32_t shards; /* atomic; in use, 1 to SXVKI_SHARDS */
     uint32_t shards_max;
@@ -5317,7 +5319,10 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         pool->unit = sxvki_max64(pool->unit, device->vk.atom);
     }
     pool->mixed_unit = sxvki_max64(pool->unit, pool->granularity);
+    pool->mixed_alignment = sxvki_max64(pool->mixed_unit, pool->min_alignment);
     pool->margin = sxvki_type_margin(device, type);
+    pool->is_plainly_linear =
+        sxvki_pool_is_linear(pool) && pool->margin == 0 && device->debug.flags == 0;
     pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
     pool->shards = 1;
     pool->shards_max = pool->block_size == 0 && locked && SXVKI_HAS_THREAD_HINT ? SXVKI_SHARDS : 1;
@@ -5550,12 +5555,14 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     domain->empty_bytes += block->size;
 }
 
-/*  From the range handed out to the allocation: counters and the record's state. block is null in
-    a virtual block. */
-SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block, sxvki_record* r,
-                                        const sxvki_place* place, uint32_t state) {
+/*  From the range handed out to the allocation: counters and the record's state. */
+static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
+                                           const sxvki_place* place) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block =
+        domain->pool == NULL ? NULL : sxvki_block_at(domain->pool->device, sxvki_record_block(r));
     r->link_a = place->tail;
-    sxvki_store32_relaxed(&r->link_b, state);
+    sxvki_store32_relaxed(&r->link_b, place->state);
     sxvki_record_age(r);
     if (block != NULL) {
         if (block->live_count++ == 0) {
@@ -5568,14 +5575,6 @@ SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
-}
-
-static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
-                                           const sxvki_place* place) {
-    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block =
-        domain->pool == NULL ? NULL : sxvki_block_at(domain->pool->device, sxvki_record_block(r));
-    sxvki_domain_count_in(domain, block, r, place, place->state);
     return sxvki_handle_make(r->generation, index);
 }
 
@@ -5596,7 +5595,15 @@ SXVKI_APART static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const
             &domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT, place->size,
             place->alignment, place->strategy == SXVKI_STRATEGY_UPPER, &index);
         if (r != NULL) {
-            sxvki_domain_count_in(domain, block, r, place, place->state | SXVKI_STATE_LINEAR);
+            r->link_a = place->tail;
+            sxvki_store32_relaxed(&r->link_b, place->state | SXVKI_STATE_LINEAR);
+            sxvki_record_age(r);
+            if (block->live_count++ == 0) {
+                sxvki_domain_mark(domain, block, 0);
+            }
+            domain->live_count++;
+            domain->take_count++;
+            domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
             *taken = sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
                                        SXVKI_HANDLE_LINEAR_BIT | index);
             return VK_SUCCESS;
@@ -5614,7 +5621,6 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
         sxvki_block* block = sxvki_block_at(device, domain->block_first);
         sxvki_linear_drop(&domain->linear, &block->lane);
         block->live_count = 0;
-        sxvki_store32_relaxed(&block->is_busy, 0);
         sxvki_domain_mark(domain, block, 1);
     }
     sxvki_linear_next_epoch(&domain->linear);
@@ -5756,8 +5762,21 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
            sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
 }
 
-/*  Take back a range that was claimed. Its block goes to *chain if it is to be destroyed, once the
-    lock is dropped; with no chain it stays. */
+/*  A block has just run empty. It goes to *chain if it is to be destroyed, once the lock is dropped;
+    with no chain it stays. */
+static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki_block** chain) {
+    int retain = chain == NULL || sxvki_domain_retains(domain, block);
+    sxvki_domain_mark(domain, block, 1);
+    if (!retain) {
+        domain->has_freed = 1;
+        domain->freed_then = block->since;
+        sxvki_domain_forget(domain, block);
+        block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
+        *chain = block;
+    }
+}
+
+/*  Take back a range of the bins that was claimed. What becomes of its block: as above. */
 static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block** chain) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
     uint32_t id = sxvki_record_block(r);
@@ -5769,26 +5788,25 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
         return;
     }
     block = sxvki_block_at(domain->pool->device, id);
-    if (sxvki_domain_is_linear(domain)) {
-        sxvki_linear_give(&domain->linear, &block->lane, index, r);
-    } else {
-        sxvki_bins_give(&domain->bins, index);
-    }
+    sxvki_bins_give(&domain->bins, index);
     if (--block->live_count == SXVKI_BUSY_ABOVE) {
         sxvki_store32_relaxed(&block->is_busy, 0);
         (void)sxvki_exchange32(&domain->calm_count,
                                domain->calm_count + 1); /* then read the mail */
     }
     if (block->live_count == 0) {
-        int retain = chain == NULL || sxvki_domain_retains(domain, block);
-        sxvki_domain_mark(domain, block, 1);
-        if (!retain) {
-            domain->has_freed = 1;
-            domain->freed_then = block->since;
-            sxvki_domain_forget(domain, block);
-            block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
-            *chain = block;
-        }
+        sxvki_domain_empties(domain, block, chain);
+    }
+}
+
+/*  The same for a range of a linear pool. */
+SXVKI_INLINE void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
+                                           sxvki_record* r, sxvki_block** chain) {
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_linear_give(&domain->linear, &block->lane, index, r);
+    if (--block->live_count == 0) {
+        sxvki_domain_empties(domain, block, chain);
     }
 }
 
@@ -7117,7 +7135,7 @@ static void sxvki_give_dedicated(sxvki_device* device, uint32_t index, sxvki_blo
     sxvki_records_give(&device->records, index);
 }
 
-/*  The same for a range of the bins that was claimed. */
+/*  The same for a range of a block that was claimed. */
 SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_record* r) {
     sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
     sxvki_domain* domain = block->domain;
@@ -7139,7 +7157,9 @@ SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_r
         }
     }
     sxvki_lock_take(&domain->lock);
-    if (!is_posted) {
+    if (sxvki_domain_is_linear(domain)) {
+        sxvki_domain_give_linear(domain, block, index, r, &chain);
+    } else if (!is_posted) {
         sxvki_domain_give(domain, index, &chain);
     }
     sxvki_domain_read(domain, &chain);
@@ -7240,7 +7260,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
     sxvki_domain* domain;
     sxvki_block* block;
     sxvki_record* r;
-    int is_mapped;
+    uint32_t state;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
         return 0;
     }
@@ -7260,21 +7280,21 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
         sxvki_lock_drop(&domain->lock);
         return 0;
     }
-    is_mapped = (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) != 0;
-    if (is_mapped) {
+    state = sxvki_record_state(r);
+    if ((state & SXVKI_STATE_MAPPINGS) != 0) {
         sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
-    } else {
-        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-            sxvki_cold_clear(&device->records, index);
-        }
-        sxvki_domain_give(domain, index, &chain);
-    }
-    sxvki_lock_drop(&domain->lock);
-    if (is_mapped) {
+        sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
     }
-    sxvki_blocks_destroy(device, chain);
+    if ((state & SXVKI_STATE_COLD) != 0) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    sxvki_domain_give_linear(domain, block, index, r, &chain);
+    sxvki_lock_drop(&domain->lock);
+    if (chain != NULL) {
+        sxvki_blocks_destroy(device, chain);
+    }
     SXVKI_CHECK_DOMAIN(domain);
     return 1;
 }
@@ -7471,11 +7491,70 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                        taken);
 }
 
+/*  Flags that change nothing in a linear pool that has room, or are looked at afterwards. */
+#define SXVKI_LINEAR_FLAGS                                                                         \
+    ((VkFlags)SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT | SXVK_ALLOCATION_CREATE_MAPPED_BIT |       \
+     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT | SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT |        \
+     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
+
+/*  The short way to memory of a linear pool: nothing is to be decided, so the tests here are all,
+    and whatever is unusual, wrong, or finds no room goes the long way. There it would be NNN
+    instructions for NNN. Returns whether it was taken; nothing is checked before. */
+SXVKI_INLINE int sxvki_allocate_linear(SxvkAllocator allocator, const VkMemoryRequirements* memory,
+                                       const SxvkAllocationCreateInfo* info,
+                                       SxvkAllocation* taken) {
+    sxvki_domain* domain;
+    sxvki_place place;
+    VkResult result;
+    SxvkPool pool = memory != NULL && info != NULL ? info->pool : NULL;
+    if (pool == NULL || !pool->is_plainly_linear || pool->device != &allocator->device ||
+        (info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
+        (info->usage | info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
+        info->minAlignment != 0) {
+        return 0;
+    }
+    domain = sxvki_pool_domain(pool, 0);
+    if (domain == NULL || ((memory->memoryTypeBits >> pool->type) & 1) == 0 ||
+        memory->size - 1 >= SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT ||
+        memory->alignment - 1 >= pool->block_size || !sxvki_is_pow2(memory->alignment)) {
+        return 0;
+    }
+    place.alignment = sxvki_max64(memory->alignment, pool->mixed_alignment) >> SXVKI_GRANULE_SHIFT;
+    place.tail = (uint32_t)((0 - memory->size) & (pool->mixed_unit - 1));
+    place.size = (memory->size + place.tail) >> SXVKI_GRANULE_SHIFT;
+    place.state = (uint32_t)SXVKI_KIND_UNKNOWN << SXVKI_STATE_KIND_SHIFT;
+    place.strategy = info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT
+                         ? SXVKI_STRATEGY_UPPER
+                         : SXVKI_STRATEGY_MIN_TIME;
+    sxvki_lock_take(&domain->lock);
+    result = sxvki_domain_take_linear(domain, &place, taken);
+    sxvki_lock_drop(&domain->lock);
+    return result == VK_SUCCESS;
+}
+
+/*  Hand over what was taken, with what the info wants of it, or report what failed. */
+SXVKI_INLINE VkResult sxvki_hand_over(SxvkAllocator allocator, const char* function,
+                                      const SxvkAllocationCreateInfo* info, VkResult result,
+                                      SxvkAllocation taken, SxvkAllocation* allocation) {
+    if (result == VK_SUCCESS &&
+        ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || allocator->device.debug.margin != 0 ||
+         info->pUserData != NULL || info->pName != NULL)) {
+        result = sxvki_finish(allocator, function, info, taken);
+    }
+    if (result != VK_SUCCESS) {
+        *allocation = VK_NULL_HANDLE;
+        sxvki_report_failure(&allocator->device, result, function);
+        return result;
+    }
+    *allocation = taken;
+    SXVKI_CHECK_DOMAIN(sxvki_block_of(&allocator->device, sxvki_allocation_index(taken))->domain);
+    return VK_SUCCESS;
+}
+
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
 static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
                                const sxvki_requirements* requirements, const sxvki_purpose* purpose,
                                const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
-    sxvki_device* device = &allocator->device;
     uint32_t state = (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
                      sxvki_class_id(allocator, purpose->kind, purpose->usage)
                          << SXVKI_STATE_CLASS_SHIFT;
@@ -7487,19 +7566,7 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
         full = result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? full : NULL;
         result = sxvki_allocate_slowly(allocator, requirements, purpose, info, state, full, &taken);
     }
-    if (result == VK_SUCCESS &&
-        ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || device->debug.margin != 0 ||
-         info->pUserData != NULL || info->pName != NULL)) {
-        result = sxvki_finish(allocator, function, info, taken);
-    }
-    if (result != VK_SUCCESS) {
-        *allocation = VK_NULL_HANDLE;
-        sxvki_report_failure(device, result, function);
-        return result;
-    }
-    *allocation = taken;
-    SXVKI_CHECK_DOMAIN(sxvki_block_of(device, sxvki_allocation_index(taken))->domain);
-    return VK_SUCCESS;
+    return sxvki_hand_over(allocator, function, info, result, taken, allocation);
 }
 
 /*  No lock: what it reads does not change while the allocation lives. */
@@ -11317,15 +11384,20 @@ static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* functi
                                      const SxvkAllocationCreateInfo* info,
                                      SxvkAllocation* allocation,
                                      SxvkAllocationInfo* allocation_info) {
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
-    SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
-    sxvki_requirements_init(&requirements, memory);
-    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
-    return sxvki_give_info(
-        allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
-        allocation, allocation_info);
+    SxvkAllocation taken;
+    VkResult result;
+    if (sxvki_allocate_linear(allocator, memory, info, &taken)) {
+        result = sxvki_hand_over(allocator, function, info, VK_SUCCESS, taken, allocation);
+    } else {
+        sxvki_requirements requirements;
+        sxvki_purpose purpose;
+        SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
+        sxvki_requirements_init(&requirements, memory);
+        sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+        result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+    }
+    return sxvki_give_info(allocator, result, allocation, allocation_info);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
