@@ -3487,6 +3487,7 @@ typedef struct sxvki_lane {
     uint32_t last;
     uint32_t low;
     uint32_t upper;
+    sxvki_record* low_record; /* of `low`, or null */
 } sxvki_lane;
 
 /*  What the blocks of a linear pool share. */
@@ -3511,11 +3512,16 @@ static void sxvki_lane_init(sxvki_lane* lane) {
     lane->last = SXVKI_NONE;
     lane->low = SXVKI_NONE;
     lane->upper = SXVKI_NONE;
+    lane->low_record = NULL;
+}
+
+SXVKI_INLINE int sxvki_linear_has_record(const sxvki_linear* linear) {
+    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE);
 }
 
 /*  Make sure that there is a record for the next range. Returns 0: no host memory. */
 SXVKI_INLINE int sxvki_linear_prepare(sxvki_linear* linear) {
-    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE) ||
+    return sxvki_linear_has_record(linear) ||
            sxvki_records_take(linear->records, SXVKI_LINEAR_SPARES, &linear->spare) != 0;
 }
 
@@ -3556,34 +3562,31 @@ SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
 
 /*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
     the record once it says all that it should. linear_prepare was called. O(1). */
-static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
-                                       uint64_t capacity, uint64_t size, uint64_t alignment,
-                                       int is_upper, uint32_t* index) {
-    sxvki_record* below = sxvki_linear_at(linear, lane->low);
+SXVKI_HOT sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
+                                          uint64_t capacity, uint64_t size, uint64_t alignment,
+                                          int is_upper, uint32_t* index) {
+    sxvki_record* below = lane->low_record;
     uint32_t prev = lane->low;
     uint32_t next = below != NULL ? below->next : lane->first;
     sxvki_record* above = sxvki_linear_at(linear, next);
     uint64_t from = below != NULL ? sxvki_record_end(below) : 0;
     uint64_t to = above != NULL ? sxvki_record_offset(above) : capacity;
-    uint64_t start;
+    uint64_t start = sxvki_align_up(from, alignment);
     sxvki_record* r;
     if (is_upper) {
         start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
         if (size > to || start < from || next != lane->upper) {
             return NULL;
         }
-    } else {
-        start = sxvki_align_up(from, alignment);
-        if (start + size > to) { /* to the start of the block, if that is free */
-            above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
-            if (above == NULL || size > sxvki_record_offset(above)) {
-                return NULL;
-            }
-            next = lane->first;
-            prev = SXVKI_NONE;
-            below = NULL;
-            start = 0;
+    } else if (start + size > to) { /* to the start of the block, if that is free */
+        above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
+        if (above == NULL || size > sxvki_record_offset(above)) {
+            return NULL;
         }
+        next = lane->first;
+        prev = SXVKI_NONE;
+        below = NULL;
+        start = 0;
     }
     r = sxvki_linear_new_record(linear, index);
     sxvki_record_set(r, block, start, size);
@@ -3591,7 +3594,12 @@ static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, u
     r->next = next;
     *(below != NULL ? &below->next : &lane->first) = *index;
     *(above != NULL ? &above->prev : &lane->last) = *index;
-    *(is_upper ? &lane->upper : &lane->low) = *index;
+    if (is_upper) {
+        lane->upper = *index;
+    } else {
+        lane->low = *index;
+        lane->low_record = r;
+    }
     return r;
 }
 
@@ -3600,15 +3608,19 @@ SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_
                                  sxvki_record* r) {
     uint32_t prev = r->prev;
     uint32_t next = r->next;
-    *(prev == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, prev)->next) = next;
-    *(next == SXVKI_NONE ? &lane->last : &sxvki_record_at(linear->records, next)->prev) = prev;
+    sxvki_record* below = sxvki_linear_at(linear, prev);
+    sxvki_record* above = sxvki_linear_at(linear, next);
+    *(below != NULL ? &below->next : &lane->first) = next;
+    *(above != NULL ? &above->prev : &lane->last) = prev;
     if (lane->upper == index) {
         lane->upper = next;
     } else if (lane->low == index) {
         lane->low = prev;
+        lane->low_record = below;
     }
     if (lane->low == SXVKI_NONE && lane->upper == SXVKI_NONE) {
         lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
+        lane->low_record = sxvki_linear_at(linear, lane->low);
     }
     sxvki_record_age(r);
     sxvki_linear_drop_record(linear, index, r);
@@ -3672,6 +3684,8 @@ SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sx
         index = r->next;
     }
     return has_low && has_upper && prev == lane->last &&
+           lane->low_record ==
+               (lane->low == SXVKI_NONE ? NULL : sxvki_record_at(records, lane->low)) &&
            (lane->low != SXVKI_NONE || lane->first == lane->upper);
 }
 
@@ -4624,7 +4638,7 @@ typedef struct sxvki_block {
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
     sxvki_lane lane;     /* instead of `first` in a linear pool */
-    uint32_t rest[7];    /* to the end of the cache line */
+    uint32_t rest[5];    /* to the end of the cache line */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -5168,6 +5182,7 @@ typedef struct sxvki_domain {
     uint32_t block_first;          /* list of blocks */
     uint32_t block_last;
     uint32_t empty_first;  /* the first empty one in it */
+    sxvki_block* front;    /* `block_first`, or null */
     uint32_t block_count;  /* in the list, and being made */
     uint32_t listed_count; /* in the list */
     uint32_t calm_count;   /* atomic; times that a block ceased to be busy */
@@ -5458,6 +5473,12 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
 
 /* --- the list of blocks; caller holds the lock of the domain --- */
 
+static void sxvki_domain_list_front(sxvki_domain* domain) {
+    domain->front = domain->block_first == SXVKI_NONE
+                        ? NULL
+                        : sxvki_block_at(domain->pool->device, domain->block_first);
+}
+
 static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
     const sxvki_device* device = domain->pool->device;
     if (block->prev != SXVKI_NONE) {
@@ -5473,6 +5494,7 @@ static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
     if (domain->empty_first == block->id) {
         domain->empty_first = block->next;
     }
+    sxvki_domain_list_front(domain);
 }
 
 /*  A block in use goes to the front, an empty one to the end. */
@@ -5493,6 +5515,7 @@ static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, i
     if (is_empty && domain->empty_first == SXVKI_NONE) {
         domain->empty_first = block->id;
     }
+    sxvki_domain_list_front(domain);
 }
 
 /*  The frame; while the program has not told of any, every few allocations count as one. */
@@ -5580,35 +5603,47 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
 
 /* --- linear pools; the caller holds the lock of the domain --- */
 
+/*  A range of this block; null where it has no room. linear_prepare was called. */
+SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_block* block,
+                                                 uint64_t size, uint64_t alignment, uint32_t tail,
+                                                 uint32_t state, int is_upper) {
+    uint32_t index;
+    sxvki_record* r =
+        sxvki_linear_take(&domain->linear, &block->lane, block->id,
+                          block->size >> SXVKI_GRANULE_SHIFT, size, alignment, is_upper, &index);
+    if (r == NULL) {
+        return VK_NULL_HANDLE;
+    }
+    r->link_a = tail;
+    sxvki_store32_relaxed(&r->link_b, state | SXVKI_STATE_LINEAR);
+    sxvki_record_age(r);
+    if (block->live_count++ == 0) {
+        sxvki_domain_mark(domain, block, 0);
+    }
+    domain->live_count++;
+    domain->take_count++;
+    domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
+    return sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
+                             SXVKI_HANDLE_LINEAR_BIT | index);
+}
+
 /*  A range of the newest block in use, else of an empty one, which is the newest then. As the list
     has the newest in front, popping a stack block by block goes back through it. */
 SXVKI_APART static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const sxvki_place* place,
                                                      SxvkAllocation* taken) {
-    uint32_t id = domain->block_first;
-    uint32_t index;
+    sxvki_block* block = domain->front;
     if (!sxvki_linear_prepare(&domain->linear)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    while (id != SXVKI_NONE) {
-        sxvki_block* block = sxvki_block_at(domain->pool->device, id);
-        sxvki_record* r = sxvki_linear_take(
-            &domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT, place->size,
-            place->alignment, place->strategy == SXVKI_STRATEGY_UPPER, &index);
-        if (r != NULL) {
-            r->link_a = place->tail;
-            sxvki_store32_relaxed(&r->link_b, place->state | SXVKI_STATE_LINEAR);
-            sxvki_record_age(r);
-            if (block->live_count++ == 0) {
-                sxvki_domain_mark(domain, block, 0);
-            }
-            domain->live_count++;
-            domain->take_count++;
-            domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
-            *taken = sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
-                                       SXVKI_HANDLE_LINEAR_BIT | index);
+    while (block != NULL) {
+        *taken = sxvki_block_take_linear(domain, block, place->size, place->alignment, place->tail,
+                                         place->state, place->strategy == SXVKI_STRATEGY_UPPER);
+        if (*taken != VK_NULL_HANDLE) {
             return VK_SUCCESS;
         }
-        id = block->live_count != 0 ? domain->empty_first : SXVKI_NONE;
+        block = block->live_count != 0 && domain->empty_first != SXVKI_NONE
+                    ? sxvki_block_at(domain->pool->device, domain->empty_first)
+                    : NULL;
     }
     return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
@@ -5800,8 +5835,8 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
 }
 
 /*  The same for a range of a linear pool. */
-SXVKI_INLINE void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
-                                           sxvki_record* r, sxvki_block** chain) {
+SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
+                                        sxvki_record* r, sxvki_block** chain) {
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
     sxvki_linear_give(&domain->linear, &block->lane, index, r);
@@ -7135,7 +7170,7 @@ static void sxvki_give_dedicated(sxvki_device* device, uint32_t index, sxvki_blo
     sxvki_records_give(&device->records, index);
 }
 
-/*  The same for a range of a block that was claimed. */
+/*  The same for a range of the bins that was claimed. */
 SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_record* r) {
     sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
     sxvki_domain* domain = block->domain;
@@ -7157,12 +7192,27 @@ SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_r
         }
     }
     sxvki_lock_take(&domain->lock);
-    if (sxvki_domain_is_linear(domain)) {
-        sxvki_domain_give_linear(domain, block, index, r, &chain);
-    } else if (!is_posted) {
+    if (!is_posted) {
         sxvki_domain_give(domain, index, &chain);
     }
     sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    if (chain != NULL) {
+        sxvki_blocks_destroy(device, chain);
+    }
+    SXVKI_CHECK_DOMAIN(domain);
+}
+
+/*  The same for a range of a linear pool. The caller holds the lock of the domain, which is dropped
+    here. */
+SXVKI_HOT void sxvki_give_linear(sxvki_device* device, uint32_t index, sxvki_record* r,
+                                 sxvki_block* block) {
+    sxvki_domain* domain = block->domain;
+    sxvki_block* chain = NULL;
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    sxvki_domain_give_linear(domain, block, index, r, &chain);
     sxvki_lock_drop(&domain->lock);
     if (chain != NULL) {
         sxvki_blocks_destroy(device, chain);
@@ -7189,6 +7239,9 @@ SXVKI_COLD static void sxvki_give_mapped(sxvki_device* device, uint32_t index,
     sxvki_unmap_all(device, view.block, state);
     if (index & SXVKI_HANDLE_SLAB_BIT) {
         sxvki_give_slot(device, index, sxvki_slab_of(&device->records, index));
+    } else if (state & SXVKI_STATE_LINEAR) {
+        sxvki_lock_take(lock);
+        sxvki_give_linear(device, index, sxvki_record_at(&device->records, index), view.block);
     } else {
         sxvki_give_range(device, index, sxvki_record_at(&device->records, index));
     }
@@ -7256,11 +7309,9 @@ static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, con
 SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
                                          const char* function) {
     uint32_t index = sxvki_handle_index(allocation) ^ SXVKI_HANDLE_LINEAR_BIT;
-    sxvki_block* chain = NULL;
     sxvki_domain* domain;
     sxvki_block* block;
     sxvki_record* r;
-    uint32_t state;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
         return 0;
     }
@@ -7280,22 +7331,13 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
         sxvki_lock_drop(&domain->lock);
         return 0;
     }
-    state = sxvki_record_state(r);
-    if ((state & SXVKI_STATE_MAPPINGS) != 0) {
+    if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
         sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
         sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
     }
-    if ((state & SXVKI_STATE_COLD) != 0) {
-        sxvki_cold_clear(&device->records, index);
-    }
-    sxvki_domain_give_linear(domain, block, index, r, &chain);
-    sxvki_lock_drop(&domain->lock);
-    if (chain != NULL) {
-        sxvki_blocks_destroy(device, chain);
-    }
-    SXVKI_CHECK_DOMAIN(domain);
+    sxvki_give_linear(device, index, r, block);
     return 1;
 }
 
@@ -7498,38 +7540,30 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
      SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
 
 /*  The short way to memory of a linear pool: nothing is to be decided, so the tests here are all,
-    and whatever is unusual, wrong, or finds no room goes the long way. There it would be NNN
-    instructions for NNN. Returns whether it was taken; nothing is checked before. */
-SXVKI_INLINE int sxvki_allocate_linear(SxvkAllocator allocator, const VkMemoryRequirements* memory,
-                                       const SxvkAllocationCreateInfo* info,
-                                       SxvkAllocation* taken) {
-    sxvki_domain* domain;
-    sxvki_place place;
-    VkResult result;
-    SxvkPool pool = memory != NULL && info != NULL ? info->pool : NULL;
-    if (pool == NULL || !pool->is_plainly_linear || pool->device != &allocator->device ||
-        (info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
+    and whatever is unusual, wrong, or finds no room in the newest block goes the long way. Null
+    then; nothing was checked before. */
+SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequirements* memory,
+                                               const SxvkAllocationCreateInfo* info) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    SxvkAllocation taken = VK_NULL_HANDLE;
+    uint32_t tail = (uint32_t)((0 - memory->size) & (pool->mixed_unit - 1));
+    if ((info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
         (info->usage | info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
-        info->minAlignment != 0) {
-        return 0;
-    }
-    domain = sxvki_pool_domain(pool, 0);
-    if (domain == NULL || ((memory->memoryTypeBits >> pool->type) & 1) == 0 ||
-        memory->size - 1 >= SXVKI_GRANULES_MAX << SXVKI_GRANULE_SHIFT ||
+        info->minAlignment != 0 || domain == NULL ||
+        ((memory->memoryTypeBits >> pool->type) & 1) == 0 || memory->size - 1 >= pool->block_size ||
         memory->alignment - 1 >= pool->block_size || !sxvki_is_pow2(memory->alignment)) {
-        return 0;
+        return VK_NULL_HANDLE;
     }
-    place.alignment = sxvki_max64(memory->alignment, pool->mixed_alignment) >> SXVKI_GRANULE_SHIFT;
-    place.tail = (uint32_t)((0 - memory->size) & (pool->mixed_unit - 1));
-    place.size = (memory->size + place.tail) >> SXVKI_GRANULE_SHIFT;
-    place.state = (uint32_t)SXVKI_KIND_UNKNOWN << SXVKI_STATE_KIND_SHIFT;
-    place.strategy = info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT
-                         ? SXVKI_STRATEGY_UPPER
-                         : SXVKI_STRATEGY_MIN_TIME;
     sxvki_lock_take(&domain->lock);
-    result = sxvki_domain_take_linear(domain, &place, taken);
+    if (domain->front != NULL && sxvki_linear_has_record(&domain->linear)) {
+        taken = sxvki_block_take_linear(
+            domain, domain->front, (memory->size + tail) >> SXVKI_GRANULE_SHIFT,
+            sxvki_max64(memory->alignment, pool->mixed_alignment) >> SXVKI_GRANULE_SHIFT, tail,
+            (uint32_t)SXVKI_KIND_UNKNOWN << SXVKI_STATE_KIND_SHIFT,
+            (info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0);
+    }
     sxvki_lock_drop(&domain->lock);
-    return result == VK_SUCCESS;
+    return taken;
 }
 
 /*  Hand over what was taken, with what the info wants of it, or report what failed. */
@@ -11379,25 +11413,48 @@ static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
     return result;
 }
 
-static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
-                                     const VkMemoryRequirements* memory,
-                                     const SxvkAllocationCreateInfo* info,
-                                     SxvkAllocation* allocation,
-                                     SxvkAllocationInfo* allocation_info) {
-    SxvkAllocation taken;
-    VkResult result;
-    if (sxvki_allocate_linear(allocator, memory, info, &taken)) {
-        result = sxvki_hand_over(allocator, function, info, VK_SUCCESS, taken, allocation);
-    } else {
-        sxvki_requirements requirements;
-        sxvki_purpose purpose;
-        SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
-        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
-        sxvki_requirements_init(&requirements, memory);
-        sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
-        result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+/*  The long way: any pool, any info. */
+SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const char* function,
+                                               const VkMemoryRequirements* memory,
+                                               const SxvkAllocationCreateInfo* info,
+                                               SxvkAllocation* allocation,
+                                               SxvkAllocationInfo* allocation_info) {
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
+    sxvki_requirements_init(&requirements, memory);
+    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+    return sxvki_give_info(
+        allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
+        allocation, allocation_info);
+}
+
+/*  In a linear pool. */
+SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, const char* function,
+                                                   const VkMemoryRequirements* memory,
+                                                   const SxvkAllocationCreateInfo* info,
+                                                   SxvkAllocation* allocation,
+                                                   SxvkAllocationInfo* allocation_info) {
+    SxvkAllocation taken = sxvki_allocate_linear(info->pool, memory, info);
+    if (taken == VK_NULL_HANDLE) {
+        return sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
     }
-    return sxvki_give_info(allocator, result, allocation, allocation_info);
+    return sxvki_give_info(
+        allocator, sxvki_hand_over(allocator, function, info, VK_SUCCESS, taken, allocation),
+        allocation, allocation_info);
+}
+
+SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
+                                           const VkMemoryRequirements* memory,
+                                           const SxvkAllocationCreateInfo* info,
+                                           SxvkAllocation* allocation,
+                                           SxvkAllocationInfo* allocation_info) {
+    SxvkPool pool = memory != NULL && info != NULL ? info->pool : NULL;
+    return pool != NULL && pool->is_plainly_linear && pool->device == &allocator->device
+               ? sxvki_allocate_shortly(allocator, function, memory, info, allocation,
+                                        allocation_info)
+               : sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
