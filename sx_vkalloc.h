@@ -3466,6 +3466,7 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
     I1  the list is in the order of the offsets, and no two ranges overlap
     I2  `upper` and all behind it grow down from the end; while there is one, low stands before it
     I3  without an upper one low is none only where the list is empty
+    I4  `from` is where low ends, `to` where what comes next begins
 
     Reset. All ranges go at once, so no record can be touched; but no old handle may match any more.
     So the generation of such a handle is the record's plus twice the epoch of its block: a reset
@@ -3488,6 +3489,8 @@ typedef struct sxvki_lane {
     uint32_t low;
     uint32_t upper;
     sxvki_record* low_record; /* of `low`, or null */
+    uint64_t from;            /* the room behind `low`, up to what comes next */
+    uint64_t to;
 } sxvki_lane;
 
 /*  What the blocks of a linear pool share. */
@@ -3507,12 +3510,14 @@ static void sxvki_linear_init(sxvki_linear* linear, sxvki_records* records) {
     linear->stale = SXVKI_NONE;
 }
 
-static void sxvki_lane_init(sxvki_lane* lane) {
+static void sxvki_lane_init(sxvki_lane* lane, uint64_t capacity) {
     lane->first = SXVKI_NONE;
     lane->last = SXVKI_NONE;
     lane->low = SXVKI_NONE;
     lane->upper = SXVKI_NONE;
     lane->low_record = NULL;
+    lane->from = 0;
+    lane->to = capacity;
 }
 
 SXVKI_INLINE int sxvki_linear_has_record(const sxvki_linear* linear) {
@@ -3560,25 +3565,26 @@ SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
     }
 }
 
-/*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
-    the record once it says all that it should. linear_prepare was called. O(1). */
+/*  Take a range of a block; null where there is no room. The caller ages the record once it says
+    all that it should. There is a record, see linear_prepare. O(1). */
 SXVKI_HOT sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
-                                          uint64_t capacity, uint64_t size, uint64_t alignment,
-                                          int is_upper, uint32_t* index) {
+                                          uint64_t size, uint64_t alignment, int is_upper,
+                                          uint32_t* index) {
     sxvki_record* below = lane->low_record;
     uint32_t prev = lane->low;
     uint32_t next = below != NULL ? below->next : lane->first;
     sxvki_record* above = sxvki_linear_at(linear, next);
-    uint64_t from = below != NULL ? sxvki_record_end(below) : 0;
-    uint64_t to = above != NULL ? sxvki_record_offset(above) : capacity;
-    uint64_t start = sxvki_align_up(from, alignment);
+    uint64_t start = sxvki_align_up(lane->from, alignment);
     sxvki_record* r;
     if (is_upper) {
-        start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
-        if (size > to || start < from || next != lane->upper) {
+        start = sxvki_align_down(lane->to - sxvki_min64(size, lane->to), alignment);
+        if (size > lane->to || start < lane->from || next != lane->upper) {
             return NULL;
         }
-    } else if (start + size > to) { /* to the start of the block, if that is free */
+        lane->to = start;
+    } else if (start + size <= lane->to) {
+        lane->from = start + size;
+    } else { /* to the start of the block, if that is free */
         above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
         if (above == NULL || size > sxvki_record_offset(above)) {
             return NULL;
@@ -3587,6 +3593,8 @@ SXVKI_HOT sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane
         prev = SXVKI_NONE;
         below = NULL;
         start = 0;
+        lane->from = size;
+        lane->to = sxvki_record_offset(above);
     }
     r = sxvki_linear_new_record(linear, index);
     sxvki_record_set(r, block, start, size);
@@ -3603,9 +3611,9 @@ SXVKI_HOT sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane
     return r;
 }
 
-/*  Take a range back. O(1), in any order. */
-SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
-                                 sxvki_record* r) {
+/*  Take a range of a block of `capacity` granules back. O(1), in any order. */
+SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint64_t capacity,
+                                 uint32_t index, sxvki_record* r) {
     uint32_t prev = r->prev;
     uint32_t next = r->next;
     sxvki_record* below = sxvki_linear_at(linear, prev);
@@ -3618,20 +3626,25 @@ SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_
         lane->low = prev;
         lane->low_record = below;
     }
-    if (lane->low == SXVKI_NONE && lane->upper == SXVKI_NONE) {
-        lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
-        lane->low_record = sxvki_linear_at(linear, lane->low);
+    if (lane->low == prev) { /* the room grows, on either side */
+        if (prev == SXVKI_NONE && lane->upper == SXVKI_NONE) {
+            lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
+            lane->low_record = below = sxvki_linear_at(linear, lane->low);
+            above = NULL;
+        }
+        lane->from = below != NULL ? sxvki_record_end(below) : 0;
+        lane->to = above != NULL ? sxvki_record_offset(above) : capacity;
     }
     sxvki_record_age(r);
     sxvki_linear_drop_record(linear, index, r);
 }
 
 /*  Let go of all ranges of a block. The caller moves the epoch on. O(1). */
-static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane) {
+static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane, uint64_t capacity) {
     if (lane->last != SXVKI_NONE) {
         sxvki_record_at(linear->records, lane->last)->next = linear->stale;
         linear->stale = lane->first;
-        sxvki_lane_init(lane);
+        sxvki_lane_init(lane, capacity);
     }
 }
 
@@ -3658,7 +3671,16 @@ SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
     linear->spare = SXVKI_NONE;
 }
 
-/*  I1, I2, I3 for one block. */
+SXVKI_COLD static int sxvki_lane_room_is_valid(const sxvki_records* records, const sxvki_lane* lane,
+                                               uint64_t capacity) {
+    const sxvki_record* low = lane->low == SXVKI_NONE ? NULL : sxvki_record_at(records, lane->low);
+    uint32_t next = low != NULL ? low->next : lane->first;
+    return lane->low_record == low && lane->from == (low != NULL ? sxvki_record_end(low) : 0) &&
+           lane->to == (next == SXVKI_NONE ? capacity
+                                           : sxvki_record_offset(sxvki_record_at(records, next)));
+}
+
+/*  I1 to I4 for one block. */
 SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sxvki_lane* lane,
                                           uint32_t block, uint64_t capacity) {
     uint32_t index, prev = SXVKI_NONE;
@@ -3684,8 +3706,7 @@ SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sx
         index = r->next;
     }
     return has_low && has_upper && prev == lane->last &&
-           lane->low_record ==
-               (lane->low == SXVKI_NONE ? NULL : sxvki_record_at(records, lane->low)) &&
+           sxvki_lane_room_is_valid(records, lane, capacity) &&
            (lane->low != SXVKI_NONE || lane->first == lane->upper);
 }
 
@@ -4638,7 +4659,7 @@ typedef struct sxvki_block {
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
     sxvki_lane lane;     /* instead of `first` in a linear pool */
-    uint32_t rest[5];    /* to the end of the cache line */
+    uint32_t rest[1];    /* to the end of the cache line */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -5564,7 +5585,7 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
 static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->domain = domain;
     if (sxvki_domain_is_linear(domain)) {
-        sxvki_lane_init(&block->lane);
+        sxvki_lane_init(&block->lane, block->size >> SXVKI_GRANULE_SHIFT);
         sxvki_store32_relaxed(&block->epoch, domain->linear.epoch);
     } else {
         block->first =
@@ -5608,9 +5629,8 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
                                                  uint64_t size, uint64_t alignment, uint32_t tail,
                                                  uint32_t state, int is_upper) {
     uint32_t index;
-    sxvki_record* r =
-        sxvki_linear_take(&domain->linear, &block->lane, block->id,
-                          block->size >> SXVKI_GRANULE_SHIFT, size, alignment, is_upper, &index);
+    sxvki_record* r = sxvki_linear_take(&domain->linear, &block->lane, block->id, size, alignment,
+                                        is_upper, &index);
     if (r == NULL) {
         return VK_NULL_HANDLE;
     }
@@ -5654,7 +5674,7 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
     uint32_t id;
     while (domain->block_first != domain->empty_first) {
         sxvki_block* block = sxvki_block_at(device, domain->block_first);
-        sxvki_linear_drop(&domain->linear, &block->lane);
+        sxvki_linear_drop(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT);
         block->live_count = 0;
         sxvki_domain_mark(domain, block, 1);
     }
@@ -5839,7 +5859,7 @@ SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block
                                         sxvki_record* r, sxvki_block** chain) {
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
-    sxvki_linear_give(&domain->linear, &block->lane, index, r);
+    sxvki_linear_give(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT, index, r);
     if (--block->live_count == 0) {
         sxvki_domain_empties(domain, block, chain);
     }
