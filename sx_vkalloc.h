@@ -7280,7 +7280,8 @@ SXVKI_INLINE int sxvki_free_claim(uint32_t* generation, SxvkAllocation allocatio
     return sxvki_handle_matches(allocation, seen) && sxvki_cas32(generation, &seen, claimed);
 }
 
-static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, const char* function) {
+SXVKI_APART static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation,
+                                       const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     uint32_t id = sxvki_slot_slab(index);
     sxvki_slab* slab;
@@ -7305,7 +7306,8 @@ static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation, cons
 }
 
 /*  A range of the bins, or a dedicated block. */
-static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation, const char* function) {
+SXVKI_APART static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation,
+                                        const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     sxvki_record* r;
     uint32_t seen;
@@ -7363,7 +7365,8 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
     function nothing is said of mappings that are left. */
-static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
+SXVKI_INLINE int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation,
+                            const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
     return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_free_slot(&allocator->device, allocation, function)
            : index & SXVKI_HANDLE_LINEAR_BIT
