@@ -220,7 +220,7 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT = 0x00000001,
     /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. The search
        takes a bounded number of steps and may miss a range that would only just fit; see
-       STRATEGY_MIN_MEMORY. */
+       STRATEGY_MIN_MEMORY. To find none is no message. */
     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT = 0x00000002,
     /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
        host-visible (with _UNKNOWN, _AUTO without HOST_ACCESS, ALLOW_TRANSFER_INSTEAD, pools). */
@@ -462,7 +462,9 @@ typedef struct SxvkPoolCreateInfo {
        a block size makes no dedicated allocation unless it is asked for. */
     VkDeviceSize blockSize;
     size_t minBlockCount; /* blocks made at once and kept */
-    size_t maxBlockCount; /* 0 = no limit; see NEVER_ALLOCATE for what a full pool may miss */
+    /* 0 = no limit. A full pool answers VK_ERROR_OUT_OF_DEVICE_MEMORY, without a message: it does
+       as it was told. See NEVER_ALLOCATE for what it may miss. */
+    size_t maxBlockCount;
     float priority;       /* 0 to 1, with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5 */
     VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
     /* Optional chain for the VkMemoryAllocateInfo of each block; must live as long as the pool. */
@@ -756,8 +758,11 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
     less.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
               FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED
+    Messages  for each of these but VK_SUCCESS; not where only NEVER_ALLOCATE or the pool's
+              maxBlockCount stood in the way
     Owner     caller: sxvkFreeMemory
-    Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails
+    Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails.
+              Empty blocks of other pools are given back where the driver or a budget refused
 */
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
                                            const VkMemoryRequirements* pMemoryRequirements,
@@ -6229,8 +6234,14 @@ SXVKI_COLD static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize siz
     }
 }
 
+/*  There is no room, and no more blocks are wanted: maxBlockCount or NEVER_ALLOCATE. The user set
+    that limit, so he gets VK_ERROR_OUT_OF_DEVICE_MEMORY and no message (for a ring it is everyday
+    life); and nothing that other pools give back would help. Inside only. */
+#define SXVKI_AT_LIMIT VK_INCOMPLETE
+
 /*  Grow by a block and hand out its first range; with no place, just grow. VK_NOT_READY: there
-    may be no more blocks, but another thread is making one, or failing to. */
+    may be no more blocks, but another thread is making one, or failing to. SXVKI_AT_LIMIT: there
+    may be no more. */
 SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place,
                                              int within_budget, SxvkAllocation* taken) {
     SxvkPool pool = domain->pool;
@@ -6259,8 +6270,8 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
                             sxvki_domain_clock(domain) - domain->freed_then <= SXVKI_BREATH_FRAMES;
         domain->block_count++;
         result = VK_SUCCESS;
-    } else if (domain->block_count > domain->listed_count) {
-        result = VK_NOT_READY;
+    } else {
+        result = domain->block_count > domain->listed_count ? VK_NOT_READY : SXVKI_AT_LIMIT;
     }
     sxvki_lock_drop(&domain->lock);
     if (result != VK_SUCCESS) {
@@ -6900,7 +6911,8 @@ static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
     return sxvki_min64(threshold, pool->max_block_size / 2);
 }
 
-/*  No room here, but perhaps elsewhere; any other failure ends the search. */
+/*  No room here, but perhaps elsewhere; any other failure ends the search, SXVKI_AT_LIMIT as
+    well. */
 SXVKI_INLINE int sxvki_is_full(VkResult result) {
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
 }
@@ -7042,6 +7054,12 @@ SXVKI_COLD static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const
     return result;
 }
 
+/*  A pool with blocks of one size cannot serve it, whatever is given back elsewhere. */
+SXVKI_INLINE int sxvki_is_too_large(const struct SxvkPool_T* pool, const sxvki_request* request) {
+    return pool != NULL && pool->block_size != 0 && !request->needs_dedicated &&
+           request->size > pool->block_size;
+}
+
 /*  The whole ladder. What other domains keep empty is given back before the last resort. */
 SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
                                        const sxvki_purpose* purpose,
@@ -7059,10 +7077,14 @@ SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bi
     for (again = 0;; again++) {
         result = pool != NULL ? sxvki_allocate_in_pool(pool, request, taken)
                               : sxvki_allocate_by_wish(allocator, &wish, request, 0, taken);
-        if (!sxvki_is_full(result) || never) {
+        if (!sxvki_is_full(result)) {
             return result;
         }
-        if (again || sxvki_release_empty(allocator, 0, UINT32_MAX, 1) == 0) {
+        if (never) {
+            return SXVKI_AT_LIMIT;
+        }
+        if (again || sxvki_is_too_large(pool, request) ||
+            sxvki_release_empty(allocator, 0, UINT32_MAX, 1) == 0) {
             break;
         }
     }
@@ -7571,7 +7593,8 @@ SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequ
     SxvkAllocation taken = VK_NULL_HANDLE;
     uint32_t tail = (uint32_t)((0 - memory->size) & (pool->mixed_unit - 1));
     if ((info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
-        (info->usage | info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
+        info->usage != SXVK_MEMORY_USAGE_UNKNOWN ||
+        (info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
         info->minAlignment != 0 || domain == NULL ||
         ((memory->memoryTypeBits >> pool->type) & 1) == 0 || memory->size - 1 >= pool->block_size ||
         memory->alignment - 1 >= pool->block_size || !sxvki_is_pow2(memory->alignment)) {
@@ -7597,6 +7620,10 @@ SXVKI_INLINE VkResult sxvki_hand_over(SxvkAllocator allocator, const char* funct
         ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || allocator->device.debug.margin != 0 ||
          info->pUserData != NULL || info->pName != NULL)) {
         result = sxvki_finish(allocator, function, info, taken);
+    }
+    if (result == SXVKI_AT_LIMIT) {
+        *allocation = VK_NULL_HANDLE;
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY; /* as asked for: nothing to warn of */
     }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
