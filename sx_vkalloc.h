@@ -5499,28 +5499,23 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
 
 /* --- the list of blocks; caller holds the lock of the domain --- */
 
-static void sxvki_domain_list_front(sxvki_domain* domain) {
-    domain->front = domain->block_first == SXVKI_NONE
-                        ? NULL
-                        : sxvki_block_at(domain->pool->device, domain->block_first);
-}
-
 static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
     const sxvki_device* device = domain->pool->device;
+    sxvki_block* next = block->next == SXVKI_NONE ? NULL : sxvki_block_at(device, block->next);
     if (block->prev != SXVKI_NONE) {
         sxvki_block_at(device, block->prev)->next = block->next;
     } else {
         domain->block_first = block->next;
+        domain->front = next;
     }
-    if (block->next != SXVKI_NONE) {
-        sxvki_block_at(device, block->next)->prev = block->prev;
+    if (next != NULL) {
+        next->prev = block->prev;
     } else {
         domain->block_last = block->prev;
     }
     if (domain->empty_first == block->id) {
         domain->empty_first = block->next;
     }
-    sxvki_domain_list_front(domain);
 }
 
 /*  A block in use goes to the front, an empty one to the end. */
@@ -5532,6 +5527,7 @@ static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, i
         sxvki_block_at(device, block->prev)->next = block->id;
     } else {
         domain->block_first = block->id;
+        domain->front = block;
     }
     if (block->next != SXVKI_NONE) {
         sxvki_block_at(device, block->next)->prev = block->id;
@@ -5541,7 +5537,6 @@ static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, i
     if (is_empty && domain->empty_first == SXVKI_NONE) {
         domain->empty_first = block->id;
     }
-    sxvki_domain_list_front(domain);
 }
 
 /*  The frame; while the program has not told of any, every few allocations count as one. */
@@ -7585,8 +7580,8 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
      SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
 
 /*  The short way to memory of a linear pool: nothing is to be decided, so the tests here are all,
-    and whatever is unusual, wrong, or finds no room in the newest block goes the long way. Null
-    then; nothing was checked before. */
+    and whatever is unusual, wrong, or finds no room in the newest block goes the long way, of twice
+    the instructions. Null then; nothing was checked before. */
 SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequirements* memory,
                                                const SxvkAllocationCreateInfo* info) {
     sxvki_domain* domain = sxvki_pool_domain(pool, 0);
@@ -7621,12 +7616,11 @@ SXVKI_INLINE VkResult sxvki_hand_over(SxvkAllocator allocator, const char* funct
          info->pUserData != NULL || info->pName != NULL)) {
         result = sxvki_finish(allocator, function, info, taken);
     }
-    if (result == SXVKI_AT_LIMIT) {
-        *allocation = VK_NULL_HANDLE;
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY; /* as asked for: nothing to warn of */
-    }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
+        if (result == SXVKI_AT_LIMIT) {
+            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        }
         sxvki_report_failure(&allocator->device, result, function);
         return result;
     }
@@ -11480,7 +11474,7 @@ SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const ch
         allocation, allocation_info);
 }
 
-/*  In a linear pool. */
+/*  In a linear pool without margins. */
 SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, const char* function,
                                                    const VkMemoryRequirements* memory,
                                                    const SxvkAllocationCreateInfo* info,
