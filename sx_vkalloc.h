@@ -5817,8 +5817,8 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
            sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
 }
 
-/*  A block has just run empty. It goes to *chain if it is to be destroyed, once the lock is dropped;
-    with no chain it stays. */
+/*  A block has just run empty. It goes to *chain if it is to be destroyed, once the lock is
+    dropped; with no chain it stays. */
 static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki_block** chain) {
     int retain = chain == NULL || sxvki_domain_retains(domain, block);
     sxvki_domain_mark(domain, block, 1);

@@ -173,8 +173,7 @@ static void test_limits_leave_other_pools_alone(void** state) {
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_null(none);
     rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 0);
-    assert_int_equal(allocate(rig, larger, MIB + 1, 1, &none, NULL),
-                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(allocate(rig, larger, MIB + 1, 1, &none, NULL), VK_ERROR_OUT_OF_DEVICE_MEMORY);
     rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
     assert_int_equal(rig_calls(rig), 0);
     assert_int_equal(pool_statistics(rig, other).blockCount, 1);
