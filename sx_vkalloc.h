@@ -780,7 +780,8 @@ SX_VKALLOC_API VkResult sxvkAllocateDedicatedMemory(SxvkAllocator allocator,
                                                     SxvkAllocationInfo* pAllocationInfo);
 
 /*  allocationCount allocations, all or none. The arrays have allocationCount elements each;
-    pAllocationInfos is optional. */
+    pAllocationInfos is optional. Up to 32 of them go under one hold of a lock, here and when they
+    are freed. */
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 const VkMemoryRequirements* pMemoryRequirements,
                                                 const SxvkAllocationCreateInfo* pCreateInfos,
@@ -937,7 +938,8 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
 
 /*  Many buffers at once, all or none. The arrays have bufferCount elements each;
     pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
-    KHR_BIND_MEMORY2_BIT). */
+    KHR_BIND_MEMORY2_BIT), and as many go under one hold of a lock, here and when they are
+    destroyed. */
 SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
                                           const VkBufferCreateInfo* pBufferCreateInfos,
                                           const SxvkAllocationCreateInfo* pAllocationCreateInfos,
@@ -970,7 +972,8 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
 
 /*  Many images at once, all or none. The arrays have imageCount elements each;
     pAllocationInfos is optional. One driver call binds up to 32 of them (with Vulkan 1.1 or
-    KHR_BIND_MEMORY2_BIT). */
+    KHR_BIND_MEMORY2_BIT), and as many go under one hold of a lock, here and when they are
+    destroyed. */
 SX_VKALLOC_API VkResult sxvkCreateImages(SxvkAllocator allocator, uint32_t imageCount,
                                          const VkImageCreateInfo* pImageCreateInfos,
                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
@@ -5149,10 +5152,19 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_TAKES_PER_FRAME 8
 
 /*  How long an empty block may stay. 120: stellarium 62 calls for 55; 1200: stk 1.725 for 1.458. */
-#define SXVKI_RETAIN_FRAMES          360
+#define SXVKI_RETAIN_FRAMES 360
 
-#define SXVKI_SLAB_EARNED            8  /* allocations without a slot that earn a class a slab */
-#define SXVKI_SLAB_SHARE             64 /* a slab is at most one part in so many of what is live */
+/*  Allocations without a slot that earn a class a slab. 8: game after the unload 2.55 for 2.33, 10k
+    live 1.19 for 1.17. */
+#define SXVKI_SLAB_EARNED 16
+
+/*  A slab is at most one part in so many of what lives in its domain, FEW of it or much. So the
+    eight traces hold what they hold without slabs. 64 from the start: minetest 1.331 for 1.296,
+    openarena 1.501 for 1.428; 512 for ever: 37 bytes of host memory for each of 1M live for 19. */
+#define SXVKI_SLAB_SHARE             64
+#define SXVKI_SLAB_SHARE_FEW         512
+#define SXVKI_SLAB_FEW               ((uint64_t)16 << 20)
+
 #define SXVKI_SHARED_GRANULARITY_MAX 4096 /* above it optimal images have their own domains */
 #define SXVKI_DOMAIN_LARGE           1u
 #define SXVKI_DOMAIN_OPTIMAL         2u
@@ -5708,7 +5720,8 @@ static uint32_t sxvki_domain_slab_slots(const sxvki_domain* domain, uint32_t cla
                                         uint32_t slot_size) {
     uint64_t live = sxvki_domain_live_slots(domain, class_index);
     uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
-    uint64_t most = (domain->live_bytes / SXVKI_SLAB_SHARE) >> SXVKI_GRANULE_SHIFT;
+    uint32_t share = domain->live_bytes < SXVKI_SLAB_FEW ? SXVKI_SLAB_SHARE_FEW : SXVKI_SLAB_SHARE;
+    uint64_t most = (domain->live_bytes / share) >> SXVKI_GRANULE_SHIFT;
     most = sxvki_min64(most / slot_size, SXVKI_SLAB_SLOTS);
     if (most < SXVKI_SLAB_SLOTS_MIN || count >= SXVKI_SLOTS_COUNT_MASK / 2 ||
         live >> SXVKI_SLOTS_COUNT_BITS >= SXVKI_SLOTS_BYTES_MAX) {
@@ -5831,11 +5844,27 @@ static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki
     }
 }
 
-/*  Take back a range of the bins that was claimed. What becomes of its block: as above. */
+/*  Take back a range of a linear pool that was claimed. What becomes of its block: as above. */
+SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
+                                        sxvki_record* r, sxvki_block** chain) {
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_linear_give(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT, index, r);
+    if (--block->live_count == 0) {
+        sxvki_domain_empties(domain, block, chain);
+    }
+}
+
+/*  The same for any range. */
 static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block** chain) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
     uint32_t id = sxvki_record_block(r);
     sxvki_block* block;
+    if (sxvki_domain_is_linear(domain)) {
+        block = sxvki_block_at(domain->pool->device, id);
+        sxvki_domain_give_linear(domain, block, index, r, chain);
+        return;
+    }
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
     if (domain->pool == NULL) {
@@ -5850,17 +5879,6 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
                                domain->calm_count + 1); /* then read the mail */
     }
     if (block->live_count == 0) {
-        sxvki_domain_empties(domain, block, chain);
-    }
-}
-
-/*  The same for a range of a linear pool. */
-SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
-                                        sxvki_record* r, sxvki_block** chain) {
-    domain->live_count--;
-    domain->live_bytes -= sxvki_record_bytes(r);
-    sxvki_linear_give(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT, index, r);
-    if (--block->live_count == 0) {
         sxvki_domain_empties(domain, block, chain);
     }
 }
@@ -5909,9 +5927,9 @@ static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_bl
     M2  A letter is the writer's from when he set its bit, the reader's from when it is not 0, and
         nobody's from when the reader cleared the bit. Nobody waits: a reader leaves a letter that
         is still being written, a writer who finds no room takes the lock.
-    M3  The mail is read by every free that takes the lock, by one in SXVKI_MAIL_EVERY allocations
-        and each one that finds no room, by ticks, trims and statistics, and before a pool goes. So
-        statistics are exact when nobody else is at work.
+    M3  The mail is read by every free that takes the lock, by one in SXVKI_MAIL_EVERY allocations,
+        each run of a batch and each one that finds no room, by ticks, trims and statistics, and
+        before a pool goes. So statistics are exact when nobody else is at work.
     M4  What waits in the mail keeps no block from the driver, even if nobody ever calls again. A
         range is posted only while its block is busy. So when a block ceases to be, it has a live
         range that is in no letter, and who gives that back finds the block not busy, takes the
@@ -6073,21 +6091,19 @@ SXVKI_COLD static void sxvki_domain_wait(sxvki_domain* domain) {
     }
 }
 
-/*  The same from the thread's shard of a pool; *used is its domain. */
-SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
-                                       SxvkAllocation* taken, sxvki_domain** used) {
+/*  Lock the domain for such places in the thread's shard of a pool, to allocate there. Null where
+    there is no host memory to make it. */
+SXVKI_HOT sxvki_domain* sxvki_pool_enter(SxvkPool pool, const sxvki_place* place) {
     uint32_t shards = sxvki_load32_relaxed(&pool->shards);
     uint32_t shard = shards == 1 ? 0 : sxvki_hint_get() % shards;
     uint32_t kind = place->domain | shard * SXVKI_DOMAIN_KINDS;
     sxvki_domain* domain = sxvki_pool_domain(pool, kind);
-    VkResult result;
     if (domain == NULL) {
         domain = sxvki_pool_make_domain(pool, kind);
         if (domain == NULL) {
-            return VK_ERROR_OUT_OF_HOST_MEMORY;
+            return NULL;
         }
     }
-    *used = domain;
     if (!sxvki_lock_try(&domain->lock)) {
         sxvki_domain_wait(domain);
     }
@@ -6100,6 +6116,18 @@ SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
             sxvki_store_ptr(&domain->last_thread, sxvki_thread_id());
         }
     }
+    return domain;
+}
+
+/*  The same from the thread's shard of a pool; *used is its domain. */
+SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
+                                       SxvkAllocation* taken, sxvki_domain** used) {
+    sxvki_domain* domain = sxvki_pool_enter(pool, place);
+    VkResult result;
+    if (domain == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    *used = domain;
     result = sxvki_domain_take_locked(domain, place, taken);
     sxvki_lock_drop(&domain->lock);
     return result;
@@ -6157,6 +6185,31 @@ SXVKI_HOT VkResult sxvki_pool_take(SxvkPool pool, const sxvki_place* place, Sxvk
         return result;
     }
     return sxvki_pool_take_elsewhere(pool, place, taken, *used);
+}
+
+/*  All of a batch that go where the first one goes and have nothing yet, under one hold of the
+    lock, until one finds no room; that one looks elsewhere. What is null then climbs the ladder. */
+SXVKI_COLD static void sxvki_pool_take_run(const SxvkPool* pools, const sxvki_place* places,
+                                           uint32_t count, SxvkAllocation* taken) {
+    SxvkPool pool = pools[0];
+    sxvki_domain* domain = sxvki_pool_enter(pool, &places[0]);
+    VkResult result = VK_SUCCESS;
+    uint32_t i, last = 0;
+    if (domain == NULL) {
+        return;
+    }
+    sxvki_domain_read(domain, NULL);
+    for (i = 0; i < count && result == VK_SUCCESS; i++) {
+        if (pools[i] == pool && places[i].domain == places[0].domain &&
+            taken[i] == VK_NULL_HANDLE) {
+            result = sxvki_domain_take_locked(domain, &places[i], &taken[i]);
+            last = i;
+        }
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && pool->block_size == 0) {
+        (void)sxvki_pool_take_elsewhere(pool, &places[last], &taken[last], domain);
+    }
 }
 
 /*  What a block must at least have, so that the allocations that are left of
@@ -7240,23 +7293,6 @@ SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_r
     SXVKI_CHECK_DOMAIN(domain);
 }
 
-/*  The same for a range of a linear pool. The caller holds the lock of the domain, which is dropped
-    here. */
-SXVKI_HOT void sxvki_give_linear(sxvki_device* device, uint32_t index, sxvki_record* r,
-                                 sxvki_block* block) {
-    sxvki_domain* domain = block->domain;
-    sxvki_block* chain = NULL;
-    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-        sxvki_cold_clear(&device->records, index);
-    }
-    sxvki_domain_give_linear(domain, block, index, r, &chain);
-    sxvki_lock_drop(&domain->lock);
-    if (chain != NULL) {
-        sxvki_blocks_destroy(device, chain);
-    }
-    SXVKI_CHECK_DOMAIN(domain);
-}
-
 /*  Give back what is still mapped, or has a margin, and then tell what is wrong with it: the
     message's callback may do what it likes, even destroy the pool. With no function keep silent.
     The mappings end first, so that the block stays while it is unmapped. */
@@ -7276,9 +7312,6 @@ SXVKI_COLD static void sxvki_give_mapped(sxvki_device* device, uint32_t index,
     sxvki_unmap_all(device, view.block, state);
     if (index & SXVKI_HANDLE_SLAB_BIT) {
         sxvki_give_slot(device, index, sxvki_slab_of(&device->records, index));
-    } else if (state & SXVKI_STATE_LINEAR) {
-        sxvki_lock_take(lock);
-        sxvki_give_linear(device, index, sxvki_record_at(&device->records, index), view.block);
     } else {
         sxvki_give_range(device, index, sxvki_record_at(&device->records, index));
     }
@@ -7297,91 +7330,167 @@ SXVKI_INLINE int sxvki_free_claim(uint32_t* generation, SxvkAllocation allocatio
     return sxvki_handle_matches(allocation, seen) && sxvki_cas32(generation, &seen, claimed);
 }
 
-SXVKI_APART static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation,
-                                       const char* function) {
+/*  The slab of a slot that was claimed; null where the handle is not valid. */
+SXVKI_INLINE sxvki_slab* sxvki_claim_slot(sxvki_device* device, SxvkAllocation allocation) {
     uint32_t index = sxvki_handle_index(allocation);
     uint32_t id = sxvki_slot_slab(index);
     sxvki_slab* slab;
-    sxvki_slot* slot;
+    uint32_t* generation;
     uint32_t seen;
     if (id >= sxvki_load32(&device->records.slabs.capacity)) {
-        return 0;
+        return NULL;
     }
     slab = sxvki_slab_at(&device->records, id);
-    slot = &slab->slots[index % 64];
+    generation = &slab->slots[index % 64].generation;
     SXVKI_PREFETCH(slab); /* another cache line, wanted soon */
-    seen = sxvki_load32(&slot->generation);
-    if (!sxvki_free_claim(&slot->generation, allocation, seen, sxvki_generation_after(seen))) {
-        return 0;
-    }
-    if (sxvki_load32(&slot->state) & SXVKI_STATE_MAPPINGS) {
-        sxvki_give_mapped(device, index, function);
-    } else {
-        sxvki_give_slot(device, index, slab);
-    }
-    return 1;
+    seen = sxvki_load32(generation);
+    return sxvki_free_claim(generation, allocation, seen, sxvki_generation_after(seen)) ? slab
+                                                                                        : NULL;
 }
 
-/*  A range of the bins, or a dedicated block. */
-SXVKI_APART static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation,
-                                        const char* function) {
+/*  The record of a range of the bins or a dedicated block, the same. */
+SXVKI_INLINE sxvki_record* sxvki_claim_range(sxvki_device* device, SxvkAllocation allocation) {
     uint32_t index = sxvki_handle_index(allocation);
     sxvki_record* r;
     uint32_t seen;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
-        return 0;
+        return NULL;
     }
     r = sxvki_record_at(&device->records, index);
     seen = sxvki_load32(&r->generation);
-    if (!sxvki_free_claim(&r->generation, allocation, seen, seen | SXVKI_GENERATION_CLAIMED)) {
-        return 0;
+    return sxvki_free_claim(&r->generation, allocation, seen, seen | SXVKI_GENERATION_CLAIMED)
+               ? r
+               : NULL;
+}
+
+SXVKI_INLINE void sxvki_give_claimed_slot(sxvki_device* device, uint32_t index, sxvki_slab* slab,
+                                          const char* function) {
+    if (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_MAPPINGS) {
+        sxvki_give_mapped(device, index, function);
+    } else {
+        sxvki_give_slot(device, index, slab);
     }
+}
+
+SXVKI_INLINE void sxvki_give_claimed_range(sxvki_device* device, uint32_t index, sxvki_record* r,
+                                           const char* function) {
     if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
         sxvki_give_mapped(device, index, function);
     } else {
         sxvki_give_range(device, index, r);
     }
-    return 1;
 }
 
-/*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
-SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
-                                         const char* function) {
-    uint32_t index = sxvki_handle_index(allocation) ^ SXVKI_HANDLE_LINEAR_BIT;
-    sxvki_domain* domain;
+/*  The block of a live range of a linear pool, with the lock of its domain taken; null where the
+    handle is not valid. The lock keeps the epoch still. */
+SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocation allocation) {
+    uint32_t index = sxvki_allocation_index(allocation);
     sxvki_block* block;
+    sxvki_domain* domain;
     sxvki_record* r;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
-        return 0;
+        return NULL;
     }
     r = sxvki_record_at(&device->records, index);
     if ((sxvki_load32(&r->generation) & 1) == 0) {
-        return 0;
+        return NULL;
     }
     block = sxvki_block_at(device, sxvki_record_block(r));
     domain = block->domain;
     if (domain == NULL) {
-        return 0; /* dedicated by now, or the block has just gone */
+        return NULL; /* dedicated by now, or the block has just gone */
     }
     sxvki_lock_take(&domain->lock);
     if ((r->generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
         allocation !=
             sxvki_handle_make(r->generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
         sxvki_lock_drop(&domain->lock);
+        return NULL;
+    }
+    return block;
+}
+
+/*  A slot; returns 0 where the handle is not valid, as do the next two. */
+SXVKI_APART static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation,
+                                       const char* function) {
+    sxvki_slab* slab = sxvki_claim_slot(device, allocation);
+    if (slab != NULL) {
+        sxvki_give_claimed_slot(device, sxvki_handle_index(allocation), slab, function);
+    }
+    return slab != NULL;
+}
+
+/*  A range of the bins, or a dedicated block. */
+SXVKI_APART static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation,
+                                        const char* function) {
+    sxvki_record* r = sxvki_claim_range(device, allocation);
+    if (r != NULL) {
+        sxvki_give_claimed_range(device, sxvki_handle_index(allocation), r, function);
+    }
+    return r != NULL;
+}
+
+/*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
+SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
+                                         const char* function) {
+    uint32_t index = sxvki_allocation_index(allocation);
+    sxvki_block* block = sxvki_linear_enter(device, allocation);
+    sxvki_block* chain = NULL;
+    sxvki_domain* domain;
+    sxvki_record* r;
+    if (block == NULL) {
         return 0;
     }
+    domain = block->domain;
+    r = sxvki_record_at(&device->records, index);
     if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
         sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
         sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
     }
-    sxvki_give_linear(device, index, r, block);
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    sxvki_domain_give_linear(domain, block, index, r, &chain);
+    sxvki_lock_drop(&domain->lock);
+    if (chain != NULL) {
+        sxvki_blocks_destroy(device, chain);
+    }
+    SXVKI_CHECK_DOMAIN(domain);
     return 1;
 }
 
-/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. With no
-    function nothing is said of mappings that are left. */
+/*  Claim by handle, to give back a little later. Returns 0 where the handle is not valid. */
+static int sxvki_claim(sxvki_device* device, SxvkAllocation allocation) {
+    uint32_t index = sxvki_handle_index(allocation);
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        return sxvki_claim_slot(device, allocation) != NULL;
+    }
+    if (index & SXVKI_HANDLE_LINEAR_BIT) {
+        sxvki_block* block = sxvki_linear_enter(device, allocation);
+        if (block != NULL) {
+            sxvki_record* r = sxvki_record_at(&device->records, index ^ SXVKI_HANDLE_LINEAR_BIT);
+            sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+            sxvki_lock_drop(&block->domain->lock);
+        }
+        return block != NULL;
+    }
+    return sxvki_claim_range(device, allocation) != NULL;
+}
+
+/*  Give back what was claimed. With no function nothing is said of mappings that are left. */
+static void sxvki_give(sxvki_device* device, uint32_t index, const char* function) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+        sxvki_give_claimed_slot(device, index, slab, function);
+    } else {
+        sxvki_record* r = sxvki_record_at(&device->records, index);
+        sxvki_give_claimed_range(device, index, r, function);
+    }
+}
+
+/*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
 SXVKI_INLINE int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation,
                             const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
@@ -7389,6 +7498,55 @@ SXVKI_INLINE int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation,
            : index & SXVKI_HANDLE_LINEAR_BIT
                ? sxvki_free_linear(&allocator->device, allocation, function)
                : sxvki_free_range(&allocator->device, allocation, function);
+}
+
+/*  How many of a batch are worked on at once: a lock is held for no more than so many. */
+#define SXVKI_PORTION 32u
+
+/*  Ranges of one domain that were claimed and wait to be given back under one hold of its lock. */
+typedef struct sxvki_returns {
+    sxvki_domain* domain;
+    uint32_t count;
+    uint32_t ranges[SXVKI_PORTION];
+} sxvki_returns;
+
+static void sxvki_returns_flush(sxvki_returns* returns) {
+    sxvki_domain* domain = returns->domain;
+    sxvki_block* chain = NULL;
+    uint32_t i;
+    if (returns->count == 0) {
+        return;
+    }
+    sxvki_lock_take(&domain->lock);
+    for (i = 0; i < returns->count; i++) {
+        sxvki_domain_give(domain, returns->ranges[i], &chain);
+    }
+    sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    returns->count = 0;
+    sxvki_blocks_destroy(domain->pool->device, chain);
+    SXVKI_CHECK_DOMAIN(domain);
+}
+
+/*  Give back what was claimed; plain ranges wait for the flush. A message's callback may do what it
+    likes, so nothing waits while one is called. */
+static void sxvki_give_later(sxvki_device* device, sxvki_returns* returns, uint32_t index,
+                             const char* function) {
+    uint32_t state = sxvki_load32(sxvki_state_of(device, index));
+    int is_slot = (index & SXVKI_HANDLE_SLAB_BIT) != 0;
+    sxvki_domain* domain = is_slot ? NULL : sxvki_block_of(device, index)->domain;
+    if (state & SXVKI_STATE_MAPPINGS) {
+        sxvki_returns_flush(returns);
+    }
+    if (domain == NULL || (state & (SXVKI_STATE_MAPPINGS | SXVKI_STATE_COLD)) != 0) {
+        sxvki_give(device, index, function); /* slots need no lock */
+        return;
+    }
+    if (returns->domain != domain || returns->count == SXVKI_PORTION) {
+        sxvki_returns_flush(returns);
+        returns->domain = domain;
+    }
+    returns->ranges[returns->count++] = index;
 }
 
 /* --- allocating --- */
@@ -7451,8 +7609,8 @@ SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t inde
 
 /*  Mapping, margin, name and user data of memory that was just taken; it is freed where one of them
     fails. */
-static VkResult sxvki_finish(SxvkAllocator allocator, const char* function,
-                             const SxvkAllocationCreateInfo* info, SxvkAllocation allocation) {
+static VkResult sxvki_equip(SxvkAllocator allocator, const char* function,
+                            const SxvkAllocationCreateInfo* info, SxvkAllocation allocation) {
     sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_allocation_index(allocation);
     sxvki_view view = sxvki_look(device, index);
@@ -7517,36 +7675,32 @@ SXVKI_INLINE void sxvki_request_init(sxvki_request* request, const VkMemoryRequi
     request->flags = info->flags;
 }
 
-/*  What nearly every allocation is: room in a block that is there, of the best memory type.
-    Anything else than success says to climb the ladder; *full is the domain that has no room. */
-SXVKI_INLINE VkResult sxvki_allocate_quickly(SxvkAllocator allocator,
-                                             const sxvki_requirements* requirements,
-                                             const sxvki_purpose* purpose,
-                                             const SxvkAllocationCreateInfo* info, uint32_t state,
-                                             sxvki_domain** full, SxvkAllocation* taken) {
+/*  Where what nearly every allocation is goes first: the best memory type's pool, and the place in
+    it. Null says to climb the ladder. */
+SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator,
+                                       const sxvki_requirements* requirements,
+                                       const sxvki_purpose* purpose,
+                                       const SxvkAllocationCreateInfo* info, uint32_t state,
+                                       sxvki_place* place) {
     sxvki_device* device = &allocator->device;
     const VkMemoryDedicatedRequirements* dedicated = &requirements->dedicated;
     uint32_t type_bits = requirements->memory->memoryTypeBits;
     SxvkPool pool = info->pool;
     sxvki_request request;
-    sxvki_place place;
     if ((dedicated->requiresDedicatedAllocation | dedicated->prefersDedicatedAllocation) != 0 ||
         info->pNext != NULL || (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) ||
         device->debug.flags != 0) {
-        return VK_NOT_READY;
+        return NULL;
     }
     if (pool == NULL) {
         uint32_t type = sxvki_memory_type_decide(&device->model, allocator->decisions, type_bits,
                                                  info, purpose);
         pool = type != SXVKI_NONE ? sxvki_default_pool(allocator, type) : NULL;
     } else if (((type_bits >> pool->type) & 1) == 0) {
-        return VK_NOT_READY;
+        return NULL;
     }
     sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
-    if (pool == NULL || !sxvki_pool_place(pool, &request, &place)) {
-        return VK_NOT_READY;
-    }
-    return sxvki_pool_take(pool, &place, taken, full);
+    return pool != NULL && sxvki_pool_place(pool, &request, place) ? pool : NULL;
 }
 
 /*  The ladder for a request that had no luck so far. */
@@ -7607,14 +7761,43 @@ SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequ
     return taken;
 }
 
-/*  Hand over what was taken, with what the info wants of it, or report what failed. */
-SXVKI_INLINE VkResult sxvki_hand_over(SxvkAllocator allocator, const char* function,
-                                      const SxvkAllocationCreateInfo* info, VkResult result,
-                                      SxvkAllocation taken, SxvkAllocation* allocation) {
-    if (result == VK_SUCCESS &&
-        ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || allocator->device.debug.margin != 0 ||
-         info->pUserData != NULL || info->pName != NULL)) {
-        result = sxvki_finish(allocator, function, info, taken);
+/*  The SXVKI_STATE_ bits of a new allocation. */
+SXVKI_INLINE uint32_t sxvki_state_for(SxvkAllocator allocator, const sxvki_purpose* purpose) {
+    return (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
+           sxvki_class_id(allocator, purpose->kind, purpose->usage) << SXVKI_STATE_CLASS_SHIFT;
+}
+
+/*  What remains to be done with memory that was just taken; on failure it is freed and null. */
+SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function,
+                                   const SxvkAllocationCreateInfo* info,
+                                   SxvkAllocation* allocation) {
+    if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || allocator->device.debug.margin != 0 ||
+        info->pUserData != NULL || info->pName != NULL) {
+        VkResult result = sxvki_equip(allocator, function, info, *allocation);
+        if (result != VK_SUCCESS) {
+            *allocation = VK_NULL_HANDLE;
+            sxvki_report_failure(&allocator->device, result, function);
+            return result;
+        }
+    }
+    SXVKI_CHECK_DOMAIN(
+        sxvki_block_of(&allocator->device, sxvki_allocation_index(*allocation))->domain);
+    return VK_SUCCESS;
+}
+
+/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
+static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
+                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
+                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
+    uint32_t state = sxvki_state_for(allocator, purpose);
+    SxvkAllocation taken = VK_NULL_HANDLE;
+    sxvki_domain* full = NULL;
+    sxvki_place place;
+    SxvkPool pool = sxvki_find_place(allocator, requirements, purpose, info, state, &place);
+    VkResult result = pool != NULL ? sxvki_pool_take(pool, &place, &taken, &full) : VK_NOT_READY;
+    if (result != VK_SUCCESS) {
+        full = result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? full : NULL;
+        result = sxvki_allocate_slowly(allocator, requirements, purpose, info, state, full, &taken);
     }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
@@ -7625,26 +7808,42 @@ SXVKI_INLINE VkResult sxvki_hand_over(SxvkAllocator allocator, const char* funct
         return result;
     }
     *allocation = taken;
-    SXVKI_CHECK_DOMAIN(sxvki_block_of(&allocator->device, sxvki_allocation_index(taken))->domain);
-    return VK_SUCCESS;
+    return sxvki_finish(allocator, function, info, allocation);
 }
 
-/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
-static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
-                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
-                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
-    uint32_t state = (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
-                     sxvki_class_id(allocator, purpose->kind, purpose->usage)
-                         << SXVKI_STATE_CLASS_SHIFT;
-    SxvkAllocation taken = VK_NULL_HANDLE;
-    sxvki_domain* full = NULL;
-    VkResult result =
-        sxvki_allocate_quickly(allocator, requirements, purpose, info, state, &full, &taken);
-    if (result != VK_SUCCESS) {
-        full = result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? full : NULL;
-        result = sxvki_allocate_slowly(allocator, requirements, purpose, info, state, full, &taken);
+/*  One allocation of a batch. */
+typedef struct sxvki_demand {
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+} sxvki_demand;
+
+/*  Up to SXVKI_PORTION, for which the outputs are null: those that go to the same domain at once.
+    On failure the caller frees what was made. */
+static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* function,
+                                       uint32_t count, const sxvki_demand* demands,
+                                       const SxvkAllocationCreateInfo* infos,
+                                       SxvkAllocation* allocations) {
+    sxvki_place places[SXVKI_PORTION];
+    SxvkPool pools[SXVKI_PORTION];
+    VkResult result = VK_SUCCESS;
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        const sxvki_demand* d = &demands[i];
+        pools[i] = sxvki_find_place(allocator, &d->requirements, &d->purpose, &infos[i],
+                                    sxvki_state_for(allocator, &d->purpose), &places[i]);
     }
-    return sxvki_hand_over(allocator, function, info, result, taken, allocation);
+    for (i = 0; i < count && result == VK_SUCCESS; i++) {
+        if (allocations[i] == VK_NULL_HANDLE && pools[i] != NULL) {
+            sxvki_pool_take_run(&pools[i], &places[i], count - i, &allocations[i]);
+        }
+        if (allocations[i] != VK_NULL_HANDLE) {
+            result = sxvki_finish(allocator, function, &infos[i], &allocations[i]);
+        } else {
+            result = sxvki_allocate(allocator, function, &demands[i].requirements,
+                                    &demands[i].purpose, &infos[i], &allocations[i]);
+        }
+    }
+    return result;
 }
 
 /*  No lock: what it reads does not change while the allocation lives. */
@@ -8007,12 +8206,12 @@ static VkResult sxvki_bind_image(const sxvki_device* device, uint32_t index, VkD
     return sxvki_vk_result(vk->fn.vkBindImageMemory2(vk->device, 1, &info));
 }
 
-/*  Create, allocate, bind unless that is left to the caller; undone in reverse order. The outputs
+/*  Create, allocate, bind unless that is left to the user; undone in reverse order. The outputs
     are null on failure. */
 static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* function,
                                     const VkBufferCreateInfo* buffer_info,
-                                    const SxvkAllocationCreateInfo* info, int bind,
-                                    VkBuffer* buffer, SxvkAllocation* allocation) {
+                                    const SxvkAllocationCreateInfo* info, VkBuffer* buffer,
+                                    SxvkAllocation* allocation) {
     const sxvki_device* device = &allocator->device;
     const sxvki_vk* vk = &device->vk;
     sxvki_requirements requirements;
@@ -8029,7 +8228,7 @@ static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* functio
     if (result != VK_SUCCESS) {
         goto fail_buffer;
     }
-    if (bind && (info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
+    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
         result = sxvki_bind_buffer(device, sxvki_allocation_index(*allocation), 0, *buffer, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
@@ -8048,7 +8247,7 @@ fail_buffer:
 
 static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function,
                                    const VkImageCreateInfo* image_info,
-                                   const SxvkAllocationCreateInfo* info, int bind, VkImage* image,
+                                   const SxvkAllocationCreateInfo* info, VkImage* image,
                                    SxvkAllocation* allocation) {
     const sxvki_device* device = &allocator->device;
     const sxvki_vk* vk = &device->vk;
@@ -8066,7 +8265,7 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
     if (result != VK_SUCCESS) {
         goto fail_image;
     }
-    if (bind && (info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
+    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
         result = sxvki_bind_image(device, sxvki_allocation_index(*allocation), 0, *image, NULL);
         if (result != VK_SUCCESS) {
             goto fail_allocation;
@@ -8117,6 +8316,27 @@ static VkResult sxvki_bind_buffers(const sxvki_device* device, uint32_t count,
     return result;
 }
 
+/*  Up to SXVKI_PORTION: created, and with memory. What was made before a failure stays. */
+static VkResult sxvki_create_buffer_portion(SxvkAllocator allocator, const char* function,
+                                            uint32_t count, const VkBufferCreateInfo* buffer_infos,
+                                            const SxvkAllocationCreateInfo* infos,
+                                            VkBuffer* buffers, SxvkAllocation* allocations) {
+    const sxvki_device* device = &allocator->device;
+    sxvki_demand demands[SXVKI_PORTION];
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        VkResult result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(
+            device->vk.device, &buffer_infos[i], device->host.driver_callbacks, &buffers[i]));
+        if (result != VK_SUCCESS) {
+            buffers[i] = VK_NULL_HANDLE;
+            return result;
+        }
+        sxvki_requirements_of_buffer(device, buffers[i], &demands[i].requirements);
+        sxvki_purpose_of_buffer(&demands[i].purpose, &buffer_infos[i]);
+    }
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+}
+
 /*  All or none; arguments are valid, and the outputs null. */
 static VkResult sxvki_create_buffers(SxvkAllocator allocator, const char* function, uint32_t count,
                                      const VkBufferCreateInfo* buffer_infos,
@@ -8124,21 +8344,25 @@ static VkResult sxvki_create_buffers(SxvkAllocator allocator, const char* functi
                                      SxvkAllocation* allocations) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
-    uint32_t made = 0;
-    while (made < count && result == VK_SUCCESS) {
-        result = sxvki_create_buffer(allocator, function, &buffer_infos[made], &infos[made], 0,
-                                     &buffers[made], &allocations[made]);
-        made += result == VK_SUCCESS;
+    uint32_t i, portion;
+    for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
+        portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
+        result = sxvki_create_buffer_portion(allocator, function, portion, &buffer_infos[i],
+                                             &infos[i], &buffers[i], &allocations[i]);
     }
     if (result == VK_SUCCESS) {
         result = sxvki_bind_buffers(device, count, infos, buffers, allocations);
     }
-    while (result != VK_SUCCESS && made-- != 0) {
-        device->vk.fn.vkDestroyBuffer(device->vk.device, buffers[made],
-                                      device->host.driver_callbacks);
-        sxvki_free(allocator, allocations[made], function);
-        buffers[made] = VK_NULL_HANDLE;
-        allocations[made] = VK_NULL_HANDLE;
+    while (result != VK_SUCCESS && i-- != 0) {
+        if (buffers[i] != VK_NULL_HANDLE) {
+            device->vk.fn.vkDestroyBuffer(device->vk.device, buffers[i],
+                                          device->host.driver_callbacks);
+            buffers[i] = VK_NULL_HANDLE;
+        }
+        if (allocations[i] != VK_NULL_HANDLE) {
+            sxvki_free(allocator, allocations[i], function);
+            allocations[i] = VK_NULL_HANDLE;
+        }
     }
     return result;
 }
@@ -8175,6 +8399,27 @@ static VkResult sxvki_bind_images(const sxvki_device* device, uint32_t count,
     return result;
 }
 
+/*  Up to SXVKI_PORTION: created, and with memory. What was made before a failure stays. */
+static VkResult sxvki_create_image_portion(SxvkAllocator allocator, const char* function,
+                                           uint32_t count, const VkImageCreateInfo* image_infos,
+                                           const SxvkAllocationCreateInfo* infos, VkImage* images,
+                                           SxvkAllocation* allocations) {
+    const sxvki_device* device = &allocator->device;
+    sxvki_demand demands[SXVKI_PORTION];
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        VkResult result = sxvki_vk_result(device->vk.fn.vkCreateImage(
+            device->vk.device, &image_infos[i], device->host.driver_callbacks, &images[i]));
+        if (result != VK_SUCCESS) {
+            images[i] = VK_NULL_HANDLE;
+            return result;
+        }
+        sxvki_requirements_of_image(device, images[i], &demands[i].requirements);
+        sxvki_purpose_of_image(&demands[i].purpose, &image_infos[i]);
+    }
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+}
+
 /*  All or none; arguments are valid, and the outputs null. */
 static VkResult sxvki_create_images(SxvkAllocator allocator, const char* function, uint32_t count,
                                     const VkImageCreateInfo* image_infos,
@@ -8182,21 +8427,25 @@ static VkResult sxvki_create_images(SxvkAllocator allocator, const char* functio
                                     SxvkAllocation* allocations) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
-    uint32_t made = 0;
-    while (made < count && result == VK_SUCCESS) {
-        result = sxvki_create_image(allocator, function, &image_infos[made], &infos[made], 0,
-                                    &images[made], &allocations[made]);
-        made += result == VK_SUCCESS;
+    uint32_t i, portion;
+    for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
+        portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
+        result = sxvki_create_image_portion(allocator, function, portion, &image_infos[i],
+                                            &infos[i], &images[i], &allocations[i]);
     }
     if (result == VK_SUCCESS) {
         result = sxvki_bind_images(device, count, infos, images, allocations);
     }
-    while (result != VK_SUCCESS && made-- != 0) {
-        device->vk.fn.vkDestroyImage(device->vk.device, images[made],
-                                     device->host.driver_callbacks);
-        sxvki_free(allocator, allocations[made], function);
-        images[made] = VK_NULL_HANDLE;
-        allocations[made] = VK_NULL_HANDLE;
+    while (result != VK_SUCCESS && i-- != 0) {
+        if (images[i] != VK_NULL_HANDLE) {
+            device->vk.fn.vkDestroyImage(device->vk.device, images[i],
+                                         device->host.driver_callbacks);
+            images[i] = VK_NULL_HANDLE;
+        }
+        if (allocations[i] != VK_NULL_HANDLE) {
+            sxvki_free(allocator, allocations[i], function);
+            allocations[i] = VK_NULL_HANDLE;
+        }
     }
     return result;
 }
@@ -9570,12 +9819,12 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = size;
     info.usage = plan->usage;
-    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, 1, &made->buffer,
+    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, &made->buffer,
                                  &made->allocation);
     if (result != VK_SUCCESS) {
         return result;
     }
-    sxvki_get_info(plan->allocator, sxvki_handle_index(made->allocation), &got);
+    sxvki_get_info(plan->allocator, sxvki_allocation_index(made->allocation), &got);
     made->data = (char*)got.pMappedData;
     made->size = size;
     if ((plan->usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0) {
@@ -10681,6 +10930,20 @@ static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* func
     return sxvki_check_linear(allocator, function, allocation, index);
 }
 
+/*  Always on. Claim an allocation that is to be freed; returns 0 where it is not valid, told when
+    nothing is left in `returns`, which may be null. */
+static int sxvki_claim_checked(SxvkAllocator allocator, const char* function, const char* field,
+                               SxvkAllocation allocation, sxvki_returns* returns) {
+    if (SXVKI_LIKELY(sxvki_claim(&allocator->device, allocation))) {
+        return 1;
+    }
+    if (returns != NULL) {
+        sxvki_returns_flush(returns);
+    }
+    sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, field);
+    return 0;
+}
+
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
     SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
@@ -11484,9 +11747,9 @@ SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, cons
     if (taken == VK_NULL_HANDLE) {
         return sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
     }
-    return sxvki_give_info(
-        allocator, sxvki_hand_over(allocator, function, info, VK_SUCCESS, taken, allocation),
-        allocation, allocation_info);
+    *allocation = taken;
+    return sxvki_give_info(allocator, sxvki_finish(allocator, function, info, allocation),
+                           allocation, allocation_info);
 }
 
 SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
@@ -11540,6 +11803,20 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
                                 pAllocationInfo);
 }
 
+/*  As sxvki_allocate_portion, for nobody knows what. */
+static VkResult sxvki_allocate_pages(SxvkAllocator allocator, const char* function, uint32_t count,
+                                     const VkMemoryRequirements* memory,
+                                     const SxvkAllocationCreateInfo* infos,
+                                     SxvkAllocation* allocations) {
+    sxvki_demand demands[SXVKI_PORTION];
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        sxvki_requirements_init(&demands[i].requirements, &memory[i]);
+        sxvki_purpose_unknown(&demands[i].purpose, SXVKI_KIND_UNKNOWN);
+    }
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+}
+
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 const VkMemoryRequirements* pMemoryRequirements,
                                                 const SxvkAllocationCreateInfo* pCreateInfos,
@@ -11548,6 +11825,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkAllocateMemoryPages";
     VkResult result = VK_SUCCESS;
+    uint32_t portion;
     size_t i;
     for (i = 0; i < allocationCount; i++) {
         sxvki_null_outputs(pAllocations != NULL ? &pAllocations[i] : NULL,
@@ -11560,17 +11838,23 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     SXVKI_CHECK_POINTER(pAllocations);
     SXVKI_CHECK_POINTER(pMemoryRequirements);
     SXVKI_CHECK_POINTER(pCreateInfos);
-    for (i = 0; i < allocationCount && result == VK_SUCCESS; i++) {
-        result = sxvki_allocate_plain(allocator, function, &pMemoryRequirements[i],
-                                      &pCreateInfos[i], &pAllocations[i],
-                                      pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    for (i = 0; i < allocationCount; i++) {
+        SXVKI_CHECK(sxvki_check_requirements(allocator, function, &pMemoryRequirements[i]));
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pCreateInfos[i]));
     }
-    if (result != VK_SUCCESS) {
-        while (i-- != 0) {
+    for (i = 0; i < allocationCount && result == VK_SUCCESS; i += portion) {
+        portion = (uint32_t)sxvki_min64(allocationCount - i, SXVKI_PORTION);
+        result = sxvki_allocate_pages(allocator, function, portion, &pMemoryRequirements[i],
+                                      &pCreateInfos[i], &pAllocations[i]);
+    }
+    while (result != VK_SUCCESS && i-- != 0) {
+        if (pAllocations[i] != VK_NULL_HANDLE) {
             sxvki_free(allocator, pAllocations[i], function);
-            sxvki_null_outputs(&pAllocations[i],
-                               pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+            pAllocations[i] = VK_NULL_HANDLE;
         }
+    }
+    for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
+        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
     }
     return result;
 }
@@ -11628,16 +11912,20 @@ SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation alloc
 SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
                                         const SxvkAllocation* pAllocations) {
     const char* function = "sxvkFreeMemoryPages";
+    sxvki_returns returns;
     size_t i;
     if (allocator == VK_NULL_HANDLE || pAllocations == NULL) {
         return;
     }
+    returns.count = 0;
     for (i = 0; i < allocationCount; i++) {
         if (pAllocations[i] != VK_NULL_HANDLE &&
-            !sxvki_free(allocator, pAllocations[i], function)) {
-            sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "pAllocations");
+            sxvki_claim_checked(allocator, function, "pAllocations", pAllocations[i], &returns)) {
+            sxvki_give_later(&allocator->device, &returns, sxvki_allocation_index(pAllocations[i]),
+                             function);
         }
     }
+    sxvki_returns_flush(&returns);
 }
 
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -11964,7 +12252,7 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
-                                               pAllocationCreateInfo, 1, pBuffer, pAllocation),
+                                               pAllocationCreateInfo, pBuffer, pAllocation),
                            pAllocation, pAllocationInfo);
 }
 
@@ -12062,32 +12350,39 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
 }
 
+/*  With no `returns` the memory goes back at once. */
 static void sxvki_destroy_buffer(SxvkAllocator allocator, const char* function, VkBuffer buffer,
-                                 SxvkAllocation allocation) {
-    uint32_t index;
-    if (allocator == VK_NULL_HANDLE ||
-        (allocation != VK_NULL_HANDLE &&
-         sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS)) {
+                                 SxvkAllocation allocation, sxvki_returns* returns) {
+    sxvki_device* device = &allocator->device;
+    if (allocation != VK_NULL_HANDLE &&
+        !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
         return; /* a stale handle: the buffer is gone as well */
     }
     if (buffer != VK_NULL_HANDLE) {
-        allocator->device.vk.fn.vkDestroyBuffer(allocator->device.vk.device, buffer,
-                                                allocator->device.host.driver_callbacks);
+        device->vk.fn.vkDestroyBuffer(device->vk.device, buffer, device->host.driver_callbacks);
     }
-    if (allocation != VK_NULL_HANDLE) {
-        sxvki_free(allocator, allocation, function);
+    if (allocation == VK_NULL_HANDLE) {
+        return;
+    }
+    if (returns == NULL) {
+        sxvki_give(device, sxvki_allocation_index(allocation), function);
+    } else {
+        sxvki_give_later(device, returns, sxvki_allocation_index(allocation), function);
     }
 }
 
 SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
                                       SxvkAllocation allocation) {
-    sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation);
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation, NULL);
+    }
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBuffers(
-    SxvkAllocator allocator, uint32_t bufferCount, const VkBufferCreateInfo* pBufferCreateInfos,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkBuffer* pBuffers,
-    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                          const VkBufferCreateInfo* pBufferCreateInfos,
+                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
+                                          SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateBuffers";
     VkResult result;
     uint32_t i;
@@ -12116,15 +12411,21 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBuffers(
     return result;
 }
 
-SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                                  const VkBuffer* pBuffers,
-                                                  const SxvkAllocation* pAllocations) {
+SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                       const VkBuffer* pBuffers,
+                                       const SxvkAllocation* pAllocations) {
+    sxvki_returns returns;
     uint32_t i;
+    if (allocator == VK_NULL_HANDLE) {
+        return;
+    }
+    returns.count = 0;
     for (i = 0; i < bufferCount; i++) {
         sxvki_destroy_buffer(allocator, "sxvkDestroyBuffers",
                              pBuffers != NULL ? pBuffers[i] : VK_NULL_HANDLE,
-                             pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE);
+                             pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
     }
+    sxvki_returns_flush(&returns);
 }
 
 static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* function,
@@ -12138,7 +12439,7 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
-                                              pAllocationCreateInfo, 1, pImage, pAllocation),
+                                              pAllocationCreateInfo, pImage, pAllocation),
                            pAllocation, pAllocationInfo);
 }
 
@@ -12216,26 +12517,32 @@ SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAl
                              allocationLocalOffset, pImageCreateInfo, pImage);
 }
 
+/*  With no `returns` the memory goes back at once. */
 static void sxvki_destroy_image(SxvkAllocator allocator, const char* function, VkImage image,
-                                SxvkAllocation allocation) {
-    uint32_t index;
-    if (allocator == VK_NULL_HANDLE ||
-        (allocation != VK_NULL_HANDLE &&
-         sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS)) {
+                                SxvkAllocation allocation, sxvki_returns* returns) {
+    sxvki_device* device = &allocator->device;
+    if (allocation != VK_NULL_HANDLE &&
+        !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
         return; /* a stale handle: the image is gone as well */
     }
     if (image != VK_NULL_HANDLE) {
-        allocator->device.vk.fn.vkDestroyImage(allocator->device.vk.device, image,
-                                               allocator->device.host.driver_callbacks);
+        device->vk.fn.vkDestroyImage(device->vk.device, image, device->host.driver_callbacks);
     }
-    if (allocation != VK_NULL_HANDLE) {
-        sxvki_free(allocator, allocation, function);
+    if (allocation == VK_NULL_HANDLE) {
+        return;
+    }
+    if (returns == NULL) {
+        sxvki_give(device, sxvki_allocation_index(allocation), function);
+    } else {
+        sxvki_give_later(device, returns, sxvki_allocation_index(allocation), function);
     }
 }
 
 SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
                                      SxvkAllocation allocation) {
-    sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation);
+    if (allocator != VK_NULL_HANDLE) {
+        sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation, NULL);
+    }
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
@@ -12273,12 +12580,18 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
                                                  const VkImage* pImages,
                                                  const SxvkAllocation* pAllocations) {
+    sxvki_returns returns;
     uint32_t i;
+    if (allocator == VK_NULL_HANDLE) {
+        return;
+    }
+    returns.count = 0;
     for (i = 0; i < imageCount; i++) {
         sxvki_destroy_image(allocator, "sxvkDestroyImages",
                             pImages != NULL ? pImages[i] : VK_NULL_HANDLE,
-                            pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE);
+                            pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
     }
+    sxvki_returns_flush(&returns);
 }
 
 /* --- custom pools --- */

@@ -405,6 +405,34 @@ static void do_pool(Worker* worker) {
     leave(worker->arena);
 }
 
+#define BATCH_MAX 70u /* more than the library works on at once */
+
+/*  Slots, small and large ranges in one batch that lives for a moment, and goes in two. */
+static void do_batch(Worker* worker) {
+    SxvkAllocator allocator = worker->arena->allocator;
+    uint32_t count = 1 + testing_below(&worker->random, BATCH_MAX);
+    uint32_t half = testing_below(&worker->random, count + 1);
+    VkBufferCreateInfo buffers[BATCH_MAX];
+    SxvkAllocationCreateInfo infos[BATCH_MAX];
+    VkBuffer made[BATCH_MAX];
+    SxvkAllocation allocations[BATCH_MAX];
+    VkResult result;
+    uint32_t i;
+    memset(infos, 0, sizeof infos);
+    for (i = 0; i < count; i++) {
+        buffers[i] = testing_buffer(1 + testing_below(&worker->random, i % 8 == 0 ? 300000 : 9000),
+                                    VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
+    }
+    enter(worker->arena);
+    result = sxvkCreateBuffers(allocator, count, buffers, infos, made, allocations, NULL);
+    CHECK(result == VK_SUCCESS || worker->world->mode == MODE_FAULTS, "VkResult %d", (int)result);
+    if (result == VK_SUCCESS) {
+        sxvkDestroyBuffers(allocator, half, made, allocations);
+        sxvkDestroyBuffers(allocator, count - half, made + half, allocations + half);
+    }
+    leave(worker->arena);
+}
+
 static void* work(void* argument) {
     Worker* worker = (Worker*)argument;
     World* world = worker->world;
@@ -423,6 +451,8 @@ static void* work(void* argument) {
             do_name(worker);
         } else if (pick_op < 98 && world->mode != MODE_OWN) {
             do_common(worker);
+        } else if (pick_op == 98) {
+            do_batch(worker);
         } else if (pick_op == 99) {
             do_pool(worker);
         }

@@ -710,6 +710,172 @@ static void test_aliasing_in_batches(void** state) {
     }
 }
 
+/*  A portion goes to one domain under one hold of its lock: each hold counts as one operation. */
+static void test_locks_of_a_batch(void** state) {
+    Rig* rig = rig_create(NULL);
+    Batch batch = make_batch(false, 3 * SXVKI_PORTION);
+    sxvki_domain* domain;
+    uint32_t before, i;
+    (void)state;
+    for (i = 0; i < batch.count; i++) {
+        batch.buffer_infos[i].size = 48 * KIB; /* no slots */
+    }
+    assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS);
+    domain = sxvki_pool_domain(sxvki_default_pool(rig->allocator, LOCAL), 0);
+    destroy_batch(rig, &batch);
+    batch.count = SXVKI_PORTION;
+    assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS); /* there is room from now on */
+    destroy_batch(rig, &batch);
+    before = domain->op_count;
+    assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS);
+    assert_int_equal(domain->op_count, before + 1);
+    assert_batch(rig, &batch);
+    destroy_batch(rig, &batch);
+    rig_destroy(rig);
+}
+
+/*  Two pools, small and large ranges and slots of the default one, in turns, and more of all than a
+    portion. One pool is full after some: without room for all there is nothing. */
+static void test_batch_of_several_domains(void** state) {
+    SxvkPoolCreateInfo roomy = {.memoryTypeIndex = LOCAL, .blockSize = 16 * MIB};
+    SxvkPoolCreateInfo tight = {.memoryTypeIndex = LOCAL, .blockSize = MIB, .maxBlockCount = 1};
+    uint32_t last;
+    (void)state;
+    for (last = 16; last < 18; last++) { /* of 64 KiB in the pool of 1 MiB: 16 fit */
+        Rig* rig = rig_create(NULL);
+        Batch batch = make_batch(false, BATCH);
+        SxvkPool pools[2];
+        uint32_t i, in_tight = 0;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &roomy, &pools[0]), VK_SUCCESS);
+        assert_int_equal(sxvkCreatePool(rig->allocator, &tight, &pools[1]), VK_SUCCESS);
+        for (i = 0; i < BATCH; i++) {
+            batch.buffer_infos[i].size = i % 5 == 0   ? 256
+                                         : i % 5 == 1 ? 64 * KIB
+                                         : i % 5 == 2 ? 300 * KIB
+                                                      : 64 * KIB;
+            if (i % 5 == 3 || (i % 5 == 4 && in_tight == last)) {
+                batch.creates[i].pool = pools[0];
+            } else if (i % 5 == 4) {
+                batch.creates[i].pool = pools[1];
+                in_tight++;
+            }
+        }
+        assert_int_equal(create_batch(rig, &batch, batch.infos),
+                         last == 16 ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        if (last == 16) {
+            assert_batch(rig, &batch);
+            assert_infos(rig, &batch);
+            destroy_batch(rig, &batch);
+        } else {
+            rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+            for (i = 0; i < BATCH; i++) {
+                assert_true(batch.buffers[i] == VK_NULL_HANDLE);
+                assert_null(batch.allocations[i]);
+                assert_int_equal(batch.infos[i].size, 0);
+            }
+        }
+        assert_int_equal(sim_live_resource_count(rig->sim), 0);
+        assert_int_equal(rig_statistics(rig).allocationCount, 0);
+        sxvkDestroyPool(rig->allocator, pools[0]);
+        sxvkDestroyPool(rig->allocator, pools[1]);
+        rig_destroy(rig);
+    }
+}
+
+/*  The second time a handle comes it is stale, and its buffer is not destroyed again. */
+static void test_batch_that_names_one_twice(void** state) {
+    Rig* rig = rig_create(NULL);
+    int images;
+    (void)state;
+    for (images = 0; images < 2; images++) {
+        Batch batch = make_batch(images != 0, BATCH);
+        Batch twice;
+        assert_int_equal(create_batch(rig, &batch, NULL), VK_SUCCESS);
+        twice = batch;
+        twice.count = 60;
+        twice.buffers[50] = batch.buffers[49]; /* while the first waits to be given back */
+        twice.pictures[50] = batch.pictures[49];
+        twice.allocations[50] = batch.allocations[49];
+        destroy_batch(rig, &twice);
+        rig_expect(rig, SXVK_MESSAGE_INVALID_ALLOCATION, 1);
+        assert_int_equal(sim_live_resource_count(rig->sim), 41);
+        assert_int_equal(rig_statistics(rig).allocationCount, 41);
+        rig_check(rig);
+        twice.count = 41; /* what is left */
+        twice.buffers[0] = batch.buffers[50];
+        twice.pictures[0] = batch.pictures[50];
+        twice.allocations[0] = batch.allocations[50];
+        memcpy(&twice.buffers[1], &batch.buffers[60], 40 * sizeof batch.buffers[0]);
+        memcpy(&twice.pictures[1], &batch.pictures[60], 40 * sizeof batch.pictures[0]);
+        memcpy(&twice.allocations[1], &batch.allocations[60], 40 * sizeof batch.allocations[0]);
+        destroy_batch(rig, &twice);
+        assert_int_equal(sim_live_resource_count(rig->sim), 0);
+        assert_int_equal(rig_statistics(rig).allocationCount, 0);
+    }
+    rig_destroy(rig);
+}
+
+typedef struct Reaction {
+    SxvkAllocator allocator;
+    SxvkPool pool;
+    uint32_t mapped, stale, leaked;
+} Reaction;
+
+static void VKAPI_PTR destroy_the_pool(void* user, SxvkMessageSeverity severity,
+                                       SxvkMessage message, const char* text) {
+    Reaction* reaction = (Reaction*)user;
+    SxvkPool pool = reaction->pool;
+    (void)severity;
+    (void)text;
+    reaction->mapped += message == SXVK_MESSAGE_FREED_WHILE_MAPPED;
+    reaction->stale += message == SXVK_MESSAGE_INVALID_ALLOCATION;
+    reaction->leaked += message == SXVK_MESSAGE_LEAKED_ALLOCATION;
+    reaction->pool = VK_NULL_HANDLE;
+    sxvkDestroyPool(reaction->allocator, pool);
+}
+
+/*  In the middle of a batch a message's callback destroys the pool, and finds nothing in it that is
+    being freed. */
+static void test_pool_destroyed_amid_a_batch(void** state) {
+    SxvkPoolCreateInfo fixed = {.memoryTypeIndex = HOST, .blockSize = 4 * MIB};
+    int stale;
+    (void)state;
+    for (stale = 0; stale < 2; stale++) {
+        RigOptions options = rig_options();
+        VkMemoryRequirements needs[10];
+        SxvkAllocationCreateInfo creates[10] = {{0}};
+        SxvkAllocation allocations[10];
+        Reaction reaction = {0};
+        Rig* rig;
+        void* data;
+        uint32_t i;
+        options.info.pfnMessage = destroy_the_pool;
+        options.info.pMessageUserData = &reaction;
+        rig = rig_create(&options);
+        assert_int_equal(sxvkCreatePool(rig->allocator, &fixed, &reaction.pool), VK_SUCCESS);
+        reaction.allocator = rig->allocator;
+        for (i = 0; i < 10; i++) {
+            needs[i] = testing_requirements(40 * KIB, 16, 1u << HOST);
+            creates[i].pool = reaction.pool;
+        }
+        assert_int_equal(
+            sxvkAllocateMemoryPages(rig->allocator, needs, creates, 10, allocations, NULL),
+            VK_SUCCESS);
+        if (stale) {
+            sxvkFreeMemory(rig->allocator, allocations[9]);
+        } else {
+            assert_int_equal(sxvkMapMemory(rig->allocator, allocations[9], &data), VK_SUCCESS);
+        }
+        sxvkFreeMemoryPages(rig->allocator, 10, allocations);
+        assert_null(reaction.pool);
+        assert_int_equal(reaction.mapped, !stale);
+        assert_int_equal(reaction.stale, stale);
+        assert_int_equal(reaction.leaked, 0);
+        assert_int_equal(sim_live_memory_count(rig->sim), 0);
+        rig_destroy(rig);
+    }
+}
+
 /* ------------------------------------------------------------------ aliasing */
 
 static void test_aliasing(void** state) {
@@ -856,6 +1022,10 @@ int main(void) {
         cmocka_unit_test(test_batch_of_all_sorts),
         cmocka_unit_test(test_destroying_halves_of_batches),
         cmocka_unit_test(test_aliasing_in_batches),
+        cmocka_unit_test(test_locks_of_a_batch),
+        cmocka_unit_test(test_batch_of_several_domains),
+        cmocka_unit_test(test_batch_that_names_one_twice),
+        cmocka_unit_test(test_pool_destroyed_amid_a_batch),
         cmocka_unit_test(test_aliasing),
         cmocka_unit_test(test_device_address),
         cmocka_unit_test(test_purposes),

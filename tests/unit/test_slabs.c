@@ -452,9 +452,9 @@ static void test_share_of_what_is_live(void** state) {
     }
 }
 
-/*  Eight slots at 1/64: no slab before there are 512 times a slot's bytes. */
+/*  Eight slots at 1/512: no slab before there are 4096 times a slot's bytes. */
 static void test_none_in_small_programs(void** state) {
-    enum { COUNT = 700 };
+    enum { FIRST = SXVKI_SLAB_SLOTS_MIN * SXVKI_SLAB_SHARE_FEW, COUNT = FIRST + 200 };
     static SxvkAllocation taken[COUNT];
     Setup setup = {.type = HOST};
     uint32_t i;
@@ -464,13 +464,13 @@ static void test_none_in_small_programs(void** state) {
     for (i = 0; i < COUNT; i++) {
         uint64_t live = i == 0 ? 0 : domain_of(&site)->live_bytes;
         taken[i] = take(&site, 240);
-        if (i < 512) {
+        if (i < FIRST) {
             assert_false(is_slot(taken[i]));
             assert_int_equal(domain_of(&site)->slab_count, 0);
         } else {
             assert_true(is_slot(taken[i]));
         }
-        assert_true(live < 512 * 240 || i >= 512);
+        assert_true(live < FIRST * 240 || i >= FIRST);
     }
     give_all(&site, taken, COUNT);
     site_close(&site);
@@ -906,7 +906,8 @@ static void test_flushes_and_priority(void** state) {
 static void test_contents(void** state) {
     SimProfile profile = sim_profile_discrete();
     RigOptions options = rig_options();
-    SxvkAllocation taken[600];
+    enum { COUNT = 4600 };
+    static SxvkAllocation taken[COUNT];
     uint8_t bytes[48], back[48];
     uint32_t i, slots = 0;
     Site site;
@@ -918,7 +919,7 @@ static void test_contents(void** state) {
     site.rig = rig_create(&options);
     site.allocator = site.rig->allocator;
     site.type = HOST;
-    for (i = 0; i < 600; i++) {
+    for (i = 0; i < COUNT; i++) {
         taken[i] = take(&site, 48);
         slots += is_slot(taken[i]);
         memset(bytes, (int)(i * 7 & 255), sizeof bytes);
@@ -926,13 +927,13 @@ static void test_contents(void** state) {
                          VK_SUCCESS);
     }
     assert_true(slots > 50);
-    for (i = 0; i < 600; i++) {
+    for (i = 0; i < COUNT; i++) {
         memset(bytes, (int)(i * 7 & 255), sizeof bytes);
         assert_int_equal(sxvkCopyAllocationToMemory(site.allocator, taken[i], 0, back, 48),
                          VK_SUCCESS);
         assert_memory_equal(bytes, back, 48);
     }
-    give_all(&site, taken, 600);
+    give_all(&site, taken, COUNT);
     site_close(&site);
 }
 
@@ -1474,10 +1475,37 @@ static void test_churn(void** state) {
     }
 }
 
+/*  A buffer and an optimal image of some 100 KiB: where much lives, slabs come early. */
+typedef struct Weight {
+    VkBuffer buffer;
+    VkImage image;
+    SxvkAllocation of_buffer;
+    SxvkAllocation of_image;
+} Weight;
+
+static void weight_make(const Site* site, Weight* weight) {
+    VkBufferCreateInfo buffer = testing_buffer(100 * KIB, VK_BUFFER_USAGE_TRANSFER_DST_BIT);
+    VkImageCreateInfo image = testing_image(160, 160, VK_IMAGE_TILING_OPTIMAL);
+    SxvkAllocationCreateInfo info = {.memoryTypeBits = 1u << site->type};
+    assert_int_equal(sxvkCreateBuffer(site->allocator, &buffer, &info, &weight->buffer,
+                                      &weight->of_buffer, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(
+        sxvkCreateImage(site->allocator, &image, &info, &weight->image, &weight->of_image, NULL),
+        VK_SUCCESS);
+}
+
+static void weight_drop(const Site* site, const Weight* weight) {
+    sxvkDestroyBuffer(site->allocator, weight->buffer, weight->of_buffer);
+    sxvkDestroyImage(site->allocator, weight->image, weight->of_image);
+}
+
 /*  Kinds that are not known: at a granularity of 64 KiB nothing of theirs fits a slot, buffers' do, and
     optimal images have domains and slabs of their own. */
 static void test_granularity(void** state) {
+    enum { WEIGHTS = SXVKI_SLAB_FEW / (90 * KIB) };
     static Churn churn;
+    static Weight weights[WEIGHTS];
     const Setup setup = {.type = LOCAL, .granularity = 64 * 1024};
     uint32_t i, slots[3] = {0};
     (void)state;
@@ -1485,6 +1513,9 @@ static void test_granularity(void** state) {
     churn.random = 3;
     churn.images = true;
     site_open(&churn.site, &setup);
+    for (i = 0; i < WEIGHTS; i++) {
+        weight_make(&churn.site, &weights[i]);
+    }
     for (i = 0; i < 6; i++) {
         churn.hot[i] = 250;
     }
@@ -1498,6 +1529,9 @@ static void test_granularity(void** state) {
     assert_true(domain_at(&churn.site, SXVKI_DOMAIN_OPTIMAL)->slab_count > 0);
     while (churn.count != 0) {
         churn_give(&churn, churn.count - 1);
+    }
+    for (i = 0; i < WEIGHTS; i++) {
+        weight_drop(&churn.site, &weights[i]);
     }
     site_close(&churn.site);
 }
@@ -1694,22 +1728,22 @@ static void test_no_room_for_a_slab(void** state) {
     }
     rig_check(site.rig);
     give_all(&site, all, count);
-    /* A failure costs what was earned, so that it is not tried each time: the 9th, 18th, 27th. */
-    for (i = 0; i < EARNED - 3; i++) {
+    /* A failure costs what was earned, so that it is not tried each time: the 17th of these. */
+    for (i = 0; i < EARNED - 30 % (EARNED + 1); i++) {
         all[i] = take_with(&site, 2 * KIB, never);
         assert_false(is_slot(all[i]));
     }
     slot = all[i] = take_with(&site, 2 * KIB, never);
     assert_true(is_slot(slot));
-    give_all(&site, all, EARNED - 2);
+    give_all(&site, all, i + 1);
     give_all(&site, taken, 30);
     site_close(&site);
 }
 
 /*  Who wants the lowest place gets a slot where there is nothing else. */
 static void test_slots_as_a_last_resort(void** state) {
-    const VkFlags lowest = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT |
-                           SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT;
+    const VkFlags lowest =
+        SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT | SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT;
     static SxvkAllocation all[4000];
     SxvkAllocation first[EARNED + 1];
     uint32_t count = 0, slots = 0;

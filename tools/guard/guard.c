@@ -21,6 +21,7 @@
 #define BUFFER_COUNT  1024u /* unbound ones of different sizes, to allocate memory for */
 #define POOL_COUNT    8u
 #define PAGE_COUNT    16u
+#define BATCH_COUNT   64u
 #define TYPE_LOCAL    0u /* the types of device_open */
 #define TYPE_COHERENT 1u
 #define TYPE_CACHED   4u /* not coherent */
@@ -368,6 +369,24 @@ static void step_make_pages(World* world, uint32_t count) {
     }
 }
 
+static void step_make_batch(World* world, uint32_t count) {
+    VkBufferCreateInfo infos[BATCH_COUNT];
+    SxvkAllocationCreateInfo hows[BATCH_COUNT];
+    VkBuffer made[BATCH_COUNT];
+    SxvkAllocation allocations[BATCH_COUNT];
+    memset(hows, 0, sizeof hows);
+    for (uint32_t i = 0; i < BATCH_COUNT; i++) {
+        hows[i].usage = SXVK_MEMORY_USAGE_AUTO;
+        infos[i] = buffer_info(world->scene);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        check(
+            sxvkCreateBuffers(world->allocator, BATCH_COUNT, infos, hows, made, allocations, NULL),
+            "sxvkCreateBuffers");
+        sxvkDestroyBuffers(world->allocator, BATCH_COUNT, made, allocations);
+    }
+}
+
 static void step_map(World* world, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         void* data;
@@ -467,6 +486,8 @@ static const Scene not_coherent = {MEMORY, 256, 64 * KIB, 2000, TYPE_CACHED, 0, 
 static const Scene virtual_slots = {RANGE, 256, 256, 10000, TYPE_LOCAL, 0, 0, 0};
 static const Scene virtual_ranges = {RANGE, 2 * MIB, 2 * MIB, 10000, TYPE_LOCAL, 0, 0, 0};
 static const Scene virtual_mixed = {RANGE, 256, MIB, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene equal_buffers = {make_buffer, drop_buffer, 64 * KIB, 64 * KIB, 4000,
+                                    TYPE_LOCAL,  0,           0,        0};
 
 /*  The steps before and after bring about the state that the measured one needs, and undo it. */
 typedef struct Path {
@@ -497,6 +518,7 @@ static const Path paths[] = {
     {"free dedicated memory", &dedicated, NULL, step_drop, step_make, 400},
     {"create a buffer", &buffers, step_drop, step_make, NULL, 1000},
     {"destroy a buffer", &buffers, NULL, step_drop, step_make, 1000},
+    {"create and destroy 64 in a batch", &equal_buffers, NULL, step_make_batch, NULL, 50},
     {"create an image", &images, step_drop, step_make, NULL, 1000},
     {"destroy an image", &images, NULL, step_drop, step_make, 1000},
     {"map", &coherent, NULL, step_map, step_unmap, 2000},
