@@ -220,7 +220,7 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT = 0x00000001,
     /* Only from existing blocks: no driver call, VK_ERROR_OUT_OF_DEVICE_MEMORY instead. The search
        takes a bounded number of steps and may miss a range that would only just fit; see
-       STRATEGY_MIN_MEMORY. */
+       STRATEGY_MIN_MEMORY. To find none is no message. */
     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT = 0x00000002,
     /* Mapped for its whole life; SxvkAllocationInfo::pMappedData. Ignored where the memory is not
        host-visible (with _UNKNOWN, _AUTO without HOST_ACCESS, ALLOW_TRANSFER_INSTEAD, pools). */
@@ -462,7 +462,9 @@ typedef struct SxvkPoolCreateInfo {
        a block size makes no dedicated allocation unless it is asked for. */
     VkDeviceSize blockSize;
     size_t minBlockCount; /* blocks made at once and kept */
-    size_t maxBlockCount; /* 0 = no limit; see NEVER_ALLOCATE for what a full pool may miss */
+    /* 0 = no limit. A full pool answers VK_ERROR_OUT_OF_DEVICE_MEMORY, without a message: it does
+       as it was told. See NEVER_ALLOCATE for what it may miss. */
+    size_t maxBlockCount;
     float priority;       /* 0 to 1, with EXT_MEMORY_PRIORITY_BIT; 0 = 0.5 */
     VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
     /* Optional chain for the VkMemoryAllocateInfo of each block; must live as long as the pool. */
@@ -756,8 +758,11 @@ SX_VKALLOC_API VkResult sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t 
     less.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS,
               FEATURE_NOT_PRESENT (no type fits), VALIDATION_FAILED
+    Messages  for each of these but VK_SUCCESS; not where only NEVER_ALLOCATE or the pool's
+              maxBlockCount stood in the way
     Owner     caller: sxvkFreeMemory
-    Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails
+    Cost      O(1) host work where a block has room; else one vkAllocateMemory, more when it fails.
+              Empty blocks of other pools are given back where the driver or a budget refused
 */
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
                                            const VkMemoryRequirements* pMemoryRequirements,
@@ -3469,6 +3474,7 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
     I1  the list is in the order of the offsets, and no two ranges overlap
     I2  `upper` and all behind it grow down from the end; while there is one, low stands before it
     I3  without an upper one low is none only where the list is empty
+    I4  `from` is where low ends, `to` where what comes next begins
 
     Reset. All ranges go at once, so no record can be touched; but no old handle may match any more.
     So the generation of such a handle is the record's plus twice the epoch of its block: a reset
@@ -3490,6 +3496,9 @@ typedef struct sxvki_lane {
     uint32_t last;
     uint32_t low;
     uint32_t upper;
+    sxvki_record* low_record; /* of `low`, or null */
+    uint64_t from;            /* the room behind `low`, up to what comes next */
+    uint64_t to;
 } sxvki_lane;
 
 /*  What the blocks of a linear pool share. */
@@ -3509,16 +3518,23 @@ static void sxvki_linear_init(sxvki_linear* linear, sxvki_records* records) {
     linear->stale = SXVKI_NONE;
 }
 
-static void sxvki_lane_init(sxvki_lane* lane) {
+static void sxvki_lane_init(sxvki_lane* lane, uint64_t capacity) {
     lane->first = SXVKI_NONE;
     lane->last = SXVKI_NONE;
     lane->low = SXVKI_NONE;
     lane->upper = SXVKI_NONE;
+    lane->low_record = NULL;
+    lane->from = 0;
+    lane->to = capacity;
+}
+
+SXVKI_INLINE int sxvki_linear_has_record(const sxvki_linear* linear) {
+    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE);
 }
 
 /*  Make sure that there is a record for the next range. Returns 0: no host memory. */
 SXVKI_INLINE int sxvki_linear_prepare(sxvki_linear* linear) {
-    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE) ||
+    return sxvki_linear_has_record(linear) ||
            sxvki_records_take(linear->records, SXVKI_LINEAR_SPARES, &linear->spare) != 0;
 }
 
@@ -3557,36 +3573,36 @@ SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
     }
 }
 
-/*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
-    the record once it says all that it should. linear_prepare was called. O(1). */
-static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
-                                       uint64_t capacity, uint64_t size, uint64_t alignment,
-                                       int is_upper, uint32_t* index) {
-    sxvki_record* below = sxvki_linear_at(linear, lane->low);
+/*  Take a range of a block; null where there is no room. The caller ages the record once it says
+    all that it should. There is a record, see linear_prepare. O(1). */
+SXVKI_HOT sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, uint32_t block,
+                                          uint64_t size, uint64_t alignment, int is_upper,
+                                          uint32_t* index) {
+    sxvki_record* below = lane->low_record;
     uint32_t prev = lane->low;
     uint32_t next = below != NULL ? below->next : lane->first;
     sxvki_record* above = sxvki_linear_at(linear, next);
-    uint64_t from = below != NULL ? sxvki_record_end(below) : 0;
-    uint64_t to = above != NULL ? sxvki_record_offset(above) : capacity;
-    uint64_t start;
+    uint64_t start = sxvki_align_up(lane->from, alignment);
     sxvki_record* r;
     if (is_upper) {
-        start = sxvki_align_down(to - sxvki_min64(size, to), alignment);
-        if (size > to || start < from || next != lane->upper) {
+        start = sxvki_align_down(lane->to - sxvki_min64(size, lane->to), alignment);
+        if (size > lane->to || start < lane->from || next != lane->upper) {
             return NULL;
         }
-    } else {
-        start = sxvki_align_up(from, alignment);
-        if (start + size > to) { /* to the start of the block, if that is free */
-            above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
-            if (above == NULL || size > sxvki_record_offset(above)) {
-                return NULL;
-            }
-            next = lane->first;
-            prev = SXVKI_NONE;
-            below = NULL;
-            start = 0;
+        lane->to = start;
+    } else if (start + size <= lane->to) {
+        lane->from = start + size;
+    } else { /* to the start of the block, if that is free */
+        above = next == SXVKI_NONE ? sxvki_linear_at(linear, lane->first) : NULL;
+        if (above == NULL || size > sxvki_record_offset(above)) {
+            return NULL;
         }
+        next = lane->first;
+        prev = SXVKI_NONE;
+        below = NULL;
+        start = 0;
+        lane->from = size;
+        lane->to = sxvki_record_offset(above);
     }
     r = sxvki_linear_new_record(linear, index);
     sxvki_record_set(r, block, start, size);
@@ -3594,35 +3610,49 @@ static sxvki_record* sxvki_linear_take(sxvki_linear* linear, sxvki_lane* lane, u
     r->next = next;
     *(below != NULL ? &below->next : &lane->first) = *index;
     *(above != NULL ? &above->prev : &lane->last) = *index;
-    *(is_upper ? &lane->upper : &lane->low) = *index;
+    if (is_upper) {
+        lane->upper = *index;
+    } else {
+        lane->low = *index;
+        lane->low_record = r;
+    }
     return r;
 }
 
-/*  Take a range back. O(1), in any order. */
-SXVKI_APART static void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint32_t index,
-                                          sxvki_record* r) {
+/*  Take a range of a block of `capacity` granules back. O(1), in any order. */
+SXVKI_HOT void sxvki_linear_give(sxvki_linear* linear, sxvki_lane* lane, uint64_t capacity,
+                                 uint32_t index, sxvki_record* r) {
     uint32_t prev = r->prev;
     uint32_t next = r->next;
-    *(prev == SXVKI_NONE ? &lane->first : &sxvki_record_at(linear->records, prev)->next) = next;
-    *(next == SXVKI_NONE ? &lane->last : &sxvki_record_at(linear->records, next)->prev) = prev;
+    sxvki_record* below = sxvki_linear_at(linear, prev);
+    sxvki_record* above = sxvki_linear_at(linear, next);
+    *(below != NULL ? &below->next : &lane->first) = next;
+    *(above != NULL ? &above->prev : &lane->last) = prev;
     if (lane->upper == index) {
         lane->upper = next;
     } else if (lane->low == index) {
         lane->low = prev;
+        lane->low_record = below;
     }
-    if (lane->low == SXVKI_NONE && lane->upper == SXVKI_NONE) {
-        lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
+    if (lane->low == prev) { /* the room grows, on either side */
+        if (prev == SXVKI_NONE && lane->upper == SXVKI_NONE) {
+            lane->low = lane->last; /* what had wrapped is gone: go on behind the rest */
+            lane->low_record = below = sxvki_linear_at(linear, lane->low);
+            above = NULL;
+        }
+        lane->from = below != NULL ? sxvki_record_end(below) : 0;
+        lane->to = above != NULL ? sxvki_record_offset(above) : capacity;
     }
     sxvki_record_age(r);
     sxvki_linear_drop_record(linear, index, r);
 }
 
 /*  Let go of all ranges of a block. The caller moves the epoch on. O(1). */
-static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane) {
+static void sxvki_linear_drop(sxvki_linear* linear, sxvki_lane* lane, uint64_t capacity) {
     if (lane->last != SXVKI_NONE) {
         sxvki_record_at(linear->records, lane->last)->next = linear->stale;
         linear->stale = lane->first;
-        sxvki_lane_init(lane);
+        sxvki_lane_init(lane, capacity);
     }
 }
 
@@ -3649,7 +3679,16 @@ SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
     linear->spare = SXVKI_NONE;
 }
 
-/*  I1, I2, I3 for one block. */
+SXVKI_COLD static int sxvki_lane_room_is_valid(const sxvki_records* records, const sxvki_lane* lane,
+                                               uint64_t capacity) {
+    const sxvki_record* low = lane->low == SXVKI_NONE ? NULL : sxvki_record_at(records, lane->low);
+    uint32_t next = low != NULL ? low->next : lane->first;
+    return lane->low_record == low && lane->from == (low != NULL ? sxvki_record_end(low) : 0) &&
+           lane->to == (next == SXVKI_NONE ? capacity
+                                           : sxvki_record_offset(sxvki_record_at(records, next)));
+}
+
+/*  I1 to I4 for one block. */
 SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sxvki_lane* lane,
                                           uint32_t block, uint64_t capacity) {
     uint32_t index, prev = SXVKI_NONE;
@@ -3675,6 +3714,7 @@ SXVKI_COLD static int sxvki_lane_is_valid(const sxvki_records* records, const sx
         index = r->next;
     }
     return has_low && has_upper && prev == lane->last &&
+           sxvki_lane_room_is_valid(records, lane, capacity) &&
            (lane->low != SXVKI_NONE || lane->first == lane->upper);
 }
 
@@ -4627,7 +4667,7 @@ typedef struct sxvki_block {
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
     sxvki_lane lane;     /* instead of `first` in a linear pool */
-    uint32_t rest[7];    /* to the end of the cache line */
+    uint32_t rest[1];    /* to the end of the cache line */
 } sxvki_block;
 
 /*  Everything that the pools of one allocator share. */
@@ -5182,6 +5222,7 @@ typedef struct sxvki_domain {
     uint32_t block_first;          /* list of blocks */
     uint32_t block_last;
     uint32_t empty_first;  /* the first empty one in it */
+    sxvki_block* front;    /* `block_first`, or null */
     uint32_t block_count;  /* in the list, and being made */
     uint32_t listed_count; /* in the list */
     uint32_t calm_count;   /* atomic; times that a block ceased to be busy */
@@ -5212,11 +5253,12 @@ struct SxvkPool_T {
     void* domains[SXVKI_DOMAIN_COUNT]; /* atomic; sxvki_domain* */
     VkDeviceSize block_size;           /* of every block; 0: grow from small */
     VkDeviceSize max_block_size;
-    VkDeviceSize unit;          /* bytes; ranges start at multiples of it and are such in size */
-    VkDeviceSize mixed_unit;    /* the same where buffers and optimal images must be kept apart */
-    VkDeviceSize margin;        /* bytes behind each */
-    VkDeviceSize min_alignment; /* bytes */
-    VkDeviceSize granularity;   /* bytes, 1: nothing to keep apart */
+    VkDeviceSize unit;            /* bytes; ranges start at multiples of it and are such in size */
+    VkDeviceSize mixed_unit;      /* the same where buffers and optimal images must be kept apart */
+    VkDeviceSize mixed_alignment; /* bytes; the larger of mixed_unit and min_alignment */
+    VkDeviceSize margin;          /* bytes behind each */
+    VkDeviceSize min_alignment;   /* bytes */
+    VkDeviceSize granularity;     /* bytes, 1: nothing to keep apart */
     size_t min_block_count;
     size_t max_block_count; /* SIZE_MAX: no limit */
     const void* next;       /* chain for VkMemoryAllocateInfo */
@@ -5224,7 +5266,8 @@ struct SxvkPool_T {
     uint32_t type;
     SxvkPoolCreateFlags flags;
     int is_custom;
-    int split_kinds; /* optimal images in domains of their own */
+    int is_plainly_linear; /* a linear pool without margins, and not always dedicated memory */
+    int split_kinds;       /* optimal images in domains of their own */
     int has_slabs;
     uint32_t shards; /* atomic; in use, 1 to SXVKI_SHARDS */
     uint32_t shards_max;
@@ -5331,7 +5374,10 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         pool->unit = sxvki_max64(pool->unit, device->vk.atom);
     }
     pool->mixed_unit = sxvki_max64(pool->unit, pool->granularity);
+    pool->mixed_alignment = sxvki_max64(pool->mixed_unit, pool->min_alignment);
     pool->margin = sxvki_type_margin(device, type);
+    pool->is_plainly_linear =
+        sxvki_pool_is_linear(pool) && pool->margin == 0 && device->debug.flags == 0;
     pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
     pool->shards = 1;
     pool->shards_max = pool->block_size == 0 && locked && SXVKI_HAS_THREAD_HINT ? SXVKI_SHARDS : 1;
@@ -5469,13 +5515,15 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
 
 static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
     const sxvki_device* device = domain->pool->device;
+    sxvki_block* next = block->next == SXVKI_NONE ? NULL : sxvki_block_at(device, block->next);
     if (block->prev != SXVKI_NONE) {
         sxvki_block_at(device, block->prev)->next = block->next;
     } else {
         domain->block_first = block->next;
+        domain->front = next;
     }
-    if (block->next != SXVKI_NONE) {
-        sxvki_block_at(device, block->next)->prev = block->prev;
+    if (next != NULL) {
+        next->prev = block->prev;
     } else {
         domain->block_last = block->prev;
     }
@@ -5493,6 +5541,7 @@ static void sxvki_domain_list_insert(sxvki_domain* domain, sxvki_block* block, i
         sxvki_block_at(device, block->prev)->next = block->id;
     } else {
         domain->block_first = block->id;
+        domain->front = block;
     }
     if (block->next != SXVKI_NONE) {
         sxvki_block_at(device, block->next)->prev = block->id;
@@ -5550,7 +5599,7 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
 static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->domain = domain;
     if (sxvki_domain_is_linear(domain)) {
-        sxvki_lane_init(&block->lane);
+        sxvki_lane_init(&block->lane, block->size >> SXVKI_GRANULE_SHIFT);
         sxvki_store32_relaxed(&block->epoch, domain->linear.epoch);
     } else {
         block->first =
@@ -5564,12 +5613,14 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     domain->empty_bytes += block->size;
 }
 
-/*  From the range handed out to the allocation: counters and the record's state. block is null in
-    a virtual block. */
-SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block, sxvki_record* r,
-                                        const sxvki_place* place, uint32_t state) {
+/*  From the range handed out to the allocation: counters and the record's state. */
+static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
+                                           const sxvki_place* place) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+    sxvki_block* block =
+        domain->pool == NULL ? NULL : sxvki_block_at(domain->pool->device, sxvki_record_block(r));
     r->link_a = place->tail;
-    sxvki_store32_relaxed(&r->link_b, state);
+    sxvki_store32_relaxed(&r->link_b, place->state);
     sxvki_record_age(r);
     if (block != NULL) {
         if (block->live_count++ == 0) {
@@ -5582,40 +5633,51 @@ SXVKI_INLINE void sxvki_domain_count_in(sxvki_domain* domain, sxvki_block* block
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
-}
-
-static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
-                                           const sxvki_place* place) {
-    sxvki_record* r = sxvki_record_at(domain->bins.records, index);
-    sxvki_block* block =
-        domain->pool == NULL ? NULL : sxvki_block_at(domain->pool->device, sxvki_record_block(r));
-    sxvki_domain_count_in(domain, block, r, place, place->state);
     return sxvki_handle_make(r->generation, index);
 }
 
 /* --- linear pools; the caller holds the lock of the domain --- */
 
+/*  A range of this block; null where it has no room. linear_prepare was called. */
+SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_block* block,
+                                                 uint64_t size, uint64_t alignment, uint32_t tail,
+                                                 uint32_t state, int is_upper) {
+    uint32_t index;
+    sxvki_record* r = sxvki_linear_take(&domain->linear, &block->lane, block->id, size, alignment,
+                                        is_upper, &index);
+    if (r == NULL) {
+        return VK_NULL_HANDLE;
+    }
+    r->link_a = tail;
+    sxvki_store32_relaxed(&r->link_b, state | SXVKI_STATE_LINEAR);
+    sxvki_record_age(r);
+    if (block->live_count++ == 0) {
+        sxvki_domain_mark(domain, block, 0);
+    }
+    domain->live_count++;
+    domain->take_count++;
+    domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
+    return sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
+                             SXVKI_HANDLE_LINEAR_BIT | index);
+}
+
 /*  A range of the newest block in use, else of an empty one, which is the newest then. As the list
     has the newest in front, popping a stack block by block goes back through it. */
 SXVKI_APART static VkResult sxvki_domain_take_linear(sxvki_domain* domain, const sxvki_place* place,
                                                      SxvkAllocation* taken) {
-    uint32_t id = domain->block_first;
-    uint32_t index;
+    sxvki_block* block = domain->front;
     if (!sxvki_linear_prepare(&domain->linear)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    while (id != SXVKI_NONE) {
-        sxvki_block* block = sxvki_block_at(domain->pool->device, id);
-        sxvki_record* r = sxvki_linear_take(
-            &domain->linear, &block->lane, id, block->size >> SXVKI_GRANULE_SHIFT, place->size,
-            place->alignment, place->strategy == SXVKI_STRATEGY_UPPER, &index);
-        if (r != NULL) {
-            sxvki_domain_count_in(domain, block, r, place, place->state | SXVKI_STATE_LINEAR);
-            *taken = sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
-                                       SXVKI_HANDLE_LINEAR_BIT | index);
+    while (block != NULL) {
+        *taken = sxvki_block_take_linear(domain, block, place->size, place->alignment, place->tail,
+                                         place->state, place->strategy == SXVKI_STRATEGY_UPPER);
+        if (*taken != VK_NULL_HANDLE) {
             return VK_SUCCESS;
         }
-        id = block->live_count != 0 ? domain->empty_first : SXVKI_NONE;
+        block = block->live_count != 0 && domain->empty_first != SXVKI_NONE
+                    ? sxvki_block_at(domain->pool->device, domain->empty_first)
+                    : NULL;
     }
     return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
@@ -5626,9 +5688,8 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
     uint32_t id;
     while (domain->block_first != domain->empty_first) {
         sxvki_block* block = sxvki_block_at(device, domain->block_first);
-        sxvki_linear_drop(&domain->linear, &block->lane);
+        sxvki_linear_drop(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT);
         block->live_count = 0;
-        sxvki_store32_relaxed(&block->is_busy, 0);
         sxvki_domain_mark(domain, block, 1);
     }
     sxvki_linear_next_epoch(&domain->linear);
@@ -5771,12 +5832,41 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
            sxvki_budget_total(&device->budget) / SXVKI_EMPTY_SHARE;
 }
 
-/*  Take back a range that was claimed. Its block goes to *chain if it is to be destroyed, once the
-    lock is dropped; with no chain it stays. */
+/*  A block has just run empty. It goes to *chain if it is to be destroyed, once the lock is
+    dropped; with no chain it stays. */
+static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki_block** chain) {
+    int retain = chain == NULL || sxvki_domain_retains(domain, block);
+    sxvki_domain_mark(domain, block, 1);
+    if (!retain) {
+        domain->has_freed = 1;
+        domain->freed_then = block->since;
+        sxvki_domain_forget(domain, block);
+        block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
+        *chain = block;
+    }
+}
+
+/*  Take back a range of a linear pool that was claimed. What becomes of its block: as above. */
+SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
+                                        sxvki_record* r, sxvki_block** chain) {
+    domain->live_count--;
+    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_linear_give(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT, index, r);
+    if (--block->live_count == 0) {
+        sxvki_domain_empties(domain, block, chain);
+    }
+}
+
+/*  The same for any range. */
 static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block** chain) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
     uint32_t id = sxvki_record_block(r);
     sxvki_block* block;
+    if (sxvki_domain_is_linear(domain)) {
+        block = sxvki_block_at(domain->pool->device, id);
+        sxvki_domain_give_linear(domain, block, index, r, chain);
+        return;
+    }
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
     if (domain->pool == NULL) {
@@ -5784,26 +5874,14 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
         return;
     }
     block = sxvki_block_at(domain->pool->device, id);
-    if (sxvki_domain_is_linear(domain)) {
-        sxvki_linear_give(&domain->linear, &block->lane, index, r);
-    } else {
-        sxvki_bins_give(&domain->bins, index);
-    }
+    sxvki_bins_give(&domain->bins, index);
     if (--block->live_count == SXVKI_BUSY_ABOVE) {
         sxvki_store32_relaxed(&block->is_busy, 0);
         (void)sxvki_exchange32(&domain->calm_count,
                                domain->calm_count + 1); /* then read the mail */
     }
     if (block->live_count == 0) {
-        int retain = chain == NULL || sxvki_domain_retains(domain, block);
-        sxvki_domain_mark(domain, block, 1);
-        if (!retain) {
-            domain->has_freed = 1;
-            domain->freed_then = block->since;
-            sxvki_domain_forget(domain, block);
-            block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
-            *chain = block;
-        }
+        sxvki_domain_empties(domain, block, chain);
     }
 }
 
@@ -6206,8 +6284,14 @@ SXVKI_COLD static VkResult sxvki_pool_make_block(SxvkPool pool, VkDeviceSize siz
     }
 }
 
+/*  There is no room, and no more blocks are wanted: maxBlockCount or NEVER_ALLOCATE. The user set
+    that limit, so he gets VK_ERROR_OUT_OF_DEVICE_MEMORY and no message (for a ring it is everyday
+    life); and nothing that other pools give back would help. Inside only. */
+#define SXVKI_AT_LIMIT VK_INCOMPLETE
+
 /*  Grow by a block and hand out its first range; with no place, just grow. VK_NOT_READY: there
-    may be no more blocks, but another thread is making one, or failing to. */
+    may be no more blocks, but another thread is making one, or failing to. SXVKI_AT_LIMIT: there
+    may be no more. */
 SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_place* place,
                                              int within_budget, SxvkAllocation* taken) {
     SxvkPool pool = domain->pool;
@@ -6236,8 +6320,8 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
                             sxvki_domain_clock(domain) - domain->freed_then <= SXVKI_BREATH_FRAMES;
         domain->block_count++;
         result = VK_SUCCESS;
-    } else if (domain->block_count > domain->listed_count) {
-        result = VK_NOT_READY;
+    } else {
+        result = domain->block_count > domain->listed_count ? VK_NOT_READY : SXVKI_AT_LIMIT;
     }
     sxvki_lock_drop(&domain->lock);
     if (result != VK_SUCCESS) {
@@ -6877,7 +6961,8 @@ static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
     return sxvki_min64(threshold, pool->max_block_size / 2);
 }
 
-/*  No room here, but perhaps elsewhere; any other failure ends the search. */
+/*  No room here, but perhaps elsewhere; any other failure ends the search, SXVKI_AT_LIMIT as
+    well. */
 SXVKI_INLINE int sxvki_is_full(VkResult result) {
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
 }
@@ -7019,6 +7104,12 @@ SXVKI_COLD static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const
     return result;
 }
 
+/*  A pool with blocks of one size cannot serve it, whatever is given back elsewhere. */
+SXVKI_INLINE int sxvki_is_too_large(const struct SxvkPool_T* pool, const sxvki_request* request) {
+    return pool != NULL && pool->block_size != 0 && !request->needs_dedicated &&
+           request->size > pool->block_size;
+}
+
 /*  The whole ladder. What other domains keep empty is given back before the last resort. */
 SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
                                        const sxvki_purpose* purpose,
@@ -7036,10 +7127,14 @@ SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bi
     for (again = 0;; again++) {
         result = pool != NULL ? sxvki_allocate_in_pool(pool, request, taken)
                               : sxvki_allocate_by_wish(allocator, &wish, request, 0, taken);
-        if (!sxvki_is_full(result) || never) {
+        if (!sxvki_is_full(result)) {
             return result;
         }
-        if (again || sxvki_release_empty(allocator, 0, UINT32_MAX, 1) == 0) {
+        if (never) {
+            return SXVKI_AT_LIMIT;
+        }
+        if (again || sxvki_is_too_large(pool, request) ||
+            sxvki_release_empty(allocator, 0, UINT32_MAX, 1) == 0) {
             break;
         }
     }
@@ -7317,6 +7412,26 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
     return block;
 }
 
+/*  A slot; returns 0 where the handle is not valid, as do the next two. */
+SXVKI_APART static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation,
+                                       const char* function) {
+    sxvki_slab* slab = sxvki_claim_slot(device, allocation);
+    if (slab != NULL) {
+        sxvki_give_claimed_slot(device, sxvki_handle_index(allocation), slab, function);
+    }
+    return slab != NULL;
+}
+
+/*  A range of the bins, or a dedicated block. */
+SXVKI_APART static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation,
+                                        const char* function) {
+    sxvki_record* r = sxvki_claim_range(device, allocation);
+    if (r != NULL) {
+        sxvki_give_claimed_range(device, sxvki_handle_index(allocation), r, function);
+    }
+    return r != NULL;
+}
+
 /*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
 SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation allocation,
                                          const char* function) {
@@ -7325,27 +7440,25 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
     sxvki_block* chain = NULL;
     sxvki_domain* domain;
     sxvki_record* r;
-    int is_mapped;
     if (block == NULL) {
         return 0;
     }
     domain = block->domain;
     r = sxvki_record_at(&device->records, index);
-    is_mapped = (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) != 0;
-    if (is_mapped) {
+    if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
         sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
-    } else {
-        if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
-            sxvki_cold_clear(&device->records, index);
-        }
-        sxvki_domain_give(domain, index, &chain);
-    }
-    sxvki_lock_drop(&domain->lock);
-    if (is_mapped) {
+        sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
     }
-    sxvki_blocks_destroy(device, chain);
+    if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    sxvki_domain_give_linear(domain, block, index, r, &chain);
+    sxvki_lock_drop(&domain->lock);
+    if (chain != NULL) {
+        sxvki_blocks_destroy(device, chain);
+    }
     SXVKI_CHECK_DOMAIN(domain);
     return 1;
 }
@@ -7380,24 +7493,13 @@ static void sxvki_give(sxvki_device* device, uint32_t index, const char* functio
 }
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
-static int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation, const char* function) {
-    sxvki_device* device = &allocator->device;
+SXVKI_INLINE int sxvki_free(SxvkAllocator allocator, SxvkAllocation allocation,
+                            const char* function) {
     uint32_t index = sxvki_handle_index(allocation);
-    if (index & SXVKI_HANDLE_SLAB_BIT) {
-        sxvki_slab* slab = sxvki_claim_slot(device, allocation);
-        if (slab != NULL) {
-            sxvki_give_claimed_slot(device, index, slab, function);
-        }
-        return slab != NULL;
-    } else if (index & SXVKI_HANDLE_LINEAR_BIT) {
-        return sxvki_free_linear(device, allocation, function);
-    } else {
-        sxvki_record* r = sxvki_claim_range(device, allocation);
-        if (r != NULL) {
-            sxvki_give_claimed_range(device, index, r, function);
-        }
-        return r != NULL;
-    }
+    return index & SXVKI_HANDLE_SLAB_BIT ? sxvki_free_slot(&allocator->device, allocation, function)
+           : index & SXVKI_HANDLE_LINEAR_BIT
+               ? sxvki_free_linear(&allocator->device, allocation, function)
+               : sxvki_free_range(&allocator->device, allocation, function);
 }
 
 /*  How many of a batch are worked on at once: a lock is held for no more than so many. */
@@ -7627,6 +7729,40 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                        taken);
 }
 
+/*  Flags that change nothing in a linear pool that has room, or are looked at afterwards. */
+#define SXVKI_LINEAR_FLAGS                                                                         \
+    ((VkFlags)SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT | SXVK_ALLOCATION_CREATE_MAPPED_BIT |       \
+     SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT | SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT |        \
+     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
+
+/*  The short way to memory of a linear pool: nothing is to be decided, so the tests here are all,
+    and whatever is unusual, wrong, or finds no room in the newest block goes the long way, of twice
+    the instructions. Null then; nothing was checked before. */
+SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequirements* memory,
+                                               const SxvkAllocationCreateInfo* info) {
+    sxvki_domain* domain = sxvki_pool_domain(pool, 0);
+    SxvkAllocation taken = VK_NULL_HANDLE;
+    uint32_t tail = (uint32_t)((0 - memory->size) & (pool->mixed_unit - 1));
+    if ((info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
+        info->usage != SXVK_MEMORY_USAGE_UNKNOWN ||
+        (info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
+        info->minAlignment != 0 || domain == NULL ||
+        ((memory->memoryTypeBits >> pool->type) & 1) == 0 || memory->size - 1 >= pool->block_size ||
+        memory->alignment - 1 >= pool->block_size || !sxvki_is_pow2(memory->alignment)) {
+        return VK_NULL_HANDLE;
+    }
+    sxvki_lock_take(&domain->lock);
+    if (domain->front != NULL && sxvki_linear_has_record(&domain->linear)) {
+        taken = sxvki_block_take_linear(
+            domain, domain->front, (memory->size + tail) >> SXVKI_GRANULE_SHIFT,
+            sxvki_max64(memory->alignment, pool->mixed_alignment) >> SXVKI_GRANULE_SHIFT, tail,
+            (uint32_t)SXVKI_KIND_UNKNOWN << SXVKI_STATE_KIND_SHIFT,
+            (info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0);
+    }
+    sxvki_lock_drop(&domain->lock);
+    return taken;
+}
+
 /*  The SXVKI_STATE_ bits of a new allocation. */
 SXVKI_INLINE uint32_t sxvki_state_for(SxvkAllocator allocator, const sxvki_purpose* purpose) {
     return (uint32_t)purpose->kind << SXVKI_STATE_KIND_SHIFT |
@@ -7667,6 +7803,9 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
+        if (result == SXVKI_AT_LIMIT) {
+            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        }
         sxvki_report_failure(&allocator->device, result, function);
         return result;
     }
@@ -11583,11 +11722,12 @@ static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
     return result;
 }
 
-static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
-                                     const VkMemoryRequirements* memory,
-                                     const SxvkAllocationCreateInfo* info,
-                                     SxvkAllocation* allocation,
-                                     SxvkAllocationInfo* allocation_info) {
+/*  The long way: any pool, any info. */
+SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const char* function,
+                                               const VkMemoryRequirements* memory,
+                                               const SxvkAllocationCreateInfo* info,
+                                               SxvkAllocation* allocation,
+                                               SxvkAllocationInfo* allocation_info) {
     sxvki_requirements requirements;
     sxvki_purpose purpose;
     SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
@@ -11597,6 +11737,33 @@ static VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* functi
     return sxvki_give_info(
         allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
         allocation, allocation_info);
+}
+
+/*  In a linear pool without margins. */
+SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, const char* function,
+                                                   const VkMemoryRequirements* memory,
+                                                   const SxvkAllocationCreateInfo* info,
+                                                   SxvkAllocation* allocation,
+                                                   SxvkAllocationInfo* allocation_info) {
+    SxvkAllocation taken = sxvki_allocate_linear(info->pool, memory, info);
+    if (taken == VK_NULL_HANDLE) {
+        return sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
+    }
+    *allocation = taken;
+    return sxvki_give_info(allocator, sxvki_finish(allocator, function, info, allocation),
+                           allocation, allocation_info);
+}
+
+SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
+                                           const VkMemoryRequirements* memory,
+                                           const SxvkAllocationCreateInfo* info,
+                                           SxvkAllocation* allocation,
+                                           SxvkAllocationInfo* allocation_info) {
+    SxvkPool pool = memory != NULL && info != NULL ? info->pool : NULL;
+    return pool != NULL && pool->is_plainly_linear && pool->device == &allocator->device
+               ? sxvki_allocate_shortly(allocator, function, memory, info, allocation,
+                                        allocation_info)
+               : sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,

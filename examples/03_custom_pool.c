@@ -14,13 +14,12 @@
 
 #define MAX_BUFFERS 64
 
-/*  The pool is meant to run full here, which the allocator tells as a warning. */
+/*  That the pool is full is no message: it was told how much it may have. */
 static VKAPI_ATTR void VKAPI_CALL on_message(void* userData, SxvkMessageSeverity severity,
                                              SxvkMessage message, const char* text) {
-    uint32_t* fullCount = (uint32_t*)userData;
-    if (message == SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY) {
-        ++*fullCount;
-    }
+    uint32_t* messageCount = (uint32_t*)userData;
+    (void)message;
+    ++*messageCount;
     printf("%s: %s\n", severity == SXVK_MESSAGE_SEVERITY_ERROR ? "error" : "warning", text);
 }
 
@@ -29,14 +28,14 @@ int main(void) {
     example_create_instance(&example);
     example_create_device(&example);
 
-    uint32_t fullCount = 0;
+    uint32_t messageCount = 0;
     SxvkAllocatorCreateInfo info = {0};
     info.instance = example.instance;
     info.physicalDevice = example.physicalDevice;
     info.device = example.device;
     info.vulkanApiVersion = VK_API_VERSION_1_1;
     info.pfnMessage = on_message;
-    info.pMessageUserData = &fullCount;
+    info.pMessageUserData = &messageCount;
     SxvkAllocator allocator;
     EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
 
@@ -73,7 +72,7 @@ int main(void) {
         count++;
     }
     EXAMPLE_CHECK(result == VK_ERROR_OUT_OF_DEVICE_MEMORY);
-    EXAMPLE_CHECK(fullCount == 1);
+    EXAMPLE_CHECK(messageCount == 0);
 
     SxvkStatistics statistics;
     sxvkGetPoolStatistics(allocator, pool, &statistics);

@@ -48,16 +48,6 @@ static void submit(const ExampleDevice* example, Chunk* chunk, VkBuffer to,
     EXAMPLE_CHECK(vkQueueSubmit(example->queue, 1, &info, chunk->fence) == VK_SUCCESS);
 }
 
-/*  That the ring is full is no news: it happens all the time. */
-static void VKAPI_PTR on_message(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText) {
-    (void)pUserData;
-    (void)severity;
-    if (message != SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY) {
-        fprintf(stderr, "%s\n", pText);
-    }
-}
-
 static unsigned char byte_at(VkDeviceSize i) {
     return (unsigned char)(i * 2654435761u >> 13);
 }
@@ -72,7 +62,6 @@ int main(void) {
     info.physicalDevice = example.physicalDevice;
     info.device = example.device;
     info.vulkanApiVersion = VK_API_VERSION_1_1;
-    info.pfnMessage = on_message;
     SxvkAllocator allocator;
     EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
 

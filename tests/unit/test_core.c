@@ -626,7 +626,7 @@ static void test_never_allocate(void** state) {
         allocate(rig, KIB, 1u << LOCAL, SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT, &first, NULL),
         VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_null(first);
-    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 0);
     assert_int_equal(rig_calls(rig), 0);
 
     first = rig_allocate(rig, LOCAL, KIB);
