@@ -9635,38 +9635,44 @@ typedef struct sxvki_backing {
     VkDeviceSize size;
 } sxvki_backing;
 
-/*  How backings are made, now and later. */
+/*  How backings are made, now and later. Rings, smart buffers and arenas begin with it. */
 typedef struct sxvki_plan {
     SxvkAllocator allocator;
     SxvkAllocationCreateInfo info; /* with a name of our own */
     VkBufferUsageFlags usage;
 } sxvki_plan;
 
-/*  Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator,
-                                      VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
-                                      SxvkPool pool, const char* name) {
+/*  A zeroed object that begins with its plan, which is filled in; null where there is no host
+    memory. */
+SXVKI_COLD static void* sxvki_plan_create(SxvkAllocator allocator, size_t object_size,
+                                          VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
+                                          SxvkPool pool, const char* name) {
+    const sxvki_host* host = &allocator->device.host;
+    sxvki_plan* plan = (sxvki_plan*)sxvki_host_alloc_zeroed(host, object_size);
     char* copy;
-    memset(plan, 0, sizeof *plan);
-    plan->allocator = allocator;
-    if (!sxvki_host_copy_string(&allocator->device.host, name, &copy)) {
-        return 0;
+    if (plan == NULL || !sxvki_host_copy_string(host, name, &copy)) {
+        sxvki_host_free(host, plan);
+        return NULL;
     }
+    plan->allocator = allocator;
     plan->usage = usage;
     plan->info.usage =
         memory_usage == SXVK_MEMORY_USAGE_UNKNOWN ? SXVK_MEMORY_USAGE_AUTO : memory_usage;
     plan->info.pool = pool;
     plan->info.pName = copy;
-    return 1;
+    return plan;
 }
 
-SXVKI_COLD static void sxvki_plan_shutdown(sxvki_plan* plan) {
+/*  The whole object. */
+SXVKI_COLD static void sxvki_plan_destroy(sxvki_plan* plan) {
+    const sxvki_host* host = &plan->allocator->device.host;
     union {
         const char* given;
         void* ours;
     } name;
     name.given = plan->info.pName;
-    sxvki_host_free(&plan->allocator->device.host, name.ours);
+    sxvki_host_free(host, name.ours);
+    sxvki_host_free(host, plan);
 }
 
 SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
@@ -9772,10 +9778,10 @@ typedef struct sxvki_ring_end {
 } sxvki_ring_end;
 
 struct SxvkFrameRing_T {
+    sxvki_plan plan;
     void* current; /* atomic; sxvki_ring_buffer* */
     VkDeviceSize alignment;
     VkDeviceSize min_size;
-    sxvki_plan plan;
     sxvki_lock lock;            /* guards all below, and what the current buffer is */
     sxvki_ring_buffer* retired; /* the oldest first */
     sxvki_ring_buffer* retired_last;
@@ -9823,16 +9829,11 @@ SXVKI_INLINE int sxvki_ring_bump(sxvki_ring_buffer* b, uint64_t size, uint64_t a
     }
 }
 
-/*  Set the head of a buffer that no thread can move because it is closed. */
-SXVKI_COLD static void sxvki_ring_open(sxvki_ring_buffer* b, uint64_t position) {
-    uint64_t head = sxvki_load64(&b->head);
-    sxvki_cas64(&b->head, &head, position);
-}
-
-/*  Caller holds the lock, as of all down to sxvki_ring_replace. */
-SXVKI_COLD static void sxvki_ring_set_tail(sxvki_ring_buffer* b, uint64_t position) {
-    uint64_t tail = sxvki_load64_relaxed(&b->tail);
-    sxvki_cas64(&b->tail, &tail, position);
+/*  Store a tail, or the head of a buffer that no thread can move because it is closed. Caller holds
+    the lock, as of all down to sxvki_ring_replace. */
+SXVKI_COLD static void sxvki_ring_set(sxvki_shared64* word, uint64_t position) {
+    uint64_t seen = sxvki_load64_relaxed(word);
+    sxvki_cas64(word, &seen, position);
 }
 
 static sxvki_ring_end* sxvki_ring_end_at(SxvkFrameRing ring, uint32_t i) {
@@ -9879,24 +9880,30 @@ SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* 
     ring->stats.bufferCount++;
 }
 
-/*  The buffer of one that has seen its last value complete. Returns 0 where there is none. */
-SXVKI_COLD static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed,
-                                              sxvki_backing* gone) {
+/*  The buffer of one that has seen its last value complete; a null one where there is none. */
+SXVKI_COLD static void sxvki_ring_take_retired(SxvkFrameRing ring, sxvki_backing* gone) {
     sxvki_ring_buffer* b;
+    gone->buffer = VK_NULL_HANDLE;
     sxvki_lock_take(&ring->lock);
     b = ring->retired;
-    if (b != NULL && b->last_value <= completed) {
+    if (b != NULL && b->last_value <= ring->completed) {
         ring->retired = b->next;
         ring->retired_bytes -= sxvki_ring_head(b) - sxvki_load64_relaxed(&b->tail);
         ring->stats.bufferCount--;
         *gone = b->backing;
         b->next = ring->spare;
         ring->spare = b;
-    } else {
-        b = NULL;
     }
     sxvki_lock_drop(&ring->lock);
-    return b != NULL;
+}
+
+/*  Destroy what has seen its last value complete. */
+SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, const char* function) {
+    sxvki_backing gone;
+    for (sxvki_ring_take_retired(ring, &gone); gone.buffer != VK_NULL_HANDLE;
+         sxvki_ring_take_retired(ring, &gone)) {
+        sxvki_backing_destroy(ring->plan.allocator, &gone, function);
+    }
 }
 
 /*  A struct for a new buffer; null where there is no host memory. Takes the lock. */
@@ -9930,16 +9937,18 @@ SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* fu
     sxvki_lock_take(&ring->lock);
     ring->is_growing = 0;
     if (result == VK_SUCCESS) {
-        uint64_t start = sxvki_align_up(sxvki_ring_head(b), b->backing.size);
-        uint64_t closed =
-            old != NULL ? sxvki_load64(&old->head) & SXVKI_RING_CLOSED : SXVKI_RING_CLOSED;
+        /* Never the head that it had: a thread that still waits with it would succeed. */
+        uint64_t start = sxvki_align_up(sxvki_ring_head(b) + 1, b->backing.size);
+        uint64_t closed = SXVKI_RING_CLOSED;
         if (old != NULL) {
+            closed = sxvki_load64(&old->head) & SXVKI_RING_CLOSED;
+            ring->stats.spillCount += most > ring->stats.size;
             sxvki_ring_note_peak(ring);
             sxvki_ring_retire(ring, old);
         }
         sxvki_store64_relaxed(&b->mask, b->backing.size - 1);
-        sxvki_ring_set_tail(b, start);
-        sxvki_ring_open(b, start | closed);
+        sxvki_ring_set(&b->tail, start);
+        sxvki_ring_set(&b->head, start | closed);
         ring->frame_start = start;
         ring->stats.size = b->backing.size;
         sxvki_store_ptr(&ring->current, b);
@@ -9948,17 +9957,18 @@ SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* fu
         ring->spare = b;
     }
     sxvki_lock_drop(&ring->lock);
+    sxvki_ring_release(ring, function); /* the old one, where all was completed meanwhile */
     return result;
 }
 
-/*  Destroy what has seen its last value complete. */
-SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, uint64_t completed,
-                                          const char* function) {
-    sxvki_backing gone;
-    while (sxvki_ring_take_retired(ring, completed, &gone)) {
-        sxvki_backing_destroy(ring->plan.allocator, &gone, function);
-    }
+SXVKI_COLD static VkResult sxvki_ring_reject(SxvkFrameRing ring, const char* function,
+                                             const char* why) {
+    sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
+                 why);
+    return VK_ERROR_VALIDATION_FAILED_EXT;
 }
+
+#define SXVKI_RING_IS_CLOSED "no value is open, sxvkBeginFrameRing begins one"
 
 /*  The slow path: another thread has made room, or this one does. */
 SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* function,
@@ -9984,13 +9994,10 @@ SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* f
         most = sxvki_pow2_ceil(sxvki_max64(most, ring->stats.size + 1));
         if ((head & SXVKI_RING_CLOSED) == 0 && !is_growing) {
             ring->is_growing = 1;
-            ring->stats.spillCount++;
         }
         sxvki_lock_drop(&ring->lock);
         if ((head & SXVKI_RING_CLOSED) != 0) {
-            sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE,
-                         function, "no value is open, sxvkBeginFrameRing begins one");
-            result = VK_ERROR_VALIDATION_FAILED_EXT;
+            result = sxvki_ring_reject(ring, function, SXVKI_RING_IS_CLOSED);
         } else if (is_growing) {
             sxvki_spin_pause(step);
         } else {
@@ -10040,8 +10047,8 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
         if ((head & SXVKI_RING_CLOSED) != 0) {
             /* All is complete: from the start of a lap, the whole size is there. */
             head = sxvki_align_up(head & ~SXVKI_RING_CLOSED, b->backing.size);
-            sxvki_ring_set_tail(b, head);
-            sxvki_ring_open(b, head);
+            sxvki_ring_set(&b->tail, head);
+            sxvki_ring_set(&b->head, head);
         } else {
             sxvki_ring_note_end(ring, head);
         }
@@ -10053,9 +10060,7 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
     }
     sxvki_lock_drop(&ring->lock);
     if (!is_later) {
-        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                     "value, which must be greater than any before");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_ring_reject(ring, function, "value, which must be greater than any before");
     }
     if (smaller != 0) {
         sxvki_ring_replace(ring, function, smaller, smaller); /* it need not */
@@ -10074,22 +10079,20 @@ SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* f
         sxvki_ring_note_peak(ring);
         ring->completed = value;
         while (ring->end_count != 0 && sxvki_ring_end_at(ring, 0)->value <= value) {
-            sxvki_ring_set_tail(b, sxvki_ring_end_at(ring, 0)->position);
+            sxvki_ring_set(&b->tail, sxvki_ring_end_at(ring, 0)->position);
             ring->end_first = (ring->end_first + 1) % SXVKI_RING_ENDS;
             ring->end_count--;
         }
         if (value == ring->value) {
             sxvki_or64(&b->head, SXVKI_RING_CLOSED);
-            sxvki_ring_set_tail(b, sxvki_ring_head(b));
+            sxvki_ring_set(&b->tail, sxvki_ring_head(b));
         }
     }
     sxvki_lock_drop(&ring->lock);
     if (!is_begun) {
-        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                     "value, which was not begun");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_ring_reject(ring, function, "value, which was not begun");
     }
-    sxvki_ring_release(ring, value, function);
+    sxvki_ring_release(ring, function);
     return VK_SUCCESS;
 }
 
@@ -10098,7 +10101,8 @@ SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* functi
     SxvkAllocator allocator = ring->plan.allocator;
     const sxvki_host* host = &allocator->device.host;
     sxvki_ring_buffer* b = (sxvki_ring_buffer*)ring->current;
-    sxvki_ring_release(ring, UINT64_MAX, function);
+    ring->completed = UINT64_MAX;
+    sxvki_ring_release(ring, function);
     if (b != NULL) {
         sxvki_backing_destroy(allocator, &b->backing, function);
         sxvki_host_free(host, b);
@@ -10109,26 +10113,23 @@ SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* functi
         sxvki_host_free(host, b);
     }
     sxvki_lock_shutdown(&ring->lock);
-    sxvki_plan_shutdown(&ring->plan);
-    sxvki_host_free(host, ring);
+    sxvki_plan_destroy(&ring->plan);
 }
 
 /*  The info is valid. */
 SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char* function,
                                              const SxvkFrameRingCreateInfo* info,
                                              SxvkFrameRing* made) {
-    sxvki_device* device = &allocator->device;
+    const sxvki_device* device = &allocator->device;
     VkBufferUsageFlags usage = info->usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
-    SxvkFrameRing ring = (SxvkFrameRing)sxvki_host_alloc_zeroed(&device->host, sizeof *ring);
+    SxvkFrameRing ring = (SxvkFrameRing)sxvki_plan_create(
+        allocator, sizeof *ring, usage, info->memoryUsage, info->pool, info->pName);
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
     if (ring == NULL) {
         return result;
     }
-    if (!sxvki_plan_init(&ring->plan, allocator, usage, info->memoryUsage, info->pool,
-                         info->pName) ||
-        !sxvki_lock_init(&ring->lock, device->blocks_lock.on != 0)) {
-        sxvki_plan_shutdown(&ring->plan);
-        sxvki_host_free(&device->host, ring);
+    if (!sxvki_lock_init(&ring->lock, device->blocks_lock.on != 0)) {
+        sxvki_plan_destroy(&ring->plan);
         return result;
     }
     ring->alignment = sxvki_max64(sxvki_usage_alignment(&device->vk, usage), info->minAlignment);
@@ -10189,8 +10190,8 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_ring_is_valid(SxvkFrameRing ring) {
 #define SXVKI_SMART_COPIES_MAX 8
 
 struct SxvkSmartBuffer_T {
-    SxvkFrameRing ring;
     sxvki_plan plan;
+    SxvkFrameRing ring;
     sxvki_backing backing;
     sxvki_backing shadow; /* READBACK: what the CPU reads, where that is not the backing */
     VkDeviceSize size;
@@ -10247,8 +10248,7 @@ SXVKI_COLD static void sxvki_smart_destroy(SxvkSmartBuffer buffer, const char* f
     SxvkAllocator allocator = buffer->plan.allocator;
     sxvki_backing_destroy(allocator, &buffer->shadow, function);
     sxvki_backing_destroy(allocator, &buffer->backing, function);
-    sxvki_plan_shutdown(&buffer->plan);
-    sxvki_host_free(&allocator->device.host, buffer);
+    sxvki_plan_destroy(&buffer->plan);
 }
 
 /*  The info is valid. */
@@ -10256,27 +10256,23 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
                                               const SxvkSmartBufferCreateInfo* info,
                                               SxvkSmartBuffer* made) {
     const sxvki_device* device = &allocator->device;
-    SxvkSmartBuffer buffer =
-        (SxvkSmartBuffer)sxvki_host_alloc_zeroed(&device->host, sizeof *buffer);
-    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    int reads;
+    SxvkSmartBufferAccess access = sxvki_smart_access(info);
+    int reads = access == SXVK_SMART_BUFFER_ACCESS_READBACK;
+    SxvkSmartBuffer buffer = (SxvkSmartBuffer)sxvki_plan_create(
+        allocator, sizeof *buffer,
+        info->usage |
+            (VkFlags)(reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
+        SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName);
+    VkResult result;
     if (buffer == NULL) {
-        return result;
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    buffer->access = sxvki_smart_access(info);
-    reads = buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK;
-    if (!sxvki_plan_init(&buffer->plan, allocator,
-                         info->usage | (reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
-                                              : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
-                         SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName)) {
-        sxvki_host_free(&device->host, buffer);
-        return result;
-    }
+    buffer->access = access;
     buffer->ring = info->ring;
     buffer->size = info->size;
     buffer->barriers = (info->flags & SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT) == 0;
     buffer->copy_count = 1;
-    if (buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC) {
+    if (access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC) {
         buffer->copy_count = info->framesInFlight != 0 ? info->framesInFlight : 3;
         /* Copies of two frames must not share an atom, see >>map. */
         buffer->stride =
@@ -10288,7 +10284,7 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
                                   (buffer->copy_count - 1) * buffer->stride + info->size,
                                   &buffer->backing);
     buffer->is_staged =
-        buffer->access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
+        access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
     if (result == VK_SUCCESS && reads && buffer->is_staged) {
         result = sxvki_smart_make_shadow(buffer, function);
     }
@@ -10322,10 +10318,9 @@ SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* 
     if (is_open && is_free) {
         return VK_SUCCESS;
     }
-    sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                 is_open ? "more frames are in flight than framesInFlight said"
-                         : "no value is open, sxvkBeginFrameRing begins one");
-    return VK_ERROR_VALIDATION_FAILED_EXT;
+    return sxvki_ring_reject(ring, function,
+                             is_open ? "more frames are in flight than framesInFlight said"
+                                     : SXVKI_RING_IS_CLOSED);
 }
 
 /*  The range is valid. */
@@ -10453,8 +10448,8 @@ struct SxvkBufferArena_T {
     struct SxvkVirtualBlock_T ranges;
     sxvki_table buffers;
     uint32_t empty; /* the buffer that is kept although it is empty, or SXVKI_NONE */
+    uint32_t buffer_count;
     int is_growing; /* a thread makes a buffer */
-    SxvkStatistics stats;
 };
 
 static sxvki_arena_buffer* sxvki_arena_buffer_at(const struct SxvkBufferArena_T* arena,
@@ -10487,8 +10482,7 @@ SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki
     buffer->backing = *backing;
     buffer->first = sxvki_bins_add_block(&arena->ranges.domain.bins, id, size);
     arena->ranges.size += size;
-    arena->stats.blockCount++;
-    arena->stats.blockBytes += backing->size;
+    arena->buffer_count++;
 }
 
 SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id,
@@ -10499,8 +10493,7 @@ SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t
     sxvki_bins_remove_block(&arena->ranges.domain.bins, buffer->first);
     sxvki_table_give(&arena->buffers, id, &buffer->next);
     arena->ranges.size -= gone->size >> arena->ranges.shift;
-    arena->stats.blockCount--;
-    arena->stats.blockBytes -= gone->size;
+    arena->buffer_count--;
 }
 
 /*  One more buffer, by this thread or another one. */
@@ -10516,7 +10509,8 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
         return VK_SUCCESS;
     }
     if (most == 0) {
-        most = sxvki_pow2_floor(sxvki_max64(arena->stats.blockBytes / 2, SXVKI_ARENA_BUFFER_MIN));
+        most = arena->ranges.size << arena->ranges.shift >> 1;
+        most = sxvki_pow2_floor(sxvki_max64(most, SXVKI_ARENA_BUFFER_MIN));
         most = sxvki_min64(most, SXVKI_ARENA_BUFFER_MAX);
     }
     arena->is_growing = 1;
@@ -10545,72 +10539,69 @@ static uint32_t sxvki_arena_buffer_of(const struct SxvkBufferArena_T* arena, uin
                                          : sxvki_record_block(sxvki_record_at(records, index));
 }
 
-/*  Arguments are valid; slice is optional. */
+SXVKI_APART static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena, uint32_t index,
+                                          VkDeviceSize offset, VkDeviceSize size,
+                                          SxvkBufferSlice* slice) {
+    uint32_t id = sxvki_arena_buffer_of(arena, index);
+    sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, slice);
+}
+
+/*  A range, a new slab, or a further buffer. */
+SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* function,
+                                             const SxvkVirtualAllocationCreateInfo* wish,
+                                             sxvki_virtual_spot* spot) {
+    VkResult result = VK_SUCCESS;
+    uint32_t step;
+    for (step = 0; result == VK_SUCCESS; step++) {
+        result = sxvki_virtual_take(&arena->ranges, wish->size, wish->alignment,
+                                    SXVKI_STRATEGY_MIN_TIME, spot);
+        if (result == VK_SUCCESS) {
+            uint32_t id = sxvki_arena_buffer_of(arena, spot->index);
+            arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
+            return VK_SUCCESS;
+        }
+        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            result = sxvki_arena_grow(arena, function, wish->size << arena->ranges.shift, step);
+        }
+    }
+    return result;
+}
+
+/*  Arguments are valid; slice is optional. A slab that is there tells that its buffer is not the
+    empty one. */
 static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function, VkDeviceSize size,
                                      VkDeviceSize alignment, SxvkArenaAllocation* allocation,
                                      SxvkBufferSlice* slice) {
     uint32_t shift = arena->ranges.shift;
-    VkDeviceSize least = sxvki_align_up(size, (VkDeviceSize)1 << shift);
-    uint64_t granules = sxvki_max64(alignment >> shift, 1);
+    SxvkVirtualAllocationCreateInfo wish;
     sxvki_virtual_spot spot;
     VkResult result = VK_SUCCESS;
-    uint32_t step;
+    wish.size = (size + ((VkDeviceSize)1 << shift) - 1) >> shift;
+    wish.alignment = sxvki_max64(alignment >> shift, 1);
     sxvki_lock_take(&arena->lock);
-    for (step = 0; result == VK_SUCCESS; step++) {
-        uint32_t id;
-        result = sxvki_virtual_take(&arena->ranges, least >> shift, granules,
-                                    SXVKI_STRATEGY_MIN_TIME, &spot);
-        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            result = sxvki_arena_grow(arena, function, least, step);
-        } else if (result == VK_SUCCESS) {
-            id = sxvki_arena_buffer_of(arena, spot.index);
-            arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
-            arena->stats.allocationCount++;
-            arena->stats.allocationBytes += least;
-            *allocation =
-                (SxvkArenaAllocation)(void*)sxvki_handle_make(spot.generation, spot.index);
-            if (slice != NULL) {
-                sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing,
-                                    spot.offset << shift, size, slice);
-            }
-            break;
+    if (!sxvki_virtual_take_first(&arena->ranges, &wish, &spot)) {
+        result = sxvki_arena_take(arena, function, &wish, &spot);
+    }
+    if (SXVKI_LIKELY(result == VK_SUCCESS)) {
+        *allocation = (SxvkArenaAllocation)(void*)sxvki_virtual_handle(&spot);
+        if (slice != NULL) {
+            sxvki_arena_slice(arena, spot.index, spot.offset << shift, size, slice);
         }
     }
     sxvki_lock_drop(&arena->lock);
     return result;
 }
 
-/*  Where a slice is, and in which buffer; VK_ERROR_VALIDATION_FAILED_EXT, and a message, where the
-    handle is stale. Takes the lock, and drops it again only where it fails. */
-static VkResult sxvki_arena_look(SxvkBufferArena arena, const char* function,
-                                 SxvkArenaAllocation allocation, uint32_t* id, uint64_t* offset,
-                                 uint64_t* size) {
-    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
-    uint32_t index = sxvki_handle_index(handle);
-    sxvki_lock_take(&arena->lock);
-    if (SXVKI_LIKELY(sxvki_handle_is_valid(&arena->ranges.records, handle))) {
-        *id = sxvki_arena_buffer_of(arena, index);
-        sxvki_virtual_look(&arena->ranges, index, offset, size);
-        return VK_SUCCESS;
-    }
-    sxvki_lock_drop(&arena->lock);
+SXVKI_COLD static void sxvki_arena_reject(SxvkBufferArena arena, const char* function) {
     sxvki_report(&arena->plan.allocator->device.reporter, SXVK_MESSAGE_INVALID_ALLOCATION, function,
                  "allocation");
-    return VK_ERROR_VALIDATION_FAILED_EXT;
 }
 
-static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
-                             SxvkArenaAllocation allocation) {
+/*  A range of this buffer was given back: was it the last? Takes the lock over, and drops it. */
+SXVKI_APART static void sxvki_arena_settle(SxvkBufferArena arena, const char* function,
+                                           uint32_t id) {
     sxvki_backing gone;
-    uint64_t offset, size;
-    uint32_t id;
-    if (sxvki_arena_look(arena, function, allocation, &id, &offset, &size) != VK_SUCCESS) {
-        return;
-    }
-    memset(&gone, 0, sizeof gone);
-    arena->stats.allocationCount--;
-    arena->stats.allocationBytes -= size;
-    sxvki_virtual_free(&arena->ranges, (SxvkAllocation)(void*)allocation);
+    gone.buffer = VK_NULL_HANDLE;
     if (sxvki_bins_block_is_empty(&arena->ranges.domain.bins,
                                   sxvki_arena_buffer_at(arena, id)->first)) {
         if (arena->empty == SXVKI_NONE) {
@@ -10621,6 +10612,59 @@ static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
     }
     sxvki_lock_drop(&arena->lock);
     sxvki_backing_destroy(arena->plan.allocator, &gone, function);
+}
+
+/*  Most slices are slots, and leave their slab where it is: then there is nothing else to look at.
+    A slab that was closed stays readable. */
+static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
+                             SxvkArenaAllocation allocation) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    const sxvki_records* records = &arena->ranges.records;
+    uint32_t index = sxvki_handle_index(handle);
+    uint32_t ranges, id = SXVKI_NONE;
+    int is_valid;
+    sxvki_lock_take(&arena->lock);
+    ranges = arena->ranges.domain.live_count;
+    if ((index & SXVKI_HANDLE_SLAB_BIT) == 0 && sxvki_handle_is_valid(records, handle)) {
+        id = sxvki_arena_buffer_of(arena, index);
+    }
+    is_valid = sxvki_virtual_free(&arena->ranges, handle);
+    if (arena->ranges.domain.live_count != ranges) {
+        id = id == SXVKI_NONE ? sxvki_arena_buffer_of(arena, index) : id;
+        sxvki_arena_settle(arena, function, id);
+        return;
+    }
+    sxvki_lock_drop(&arena->lock);
+    if (!is_valid) {
+        sxvki_arena_reject(arena, function);
+    }
+}
+
+/*  Where a slice is; zero, and a message, where the handle is stale. */
+SXVKI_COLD static void sxvki_arena_look(SxvkBufferArena arena, const char* function,
+                                        SxvkArenaAllocation allocation, SxvkBufferSlice* slice) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    uint32_t index = sxvki_handle_index(handle);
+    uint64_t offset, size;
+    int is_valid;
+    sxvki_lock_take(&arena->lock);
+    is_valid = sxvki_handle_is_valid(&arena->ranges.records, handle);
+    if (SXVKI_LIKELY(is_valid)) {
+        sxvki_virtual_look(&arena->ranges, index, &offset, &size);
+        sxvki_arena_slice(arena, index, offset, size, slice);
+    }
+    sxvki_lock_drop(&arena->lock);
+    if (!is_valid) {
+        sxvki_arena_reject(arena, function);
+    }
+}
+
+SXVKI_COLD static void sxvki_arena_statistics(SxvkBufferArena arena, SxvkStatistics* stats) {
+    memset(stats, 0, sizeof *stats);
+    sxvki_lock_take(&arena->lock);
+    sxvki_virtual_statistics(&arena->ranges, stats);
+    stats->blockCount = arena->buffer_count;
+    sxvki_lock_drop(&arena->lock);
 }
 
 /*  Accepts one that was made in part. */
@@ -10636,8 +10680,7 @@ SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* fu
     sxvki_host_free(host, arena->ranges.domain.classes);
     sxvki_records_shutdown(&arena->ranges.records);
     sxvki_lock_shutdown(&arena->lock);
-    sxvki_plan_shutdown(&arena->plan);
-    sxvki_host_free(host, arena);
+    sxvki_plan_destroy(&arena->plan);
 }
 
 /*  The virtual block, without a part yet. Returns 0 where there is no host memory. */
@@ -10661,20 +10704,18 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     const VkFlags host_access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
                                 SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
                                 SXVK_ALLOCATION_CREATE_MAPPED_BIT;
-    sxvki_device* device = &allocator->device;
+    const sxvki_device* device = &allocator->device;
     VkDeviceSize unit = sxvki_max64(sxvki_usage_alignment(&device->vk, info->usage),
                                     sxvki_max64(info->minAlignment, device->debug.minAlignment));
-    SxvkBufferArena arena = (SxvkBufferArena)sxvki_host_alloc_zeroed(&device->host, sizeof *arena);
+    SxvkBufferArena arena = (SxvkBufferArena)sxvki_plan_create(
+        allocator, sizeof *arena, info->usage, info->memoryUsage, info->pool, info->pName);
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     if ((info->allocationFlags & host_access) != 0) {
         unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
     }
-    arena->plan.allocator = allocator; /* so that it can be destroyed from here on */
     if (!sxvki_arena_init_ranges(arena, unit) ||
-        !sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
-                         info->pName) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -10707,8 +10748,7 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
             }
         }
     }
-    return count == arena->stats.blockCount && bytes == arena->stats.blockBytes &&
-           bytes >> arena->ranges.shift == arena->ranges.size &&
+    return count == arena->buffer_count && bytes >> arena->ranges.shift == arena->ranges.size &&
            sxvki_bins_is_valid(bins, free_count);
 }
 
@@ -12824,9 +12864,9 @@ SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBloc
 #if !SX_VKALLOC_NO_UPLOAD
 /* --- frame rings --- */
 
-SX_VKALLOC_API VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
-                                            const SxvkFrameRingCreateInfo* pCreateInfo,
-                                            SxvkFrameRing* pRing) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
+                                                       const SxvkFrameRingCreateInfo* pCreateInfo,
+                                                       SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
     if (pRing != NULL) {
         *pRing = VK_NULL_HANDLE;
@@ -12837,18 +12877,18 @@ SX_VKALLOC_API VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
     return sxvki_ring_create(allocator, function, pCreateInfo, pRing);
 }
 
-SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
     if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE) {
         sxvki_ring_destroy(ring, "sxvkDestroyFrameRing");
     }
 }
 
-SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value) {
     return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
                                   : sxvki_ring_begin(ring, "sxvkBeginFrameRing", value);
 }
 
-SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value) {
     return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
                                   : sxvki_ring_complete(ring, "sxvkCompleteFrameRing", value);
 }
@@ -12869,8 +12909,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
     return sxvki_ring_allocate(ring, function, size, alignment, pSlice);
 }
 
-SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
-                                               SxvkFrameRingStatistics* pStatistics) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
+                                                          SxvkFrameRingStatistics* pStatistics) {
     if (pStatistics == NULL) {
         return;
     }
@@ -12887,9 +12927,9 @@ SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
 
 /* --- smart buffers --- */
 
-SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
-                                              const SxvkSmartBufferCreateInfo* pCreateInfo,
-                                              SxvkSmartBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
+                      SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
     if (pBuffer != NULL) {
         *pBuffer = VK_NULL_HANDLE;
@@ -12900,13 +12940,15 @@ SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
     return sxvki_smart_create(allocator, function, pCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuffer buffer) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
+                                                      SxvkSmartBuffer buffer) {
     if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE) {
         sxvki_smart_destroy(buffer, "sxvkDestroySmartBuffer");
     }
 }
 
-SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer,
+                                                      SxvkSmartBufferInfo* pInfo) {
     if (pInfo == NULL) {
         return;
     }
@@ -12919,9 +12961,10 @@ SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBuff
     }
 }
 
-SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset,
-                                                    VkDeviceSize size,
-                                                    SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer,
+                                                               VkDeviceSize dstOffset,
+                                                               VkDeviceSize size,
+                                                               SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
     SxvkAllocator allocator;
     if (pWrite != NULL) {
@@ -12936,8 +12979,9 @@ SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDe
     return sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite);
 }
 
-SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                                   const SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer,
+                                                              VkCommandBuffer commands,
+                                                              const SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkRecordSmartBufferWrite";
     SxvkAllocator allocator;
     if (buffer == VK_NULL_HANDLE) {
@@ -12950,9 +12994,10 @@ SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCom
     return sxvki_smart_record_write(buffer, commands, pWrite);
 }
 
-SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                             VkDeviceSize dstOffset, VkDeviceSize size,
-                                             const void* pData) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
+                                                        VkCommandBuffer commands,
+                                                        VkDeviceSize dstOffset, VkDeviceSize size,
+                                                        const void* pData) {
     const char* function = "sxvkWriteSmartBuffer";
     SxvkAllocator allocator;
     SxvkSmartBufferWrite write;
@@ -12969,8 +13014,10 @@ SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBu
     return sxvki_smart_record_write(buffer, commands, &write);
 }
 
-SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                                  VkDeviceSize srcOffset, VkDeviceSize size) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer,
+                                                             VkCommandBuffer commands,
+                                                             VkDeviceSize srcOffset,
+                                                             VkDeviceSize size) {
     const char* function = "sxvkRecordSmartBufferRead";
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -12981,8 +13028,9 @@ SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkComm
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize srcOffset,
-                                            VkDeviceSize size, void* pData) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
+                                                       VkDeviceSize srcOffset, VkDeviceSize size,
+                                                       void* pData) {
     const char* function = "sxvkReadSmartBuffer";
     SxvkAllocator allocator;
     if (buffer == VK_NULL_HANDLE) {
@@ -12997,9 +13045,9 @@ SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- buffer arenas --- */
 
-SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
-                                              const SxvkBufferArenaCreateInfo* pCreateInfo,
-                                              SxvkBufferArena* pArena) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
+                      SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
     if (pArena != NULL) {
         *pArena = VK_NULL_HANDLE;
@@ -13010,13 +13058,16 @@ SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
     return sxvki_arena_create(allocator, pCreateInfo, pArena);
 }
 
-SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferArena arena) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
+                                                      SxvkBufferArena arena) {
+    SxvkStatistics stats;
     if (allocator != VK_NULL_HANDLE && arena != VK_NULL_HANDLE) {
-        if (arena->stats.allocationCount != 0) {
+        sxvki_arena_statistics(arena, &stats);
+        if (stats.allocationCount != 0) {
             sxvki_line line;
             line.size = 0;
             sxvki_line_add(&line, "sxvkDestroyBufferArena: slices still alive: ");
-            sxvki_line_add_u64(&line, arena->stats.allocationCount, 10);
+            sxvki_line_add_u64(&line, stats.allocationCount, 10);
             sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
         }
         sxvki_arena_destroy(arena, "sxvkDestroyBufferArena");
@@ -13050,31 +13101,24 @@ SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAlloca
     }
 }
 
-SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
-                                            SxvkBufferSlice* pSlice) {
-    uint64_t offset, size;
-    uint32_t id;
-    if (pSlice == NULL) {
-        return;
-    }
-    memset(pSlice, 0, sizeof *pSlice);
-    if (arena != VK_NULL_HANDLE && sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation,
-                                                    &id, &offset, &size) == VK_SUCCESS) {
-        sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, pSlice);
-        sxvki_lock_drop(&arena->lock);
+SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaSlice(SxvkBufferArena arena,
+                                                       SxvkArenaAllocation allocation,
+                                                       SxvkBufferSlice* pSlice) {
+    if (pSlice != NULL) {
+        memset(pSlice, 0, sizeof *pSlice);
+        if (arena != VK_NULL_HANDLE) {
+            sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, pSlice);
+        }
     }
 }
 
-SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
-                                                 SxvkStatistics* pStatistics) {
-    if (pStatistics == NULL) {
-        return;
-    }
-    memset(pStatistics, 0, sizeof *pStatistics);
-    if (arena != VK_NULL_HANDLE) {
-        sxvki_lock_take(&arena->lock);
-        *pStatistics = arena->stats;
-        sxvki_lock_drop(&arena->lock);
+SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
+                                                            SxvkStatistics* pStatistics) {
+    if (pStatistics != NULL) {
+        memset(pStatistics, 0, sizeof *pStatistics);
+        if (arena != VK_NULL_HANDLE) {
+            sxvki_arena_statistics(arena, pStatistics);
+        }
     }
 }
 #endif
