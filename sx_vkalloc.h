@@ -9201,11 +9201,23 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
     return 1;
 }
 
+/*  `host` is set. It may grow up to `most`, and has books for `size` at once; both are granules.
+    Returns 0 where there is no host memory; then, too, shut it down. */
+SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most, uint64_t size) {
+    sxvki_bins_init(&block->domain.bins, &block->records, most);
+    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) &&
+           sxvki_virtual_reserve(block, size);
+}
+
+SXVKI_COLD static void sxvki_virtual_shutdown(SxvkVirtualBlock block) {
+    sxvki_bins_shutdown(&block->domain.bins);
+    sxvki_host_free(&block->host, block->domain.classes);
+    sxvki_records_shutdown(&block->records);
+}
+
 SXVKI_COLD static void sxvki_virtual_destroy(SxvkVirtualBlock block) {
     sxvki_host host = block->host;
-    sxvki_bins_shutdown(&block->domain.bins);
-    sxvki_host_free(&host, block->domain.classes);
-    sxvki_records_shutdown(&block->records);
+    sxvki_virtual_shutdown(block);
     sxvki_host_free(&host, block);
 }
 
@@ -9226,9 +9238,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
     block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
     block->size = info->size >> block->shift;
     bins = &block->domain.bins;
-    sxvki_bins_init(bins, &block->records, block->size + 1);
-    if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
-        !sxvki_virtual_reserve(block, block->size) || !sxvki_bins_prepare(bins)) {
+    if (!sxvki_virtual_init(block, block->size + 1, block->size) || !sxvki_bins_prepare(bins)) {
         sxvki_virtual_destroy(block);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -9240,7 +9250,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
 }
 
 /*  Size is larger than the block's. */
-static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
+SXVKI_COLD static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
     sxvki_bins* bins = &block->domain.bins;
     sxvki_record* end = sxvki_record_at(&block->records, block->end);
     uint32_t last = end->prev;
@@ -9752,8 +9762,8 @@ SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtu
 
     Where head would pass tail + size, the ring goes on in a larger buffer: the old head gets the
     bit CLOSED, on which a thread that is late fails, and the old buffer waits in `retired` for its
-    last value. Its struct is used again, never freed before the ring, and its positions go on
-    growing, so a compare-and-swap that waited through all that fails as well.
+    last value. Its struct is used again, never freed before the ring, from a position on that is
+    beyond its old head, so a compare-and-swap that waited through all that fails as well.
 
     I1  tail <= head <= tail + size
     I2  values and positions in `ends` grow, between tail and head; all values are above `completed`
@@ -9776,38 +9786,44 @@ typedef struct sxvki_backing {
     VkDeviceSize size;
 } sxvki_backing;
 
-/*  How backings are made, now and later. */
+/*  How backings are made, now and later. Rings, smart buffers and arenas begin with it. */
 typedef struct sxvki_plan {
     SxvkAllocator allocator;
     SxvkAllocationCreateInfo info; /* with a name of our own */
     VkBufferUsageFlags usage;
 } sxvki_plan;
 
-/*  Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_plan_init(sxvki_plan* plan, SxvkAllocator allocator,
-                                      VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
-                                      SxvkPool pool, const char* name) {
+/*  A zeroed object that begins with its plan, which is filled in; null where there is no host
+    memory. */
+SXVKI_COLD static void* sxvki_plan_create(SxvkAllocator allocator, size_t object_size,
+                                          VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
+                                          SxvkPool pool, const char* name) {
+    const sxvki_host* host = &allocator->device.host;
+    sxvki_plan* plan = (sxvki_plan*)sxvki_host_alloc_zeroed(host, object_size);
     char* copy;
-    memset(plan, 0, sizeof *plan);
-    plan->allocator = allocator;
-    if (!sxvki_host_copy_string(&allocator->device.host, name, &copy)) {
-        return 0;
+    if (plan == NULL || !sxvki_host_copy_string(host, name, &copy)) {
+        sxvki_host_free(host, plan);
+        return NULL;
     }
+    plan->allocator = allocator;
     plan->usage = usage;
     plan->info.usage =
         memory_usage == SXVK_MEMORY_USAGE_UNKNOWN ? SXVK_MEMORY_USAGE_AUTO : memory_usage;
     plan->info.pool = pool;
     plan->info.pName = copy;
-    return 1;
+    return plan;
 }
 
-SXVKI_COLD static void sxvki_plan_shutdown(sxvki_plan* plan) {
+/*  The whole object. */
+SXVKI_COLD static void sxvki_plan_destroy(sxvki_plan* plan) {
+    const sxvki_host* host = &plan->allocator->device.host;
     union {
         const char* given;
         void* ours;
     } name;
     name.given = plan->info.pName;
-    sxvki_host_free(&plan->allocator->device.host, name.ours);
+    sxvki_host_free(host, name.ours);
+    sxvki_host_free(host, plan);
 }
 
 SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
@@ -9913,10 +9929,10 @@ typedef struct sxvki_ring_end {
 } sxvki_ring_end;
 
 struct SxvkFrameRing_T {
+    sxvki_plan plan;
     void* current; /* atomic; sxvki_ring_buffer* */
     VkDeviceSize alignment;
     VkDeviceSize min_size;
-    sxvki_plan plan;
     sxvki_lock lock;            /* guards all below, and what the current buffer is */
     sxvki_ring_buffer* retired; /* the oldest first */
     sxvki_ring_buffer* retired_last;
@@ -9964,16 +9980,11 @@ SXVKI_INLINE int sxvki_ring_bump(sxvki_ring_buffer* b, uint64_t size, uint64_t a
     }
 }
 
-/*  Set the head of a buffer that no thread can move because it is closed. */
-SXVKI_COLD static void sxvki_ring_open(sxvki_ring_buffer* b, uint64_t position) {
-    uint64_t head = sxvki_load64(&b->head);
-    sxvki_cas64(&b->head, &head, position);
-}
-
-/*  Caller holds the lock, as of all down to sxvki_ring_replace. */
-SXVKI_COLD static void sxvki_ring_set_tail(sxvki_ring_buffer* b, uint64_t position) {
-    uint64_t tail = sxvki_load64_relaxed(&b->tail);
-    sxvki_cas64(&b->tail, &tail, position);
+/*  Store a tail, or the head of a buffer that no thread can move because it is closed. Caller holds
+    the lock, as of all down to sxvki_ring_replace. */
+SXVKI_COLD static void sxvki_ring_set(sxvki_shared64* word, uint64_t position) {
+    uint64_t seen = sxvki_load64_relaxed(word);
+    sxvki_cas64(word, &seen, position);
 }
 
 static sxvki_ring_end* sxvki_ring_end_at(SxvkFrameRing ring, uint32_t i) {
@@ -9992,8 +10003,9 @@ SXVKI_COLD static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
     }
 }
 
-/*  The bytes in flight are at their peak before a tail moves, and when a value ends. */
-SXVKI_COLD static void sxvki_ring_note_peak(SxvkFrameRing ring) {
+/*  The bytes in flight are at their peak before a tail moves, and when a value ends. Returns the
+    head that they were counted with. */
+SXVKI_COLD static uint64_t sxvki_ring_note_peak(SxvkFrameRing ring) {
     const sxvki_ring_buffer* b = (const sxvki_ring_buffer*)ring->current;
     uint64_t head = sxvki_ring_head(b);
     uint64_t frame = head - ring->frame_start + ring->frame_spilled;
@@ -10002,6 +10014,7 @@ SXVKI_COLD static void sxvki_ring_note_peak(SxvkFrameRing ring) {
     stats->peakBytesInFlight = sxvki_max64(stats->peakBytesInFlight, stats->bytesInFlight);
     stats->peakFrameBytes = sxvki_max64(stats->peakFrameBytes, frame);
     ring->recent_peak = sxvki_max64(ring->recent_peak, stats->bytesInFlight);
+    return head;
 }
 
 SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
@@ -10020,24 +10033,30 @@ SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* 
     ring->stats.bufferCount++;
 }
 
-/*  The buffer of one that has seen its last value complete. Returns 0 where there is none. */
-SXVKI_COLD static int sxvki_ring_take_retired(SxvkFrameRing ring, uint64_t completed,
-                                              sxvki_backing* gone) {
+/*  The buffer of one that has seen its last value complete; a null one where there is none. */
+SXVKI_COLD static void sxvki_ring_take_retired(SxvkFrameRing ring, sxvki_backing* gone) {
     sxvki_ring_buffer* b;
+    gone->buffer = VK_NULL_HANDLE;
     sxvki_lock_take(&ring->lock);
     b = ring->retired;
-    if (b != NULL && b->last_value <= completed) {
+    if (b != NULL && b->last_value <= ring->completed) {
         ring->retired = b->next;
         ring->retired_bytes -= sxvki_ring_head(b) - sxvki_load64_relaxed(&b->tail);
         ring->stats.bufferCount--;
         *gone = b->backing;
         b->next = ring->spare;
         ring->spare = b;
-    } else {
-        b = NULL;
     }
     sxvki_lock_drop(&ring->lock);
-    return b != NULL;
+}
+
+/*  Destroy what has seen its last value complete. */
+SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, const char* function) {
+    sxvki_backing gone;
+    for (sxvki_ring_take_retired(ring, &gone); gone.buffer != VK_NULL_HANDLE;
+         sxvki_ring_take_retired(ring, &gone)) {
+        sxvki_backing_destroy(ring->plan.allocator, &gone, function);
+    }
 }
 
 /*  A struct for a new buffer; null where there is no host memory. Takes the lock. */
@@ -10071,16 +10090,18 @@ SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* fu
     sxvki_lock_take(&ring->lock);
     ring->is_growing = 0;
     if (result == VK_SUCCESS) {
-        uint64_t start = sxvki_align_up(sxvki_ring_head(b), b->backing.size);
-        uint64_t closed =
-            old != NULL ? sxvki_load64(&old->head) & SXVKI_RING_CLOSED : SXVKI_RING_CLOSED;
+        /* Never the head that it had: a thread that still waits with it would succeed. */
+        uint64_t start = sxvki_align_up(sxvki_ring_head(b) + 1, b->backing.size);
+        uint64_t closed = SXVKI_RING_CLOSED;
         if (old != NULL) {
+            closed = sxvki_load64(&old->head) & SXVKI_RING_CLOSED;
+            ring->stats.spillCount += most > ring->stats.size;
             sxvki_ring_note_peak(ring);
             sxvki_ring_retire(ring, old);
         }
         sxvki_store64_relaxed(&b->mask, b->backing.size - 1);
-        sxvki_ring_set_tail(b, start);
-        sxvki_ring_open(b, start | closed);
+        sxvki_ring_set(&b->tail, start);
+        sxvki_ring_set(&b->head, start | closed);
         ring->frame_start = start;
         ring->stats.size = b->backing.size;
         sxvki_store_ptr(&ring->current, b);
@@ -10089,17 +10110,18 @@ SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* fu
         ring->spare = b;
     }
     sxvki_lock_drop(&ring->lock);
+    sxvki_ring_release(ring, function); /* the old one, where all was completed meanwhile */
     return result;
 }
 
-/*  Destroy what has seen its last value complete. */
-SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, uint64_t completed,
-                                          const char* function) {
-    sxvki_backing gone;
-    while (sxvki_ring_take_retired(ring, completed, &gone)) {
-        sxvki_backing_destroy(ring->plan.allocator, &gone, function);
-    }
+SXVKI_COLD static VkResult sxvki_ring_reject(SxvkFrameRing ring, const char* function,
+                                             const char* why) {
+    sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
+                 why);
+    return VK_ERROR_VALIDATION_FAILED_EXT;
 }
+
+#define SXVKI_RING_IS_CLOSED "no value is open, sxvkBeginFrameRing begins one"
 
 /*  The slow path: another thread has made room, or this one does. */
 SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* function,
@@ -10125,13 +10147,10 @@ SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* f
         most = sxvki_pow2_ceil(sxvki_max64(most, ring->stats.size + 1));
         if ((head & SXVKI_RING_CLOSED) == 0 && !is_growing) {
             ring->is_growing = 1;
-            ring->stats.spillCount++;
         }
         sxvki_lock_drop(&ring->lock);
         if ((head & SXVKI_RING_CLOSED) != 0) {
-            sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE,
-                         function, "no value is open, sxvkBeginFrameRing begins one");
-            result = VK_ERROR_VALIDATION_FAILED_EXT;
+            result = sxvki_ring_reject(ring, function, SXVKI_RING_IS_CLOSED);
         } else if (is_growing) {
             sxvki_spin_pause(step);
         } else {
@@ -10170,19 +10189,17 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
                                             uint64_t value) {
     sxvki_ring_buffer* b;
     VkDeviceSize smaller = 0;
-    uint64_t head;
     int is_later;
     sxvki_lock_take(&ring->lock);
     b = (sxvki_ring_buffer*)ring->current;
     is_later = value > ring->value;
     if (is_later) {
-        sxvki_ring_note_peak(ring);
-        head = sxvki_load64(&b->head);
-        if ((head & SXVKI_RING_CLOSED) != 0) {
-            /* All is complete: from the start of a lap, the whole size is there. */
-            head = sxvki_align_up(head & ~SXVKI_RING_CLOSED, b->backing.size);
-            sxvki_ring_set_tail(b, head);
-            sxvki_ring_open(b, head);
+        uint64_t head = sxvki_ring_note_peak(ring);
+        if (ring->value == ring->completed) {
+            /* From the start of a lap, the whole size is there. */
+            head = sxvki_align_up(head, b->backing.size);
+            sxvki_ring_set(&b->tail, head);
+            sxvki_ring_set(&b->head, head);
         } else {
             sxvki_ring_note_end(ring, head);
         }
@@ -10194,9 +10211,7 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
     }
     sxvki_lock_drop(&ring->lock);
     if (!is_later) {
-        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                     "value, which must be greater than any before");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_ring_reject(ring, function, "value, which must be greater than any before");
     }
     if (smaller != 0) {
         sxvki_ring_replace(ring, function, smaller, smaller); /* it need not */
@@ -10215,22 +10230,20 @@ SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* f
         sxvki_ring_note_peak(ring);
         ring->completed = value;
         while (ring->end_count != 0 && sxvki_ring_end_at(ring, 0)->value <= value) {
-            sxvki_ring_set_tail(b, sxvki_ring_end_at(ring, 0)->position);
+            sxvki_ring_set(&b->tail, sxvki_ring_end_at(ring, 0)->position);
             ring->end_first = (ring->end_first + 1) % SXVKI_RING_ENDS;
             ring->end_count--;
         }
         if (value == ring->value) {
             sxvki_or64(&b->head, SXVKI_RING_CLOSED);
-            sxvki_ring_set_tail(b, sxvki_ring_head(b));
+            sxvki_ring_set(&b->tail, sxvki_ring_head(b));
         }
     }
     sxvki_lock_drop(&ring->lock);
     if (!is_begun) {
-        sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                     "value, which was not begun");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_ring_reject(ring, function, "value, which was not begun");
     }
-    sxvki_ring_release(ring, value, function);
+    sxvki_ring_release(ring, function);
     return VK_SUCCESS;
 }
 
@@ -10239,7 +10252,8 @@ SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* functi
     SxvkAllocator allocator = ring->plan.allocator;
     const sxvki_host* host = &allocator->device.host;
     sxvki_ring_buffer* b = (sxvki_ring_buffer*)ring->current;
-    sxvki_ring_release(ring, UINT64_MAX, function);
+    ring->completed = UINT64_MAX;
+    sxvki_ring_release(ring, function);
     if (b != NULL) {
         sxvki_backing_destroy(allocator, &b->backing, function);
         sxvki_host_free(host, b);
@@ -10250,26 +10264,23 @@ SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* functi
         sxvki_host_free(host, b);
     }
     sxvki_lock_shutdown(&ring->lock);
-    sxvki_plan_shutdown(&ring->plan);
-    sxvki_host_free(host, ring);
+    sxvki_plan_destroy(&ring->plan);
 }
 
 /*  The info is valid. */
 SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char* function,
                                              const SxvkFrameRingCreateInfo* info,
                                              SxvkFrameRing* made) {
-    sxvki_device* device = &allocator->device;
+    const sxvki_device* device = &allocator->device;
     VkBufferUsageFlags usage = info->usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
-    SxvkFrameRing ring = (SxvkFrameRing)sxvki_host_alloc_zeroed(&device->host, sizeof *ring);
+    SxvkFrameRing ring = (SxvkFrameRing)sxvki_plan_create(
+        allocator, sizeof *ring, usage, info->memoryUsage, info->pool, info->pName);
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
     if (ring == NULL) {
         return result;
     }
-    if (!sxvki_plan_init(&ring->plan, allocator, usage, info->memoryUsage, info->pool,
-                         info->pName) ||
-        !sxvki_lock_init(&ring->lock, device->blocks_lock.on != 0)) {
-        sxvki_plan_shutdown(&ring->plan);
-        sxvki_host_free(&device->host, ring);
+    if (!sxvki_lock_init(&ring->lock, device->blocks_lock.on != 0)) {
+        sxvki_plan_destroy(&ring->plan);
         return result;
     }
     ring->alignment = sxvki_max64(sxvki_usage_alignment(&device->vk, usage), info->minAlignment);
@@ -10330,8 +10341,8 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_ring_is_valid(SxvkFrameRing ring) {
 #define SXVKI_SMART_COPIES_MAX 8
 
 struct SxvkSmartBuffer_T {
-    SxvkFrameRing ring;
     sxvki_plan plan;
+    SxvkFrameRing ring;
     sxvki_backing backing;
     sxvki_backing shadow; /* READBACK: what the CPU reads, where that is not the backing */
     VkDeviceSize size;
@@ -10388,8 +10399,7 @@ SXVKI_COLD static void sxvki_smart_destroy(SxvkSmartBuffer buffer, const char* f
     SxvkAllocator allocator = buffer->plan.allocator;
     sxvki_backing_destroy(allocator, &buffer->shadow, function);
     sxvki_backing_destroy(allocator, &buffer->backing, function);
-    sxvki_plan_shutdown(&buffer->plan);
-    sxvki_host_free(&allocator->device.host, buffer);
+    sxvki_plan_destroy(&buffer->plan);
 }
 
 /*  The info is valid. */
@@ -10397,27 +10407,23 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
                                               const SxvkSmartBufferCreateInfo* info,
                                               SxvkSmartBuffer* made) {
     const sxvki_device* device = &allocator->device;
-    SxvkSmartBuffer buffer =
-        (SxvkSmartBuffer)sxvki_host_alloc_zeroed(&device->host, sizeof *buffer);
-    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    int reads;
+    SxvkSmartBufferAccess access = sxvki_smart_access(info);
+    int reads = access == SXVK_SMART_BUFFER_ACCESS_READBACK;
+    SxvkSmartBuffer buffer = (SxvkSmartBuffer)sxvki_plan_create(
+        allocator, sizeof *buffer,
+        info->usage |
+            (VkFlags)(reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
+        SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName);
+    VkResult result;
     if (buffer == NULL) {
-        return result;
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    buffer->access = sxvki_smart_access(info);
-    reads = buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK;
-    if (!sxvki_plan_init(&buffer->plan, allocator,
-                         info->usage | (reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
-                                              : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
-                         SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName)) {
-        sxvki_host_free(&device->host, buffer);
-        return result;
-    }
+    buffer->access = access;
     buffer->ring = info->ring;
     buffer->size = info->size;
     buffer->barriers = (info->flags & SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT) == 0;
     buffer->copy_count = 1;
-    if (buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC) {
+    if (access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC) {
         buffer->copy_count = info->framesInFlight != 0 ? info->framesInFlight : 3;
         /* Copies of two frames must not share an atom, see >>map. */
         buffer->stride =
@@ -10429,7 +10435,7 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
                                   (buffer->copy_count - 1) * buffer->stride + info->size,
                                   &buffer->backing);
     buffer->is_staged =
-        buffer->access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
+        access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
     if (result == VK_SUCCESS && reads && buffer->is_staged) {
         result = sxvki_smart_make_shadow(buffer, function);
     }
@@ -10463,13 +10469,12 @@ SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* 
     if (is_open && is_free) {
         return VK_SUCCESS;
     }
-    sxvki_report(&ring->plan.allocator->device.reporter, SXVK_MESSAGE_BAD_FRAME_VALUE, function,
-                 is_open ? "more frames are in flight than framesInFlight said"
-                         : "no value is open, sxvkBeginFrameRing begins one");
-    return VK_ERROR_VALIDATION_FAILED_EXT;
+    return sxvki_ring_reject(ring, function,
+                             is_open ? "more frames are in flight than framesInFlight said"
+                                     : SXVKI_RING_IS_CLOSED);
 }
 
-/*  The range is valid. */
+/*  The range is valid, and *write zero. */
 SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
                                                VkDeviceSize offset, VkDeviceSize size,
                                                SxvkSmartBufferWrite* write) {
@@ -10477,19 +10482,16 @@ SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const cha
     uint32_t copy = 0;
     if (buffer->is_staged) {
         result = sxvki_ring_allocate(buffer->ring, function, size, 0, &write->staging);
-        write->pData = write->staging.pMappedData;
     } else {
         result = sxvki_smart_turn(buffer, function, &copy);
-        offset += copy * buffer->stride;
-        write->pData = buffer->backing.data + offset;
     }
-    if (result != VK_SUCCESS) {
-        memset(write, 0, sizeof *write);
-        return result;
+    if (result == VK_SUCCESS) {
+        write->size = size;
+        write->dstOffset = offset + copy * buffer->stride;
+        write->pData = buffer->is_staged ? write->staging.pMappedData
+                                         : buffer->backing.data + write->dstOffset;
     }
-    write->size = size;
-    write->dstOffset = offset;
-    return VK_SUCCESS;
+    return result;
 }
 
 /*  Over a range of a buffer: all work of the stages `from` before all of `to`. */
@@ -10594,8 +10596,8 @@ struct SxvkBufferArena_T {
     struct SxvkVirtualBlock_T ranges;
     sxvki_table buffers;
     uint32_t empty; /* the buffer that is kept although it is empty, or SXVKI_NONE */
+    uint32_t buffer_count;
     int is_growing; /* a thread makes a buffer */
-    SxvkStatistics stats;
 };
 
 static sxvki_arena_buffer* sxvki_arena_buffer_at(const struct SxvkBufferArena_T* arena,
@@ -10628,8 +10630,7 @@ SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki
     buffer->backing = *backing;
     buffer->first = sxvki_bins_add_block(&arena->ranges.domain.bins, id, size);
     arena->ranges.size += size;
-    arena->stats.blockCount++;
-    arena->stats.blockBytes += backing->size;
+    arena->buffer_count++;
 }
 
 SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id,
@@ -10640,8 +10641,7 @@ SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t
     sxvki_bins_remove_block(&arena->ranges.domain.bins, buffer->first);
     sxvki_table_give(&arena->buffers, id, &buffer->next);
     arena->ranges.size -= gone->size >> arena->ranges.shift;
-    arena->stats.blockCount--;
-    arena->stats.blockBytes -= gone->size;
+    arena->buffer_count--;
 }
 
 /*  One more buffer, by this thread or another one. */
@@ -10657,7 +10657,8 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
         return VK_SUCCESS;
     }
     if (most == 0) {
-        most = sxvki_pow2_floor(sxvki_max64(arena->stats.blockBytes / 2, SXVKI_ARENA_BUFFER_MIN));
+        most = arena->ranges.size << arena->ranges.shift >> 1;
+        most = sxvki_pow2_floor(sxvki_max64(most, SXVKI_ARENA_BUFFER_MIN));
         most = sxvki_min64(most, SXVKI_ARENA_BUFFER_MAX);
     }
     arena->is_growing = 1;
@@ -10686,72 +10687,69 @@ static uint32_t sxvki_arena_buffer_of(const struct SxvkBufferArena_T* arena, uin
                                          : sxvki_record_block(sxvki_record_at(records, index));
 }
 
-/*  Arguments are valid; slice is optional. */
+SXVKI_APART static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena, uint32_t index,
+                                          VkDeviceSize offset, VkDeviceSize size,
+                                          SxvkBufferSlice* slice) {
+    uint32_t id = sxvki_arena_buffer_of(arena, index);
+    sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, slice);
+}
+
+/*  A range, a new slab, or a further buffer. */
+SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* function,
+                                             const SxvkVirtualAllocationCreateInfo* wish,
+                                             sxvki_virtual_spot* spot) {
+    VkResult result = VK_SUCCESS;
+    uint32_t step;
+    for (step = 0; result == VK_SUCCESS; step++) {
+        result = sxvki_virtual_take(&arena->ranges, wish->size, wish->alignment,
+                                    SXVKI_STRATEGY_MIN_TIME, spot);
+        if (result == VK_SUCCESS) {
+            uint32_t id = sxvki_arena_buffer_of(arena, spot->index);
+            arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
+            return VK_SUCCESS;
+        }
+        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            result = sxvki_arena_grow(arena, function, wish->size << arena->ranges.shift, step);
+        }
+    }
+    return result;
+}
+
+/*  Arguments are valid; slice is optional. A slab that is there tells that its buffer is not the
+    empty one. */
 static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function, VkDeviceSize size,
                                      VkDeviceSize alignment, SxvkArenaAllocation* allocation,
                                      SxvkBufferSlice* slice) {
     uint32_t shift = arena->ranges.shift;
-    VkDeviceSize least = sxvki_align_up(size, (VkDeviceSize)1 << shift);
-    uint64_t granules = sxvki_max64(alignment >> shift, 1);
+    SxvkVirtualAllocationCreateInfo wish;
     sxvki_virtual_spot spot;
     VkResult result = VK_SUCCESS;
-    uint32_t step;
+    wish.size = (size + ((VkDeviceSize)1 << shift) - 1) >> shift;
+    wish.alignment = sxvki_max64(alignment >> shift, 1);
     sxvki_lock_take(&arena->lock);
-    for (step = 0; result == VK_SUCCESS; step++) {
-        uint32_t id;
-        result = sxvki_virtual_take(&arena->ranges, least >> shift, granules,
-                                    SXVKI_STRATEGY_MIN_TIME, &spot);
-        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            result = sxvki_arena_grow(arena, function, least, step);
-        } else if (result == VK_SUCCESS) {
-            id = sxvki_arena_buffer_of(arena, spot.index);
-            arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
-            arena->stats.allocationCount++;
-            arena->stats.allocationBytes += least;
-            *allocation =
-                (SxvkArenaAllocation)(void*)sxvki_handle_make(spot.generation, spot.index);
-            if (slice != NULL) {
-                sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing,
-                                    spot.offset << shift, size, slice);
-            }
-            break;
+    if (!sxvki_virtual_take_first(&arena->ranges, &wish, &spot)) {
+        result = sxvki_arena_take(arena, function, &wish, &spot);
+    }
+    if (SXVKI_LIKELY(result == VK_SUCCESS)) {
+        *allocation = (SxvkArenaAllocation)(void*)sxvki_virtual_handle(&spot);
+        if (slice != NULL) {
+            sxvki_arena_slice(arena, spot.index, spot.offset << shift, size, slice);
         }
     }
     sxvki_lock_drop(&arena->lock);
     return result;
 }
 
-/*  Where a slice is, and in which buffer; VK_ERROR_VALIDATION_FAILED_EXT, and a message, where the
-    handle is stale. Takes the lock, and drops it again only where it fails. */
-static VkResult sxvki_arena_look(SxvkBufferArena arena, const char* function,
-                                 SxvkArenaAllocation allocation, uint32_t* id, uint64_t* offset,
-                                 uint64_t* size) {
-    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
-    uint32_t index = sxvki_handle_index(handle);
-    sxvki_lock_take(&arena->lock);
-    if (SXVKI_LIKELY(sxvki_handle_is_valid(&arena->ranges.records, handle))) {
-        *id = sxvki_arena_buffer_of(arena, index);
-        sxvki_virtual_look(&arena->ranges, index, offset, size);
-        return VK_SUCCESS;
-    }
-    sxvki_lock_drop(&arena->lock);
+SXVKI_COLD static void sxvki_arena_reject(SxvkBufferArena arena, const char* function) {
     sxvki_report(&arena->plan.allocator->device.reporter, SXVK_MESSAGE_INVALID_ALLOCATION, function,
                  "allocation");
-    return VK_ERROR_VALIDATION_FAILED_EXT;
 }
 
-static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
-                             SxvkArenaAllocation allocation) {
+/*  A range of this buffer was given back: was it the last? Takes the lock over, and drops it. */
+SXVKI_APART static void sxvki_arena_settle(SxvkBufferArena arena, const char* function,
+                                           uint32_t id) {
     sxvki_backing gone;
-    uint64_t offset, size;
-    uint32_t id;
-    if (sxvki_arena_look(arena, function, allocation, &id, &offset, &size) != VK_SUCCESS) {
-        return;
-    }
-    memset(&gone, 0, sizeof gone);
-    arena->stats.allocationCount--;
-    arena->stats.allocationBytes -= size;
-    sxvki_virtual_free(&arena->ranges, (SxvkAllocation)(void*)allocation);
+    gone.buffer = VK_NULL_HANDLE;
     if (sxvki_bins_block_is_empty(&arena->ranges.domain.bins,
                                   sxvki_arena_buffer_at(arena, id)->first)) {
         if (arena->empty == SXVKI_NONE) {
@@ -10764,35 +10762,70 @@ static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
     sxvki_backing_destroy(arena->plan.allocator, &gone, function);
 }
 
+/*  Most slices are slots, and leave their slab where it is: then there is nothing else to look at.
+    A slab that was closed stays readable. */
+static void sxvki_arena_free(SxvkBufferArena arena, const char* function,
+                             SxvkArenaAllocation allocation) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    const sxvki_records* records = &arena->ranges.records;
+    uint32_t index = sxvki_handle_index(handle);
+    uint32_t ranges, id = SXVKI_NONE;
+    int is_valid;
+    sxvki_lock_take(&arena->lock);
+    ranges = arena->ranges.domain.live_count;
+    if ((index & SXVKI_HANDLE_SLAB_BIT) == 0 && sxvki_handle_is_valid(records, handle)) {
+        id = sxvki_arena_buffer_of(arena, index);
+    }
+    is_valid = sxvki_virtual_free(&arena->ranges, handle);
+    if (arena->ranges.domain.live_count != ranges) {
+        id = id == SXVKI_NONE ? sxvki_arena_buffer_of(arena, index) : id;
+        sxvki_arena_settle(arena, function, id);
+        return;
+    }
+    sxvki_lock_drop(&arena->lock);
+    if (!is_valid) {
+        sxvki_arena_reject(arena, function);
+    }
+}
+
+/*  Where a slice is; zero, and a message, where the handle is stale. */
+SXVKI_COLD static void sxvki_arena_look(SxvkBufferArena arena, const char* function,
+                                        SxvkArenaAllocation allocation, SxvkBufferSlice* slice) {
+    SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
+    uint32_t index = sxvki_handle_index(handle);
+    uint64_t offset, size;
+    int is_valid;
+    sxvki_lock_take(&arena->lock);
+    is_valid = sxvki_handle_is_valid(&arena->ranges.records, handle);
+    if (SXVKI_LIKELY(is_valid)) {
+        sxvki_virtual_look(&arena->ranges, index, &offset, &size);
+        sxvki_arena_slice(arena, index, offset, size, slice);
+    }
+    sxvki_lock_drop(&arena->lock);
+    if (!is_valid) {
+        sxvki_arena_reject(arena, function);
+    }
+}
+
+SXVKI_COLD static void sxvki_arena_statistics(SxvkBufferArena arena, SxvkStatistics* stats) {
+    memset(stats, 0, sizeof *stats);
+    sxvki_lock_take(&arena->lock);
+    sxvki_virtual_statistics(&arena->ranges, stats);
+    stats->blockCount = arena->buffer_count;
+    sxvki_lock_drop(&arena->lock);
+}
+
 /*  Accepts one that was made in part. */
 SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* function) {
     SxvkAllocator allocator = arena->plan.allocator;
-    const sxvki_host* host = &allocator->device.host;
     uint32_t id;
     for (id = 0; id < arena->buffers.capacity; id++) {
         sxvki_backing_destroy(allocator, &sxvki_arena_buffer_at(arena, id)->backing, function);
     }
-    sxvki_table_shutdown(&arena->buffers, host);
-    sxvki_bins_shutdown(&arena->ranges.domain.bins);
-    sxvki_host_free(host, arena->ranges.domain.classes);
-    sxvki_records_shutdown(&arena->ranges.records);
+    sxvki_table_shutdown(&arena->buffers, &arena->ranges.host);
+    sxvki_virtual_shutdown(&arena->ranges);
     sxvki_lock_shutdown(&arena->lock);
-    sxvki_plan_shutdown(&arena->plan);
-    sxvki_host_free(host, arena);
-}
-
-/*  The virtual block, without a part yet. Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_arena_init_ranges(SxvkBufferArena arena, VkDeviceSize unit) {
-    struct SxvkVirtualBlock_T* ranges = &arena->ranges;
-    ranges->host = arena->plan.allocator->device.host;
-    ranges->shift = sxvki_high_bit(unit);
-    sxvki_bins_init(&ranges->domain.bins, &ranges->records, SXVKI_GRANULES_MAX);
-    if (!sxvki_records_init(&ranges->records, &ranges->host, sxvki_salt(arena), 0) ||
-        !sxvki_virtual_reserve(ranges, SXVKI_ARENA_BUFFER_MAX >> ranges->shift)) {
-        return 0;
-    }
-    ranges->room = 0; /* there is always room for a slab: in a further buffer */
-    return 1;
+    sxvki_plan_destroy(&arena->plan);
 }
 
 /*  The info is valid. */
@@ -10802,26 +10835,28 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     const VkFlags host_access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
                                 SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
                                 SXVK_ALLOCATION_CREATE_MAPPED_BIT;
-    sxvki_device* device = &allocator->device;
+    const sxvki_device* device = &allocator->device;
     VkDeviceSize unit = sxvki_max64(sxvki_usage_alignment(&device->vk, info->usage),
                                     sxvki_max64(info->minAlignment, device->debug.minAlignment));
-    SxvkBufferArena arena = (SxvkBufferArena)sxvki_host_alloc_zeroed(&device->host, sizeof *arena);
+    SxvkBufferArena arena = (SxvkBufferArena)sxvki_plan_create(
+        allocator, sizeof *arena, info->usage, info->memoryUsage, info->pool, info->pName);
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     if ((info->allocationFlags & host_access) != 0) {
         unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
     }
-    arena->plan.allocator = allocator; /* so that it can be destroyed from here on */
-    if (!sxvki_arena_init_ranges(arena, unit) ||
-        !sxvki_plan_init(&arena->plan, allocator, info->usage, info->memoryUsage, info->pool,
-                         info->pName) ||
+    arena->ranges.host = device->host;
+    arena->ranges.shift = sxvki_high_bit(unit);
+    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX,
+                            SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_table_init(&arena->buffers, SXVKI_ARENA_BUFFERS_FIRST_SHIFT, sizeof(sxvki_arena_buffer),
                      offsetof(sxvki_arena_buffer, next));
+    arena->ranges.room = 0; /* there is always room for a slab: in a further buffer */
     arena->plan.info.flags = info->allocationFlags;
     arena->plan.info.minAlignment = unit;
     arena->buffer_size = info->bufferSize;
@@ -10848,8 +10883,7 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
             }
         }
     }
-    return count == arena->stats.blockCount && bytes == arena->stats.blockBytes &&
-           bytes >> arena->ranges.shift == arena->ranges.size &&
+    return count == arena->buffer_count && bytes >> arena->ranges.shift == arena->ranges.size &&
            sxvki_bins_is_valid(bins, free_count);
 }
 
@@ -10884,6 +10918,7 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
         (void)allocator;                                                                           \
         (void)function;                                                                            \
         (void)sizeof(condition);                                                                   \
+        (void)(field);                                                                             \
     } while (0)
 #endif
 
@@ -10904,8 +10939,6 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
     SXVKI_REJECT_IF(pointer == NULL, NULL_ARGUMENT, field);
-    (void)pointer;
-    (void)field;
     return VK_SUCCESS;
 }
 
@@ -10949,7 +10982,6 @@ static int sxvki_claim_checked(SxvkAllocator allocator, const char* function, co
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
     SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
-    (void)pool;
     return VK_SUCCESS;
 }
 
@@ -11043,9 +11075,6 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
                          (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
                     CONFLICTING_FLAGS,
                     "pCreateInfo->flags, UPPER_ADDRESS outside of the blocks of a linear pool");
-    (void)both;
-    (void)never;
-    (void)strategy;
     return VK_SUCCESS;
 }
 
@@ -11078,7 +11107,6 @@ static VkResult sxvki_check_requirements(SxvkAllocator allocator, const char* fu
                     "pMemoryRequirements->size");
     SXVKI_REJECT_IF(!sxvki_is_pow2(requirements->alignment) || requirements->alignment >> 40 != 0,
                     BAD_ALIGNMENT, "pMemoryRequirements->alignment");
-    (void)requirements;
     return VK_SUCCESS;
 }
 
@@ -11092,7 +11120,6 @@ static VkResult sxvki_check_buffer_info(SxvkAllocator allocator, const char* fun
                         !allocator->device.vk.device_address,
                     MISSING_FEATURE,
                     "pBufferCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11107,7 +11134,6 @@ static VkResult sxvki_check_image_info(SxvkAllocator allocator, const char* func
     SXVKI_REJECT_IF(info->arrayLayers == 0, BAD_SIZE, "pImageCreateInfo->arrayLayers");
     SXVKI_REJECT_IF((info->flags & VK_IMAGE_CREATE_DISJOINT_BIT) != 0, BAD_STRUCT,
                     "pImageCreateInfo->flags, VK_IMAGE_CREATE_DISJOINT_BIT");
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11134,8 +11160,6 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
                         (!sxvki_is_pow2(info->minAllocationAlignment) ||
                          info->minAllocationAlignment >> 40 != 0),
                     BAD_ALIGNMENT, "pCreateInfo->minAllocationAlignment");
-    (void)device;
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11145,10 +11169,6 @@ static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function,
     VkDeviceSize bytes = sxvki_look(&allocator->device, index).size;
     SXVKI_REJECT_IF(offset > bytes, BAD_RANGE, "offset");
     SXVKI_REJECT_IF(!(whole && size == VK_WHOLE_SIZE) && size > bytes - offset, BAD_RANGE, "size");
-    (void)bytes;
-    (void)offset;
-    (void)size;
-    (void)whole;
     return VK_SUCCESS;
 }
 
@@ -11172,8 +11192,6 @@ static VkResult sxvki_check_fit(SxvkAllocator allocator, const char* function, u
                     "the resource needs a stricter alignment than the allocation or offset has");
     SXVKI_REJECT_IF(((needs->memoryTypeBits >> view.block->type) & 1) == 0, BAD_STRUCT,
                     "the resource cannot live in the memory type of the allocation");
-    (void)view;
-    (void)needs;
     return VK_SUCCESS;
 }
 
@@ -11185,7 +11203,6 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, 
         return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FEATURE, function,
                             "pNext, SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT");
     }
-    (void)has_resource;
     return VK_SUCCESS;
 }
 
@@ -11293,7 +11310,6 @@ SXVKI_COLD static VkResult sxvki_check_plan(SxvkAllocator allocator, const char*
                     "pCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
     SXVKI_REJECT_IF(pool != VK_NULL_HANDLE && pool->device != &allocator->device, INVALID_POOL,
                     "pCreateInfo->pool");
-    (void)pool;
     if (has_address && vk->fn.vkGetBufferDeviceAddress == NULL) {
         return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FUNCTION, function,
                             "vkGetBufferDeviceAddress");
@@ -11318,7 +11334,6 @@ SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const 
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
                         (sxvki_type_flags(&allocator->device, info->pool->type) & need) != need,
                     BAD_STRUCT, "pCreateInfo->pool, not of HOST_VISIBLE and HOST_COHERENT memory");
-    (void)need;
     return VK_SUCCESS;
 }
 
@@ -11358,9 +11373,6 @@ SXVKI_COLD static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const
                     "buffer, a READBACK one is read, all others are written");
     SXVKI_REJECT_IF(offset > buffer->size, BAD_RANGE, "offset");
     SXVKI_REJECT_IF(size == 0 || size > buffer->size - offset, BAD_RANGE, "size");
-    (void)reads;
-    (void)offset;
-    (void)size;
     return VK_SUCCESS;
 }
 
@@ -11370,7 +11382,6 @@ SXVKI_COLD static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const ch
     SxvkAllocator allocator = buffer->plan.allocator;
     SXVKI_REJECT_IF(commands == NULL && buffer->access != SXVK_SMART_BUFFER_ACCESS_DYNAMIC,
                     NULL_ARGUMENT, "commands");
-    (void)commands;
     return VK_SUCCESS;
 }
 
@@ -11380,8 +11391,6 @@ static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function,
     SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
     SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
                     BAD_ALIGNMENT, "alignment");
-    (void)size;
-    (void)alignment;
     return VK_SUCCESS;
 }
 
@@ -11404,7 +11413,6 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     of_buffers.flags = info->allocationFlags;
     of_buffers.usage = info->memoryUsage;
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &of_buffers));
-    (void)flags;
     return sxvki_check_plan(allocator, function, info->usage, info->pool);
 }
 #endif
@@ -11418,6 +11426,14 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     reported to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
 */
 
+/*  An output, which may be a null pointer itself. */
+#define SXVKI_NULL(output)                                                                         \
+    do {                                                                                           \
+        if ((output) != NULL) {                                                                    \
+            memset((output), 0, sizeof *(output));                                                 \
+        }                                                                                          \
+    } while (0)
+
 #define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
     do {                                                                                           \
         if ((allocator) == VK_NULL_HANDLE) {                                                       \
@@ -11426,26 +11442,18 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     } while (0)
 
 static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
-    if (allocation != NULL) {
-        *allocation = VK_NULL_HANDLE;
-    }
-    if (info != NULL) {
-        memset(info, 0, sizeof *info);
-    }
+    SXVKI_NULL(allocation);
+    SXVKI_NULL(info);
 }
 
 static void sxvki_null_buffer(VkBuffer* buffer, SxvkAllocation* allocation,
                               SxvkAllocationInfo* info) {
-    if (buffer != NULL) {
-        *buffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(buffer);
     sxvki_null_outputs(allocation, info);
 }
 
 static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* info) {
-    if (image != NULL) {
-        *image = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(image);
     sxvki_null_outputs(allocation, info);
 }
 
@@ -11484,7 +11492,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
 }
 
 #ifdef VOLK_H_
-SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkImportVulkanFunctionsFromVolk(
     const SxvkAllocatorCreateInfo* pCreateInfo, SxvkVulkanFunctions* pVulkanFunctions) {
     sxvki_vk vk;
     if (pVulkanFunctions == NULL) {
@@ -11509,7 +11517,8 @@ SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
 }
 #endif
 
-SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetAllocatorInfo(SxvkAllocator allocator,
+                                                    SxvkAllocatorInfo* pInfo) {
     if (pInfo == NULL) {
         return;
     }
@@ -11666,9 +11675,7 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
     sxvki_wish wish;
     sxvki_text text;
     uint32_t bits;
-    if (ppText != NULL) {
-        *ppText = NULL;
-    }
+    SXVKI_NULL(ppText);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppText);
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
@@ -12078,9 +12085,7 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
                                       void** ppData) {
     const char* function = "sxvkMapMemory";
     uint32_t index;
-    if (ppData != NULL) {
-        *ppData = NULL;
-    }
+    SXVKI_NULL(ppData);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppData);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12307,9 +12312,7 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
-    if (pBuffer != NULL) {
-        *pBuffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pBuffer);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12336,18 +12339,16 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                 const VkBufferCreateInfo* pBufferCreateInfo,
-                                                 VkBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
+                         const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
     return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer", allocation, 0,
                               pBufferCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
-                                                  SxvkAllocation allocation,
-                                                  VkDeviceSize allocationLocalOffset,
-                                                  const VkBufferCreateInfo* pBufferCreateInfo,
-                                                  VkBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingBuffer2(
+    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
+    const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
     return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer2", allocation,
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
 }
@@ -12476,9 +12477,7 @@ SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
-    if (pImage != NULL) {
-        *pImage = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pImage);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pImage);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12504,17 +12503,16 @@ SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                const VkImageCreateInfo* pImageCreateInfo,
-                                                VkImage* pImage) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
+                        const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
     return sxvki_alias_image(allocator, "sxvkCreateAliasingImage", allocation, 0, pImageCreateInfo,
                              pImage);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                 VkDeviceSize allocationLocalOffset,
-                                                 const VkImageCreateInfo* pImageCreateInfo,
-                                                 VkImage* pImage) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingImage2(
+    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
+    const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
     return sxvki_alias_image(allocator, "sxvkCreateAliasingImage2", allocation,
                              allocationLocalOffset, pImageCreateInfo, pImage);
 }
@@ -12602,9 +12600,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
                                                   const SxvkPoolCreateInfo* pCreateInfo,
                                                   SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
-    if (pPool != NULL) {
-        *pPool = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pPool);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
@@ -12632,7 +12628,8 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
     }
 }
 
-SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool,
+                                               const char** ppName) {
     const char* function = "sxvkGetPoolName";
     if (ppName != NULL) {
         *ppName = NULL;
@@ -12685,8 +12682,8 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
     sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
 }
 
-SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
-                                          SxvkStatistics* pPoolStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                     SxvkStatistics* pPoolStats) {
     const char* function = "sxvkGetPoolStatistics";
     if (pPoolStats != NULL) {
         memset(pPoolStats, 0, sizeof *pPoolStats);
@@ -12727,9 +12724,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
     const char* function = "sxvkBuildStatsString";
     sxvki_text text;
     sxvki_json json;
-    if (ppStatsString != NULL) {
-        *ppStatsString = NULL;
-    }
+    SXVKI_NULL(ppStatsString);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppStatsString);
     sxvki_text_init(&text, &allocator->device.host);
@@ -12739,7 +12734,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
     return sxvki_text_hand_over(&allocator->device.reporter, function, &text, ppStatsString);
 }
 
-SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
+SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_host_free(&allocator->device.host, pStatsString);
     }
@@ -12792,8 +12787,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- virtual blocks --- */
 
-SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo* pCreateInfo,
-                                               SxvkVirtualBlock* pVirtualBlock) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
+    const SxvkVirtualBlockCreateInfo* pCreateInfo, SxvkVirtualBlock* pVirtualBlock) {
     sxvki_reporter reporter;
     VkResult result;
     if (pVirtualBlock == NULL) {
@@ -12813,7 +12808,7 @@ SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo*
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
     if (virtualBlock != NULL) {
         if (virtualBlock->domain.live_count != 0) {
             sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_LEAKED_ALLOCATION,
@@ -12823,7 +12818,8 @@ SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
     }
 }
 
-SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock,
+                                                        VkDeviceSize newSize) {
     const char* function = "sxvkGrowVirtualBlock";
     uint64_t size;
     if (virtualBlock == NULL) {
@@ -12871,9 +12867,7 @@ SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
     if (pOffset != NULL) {
         *pOffset = VK_WHOLE_SIZE;
     }
-    if (pAllocation != NULL) {
-        *pAllocation = NULL;
-    }
+    SXVKI_NULL(pAllocation);
     if (virtualBlock == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -12947,8 +12941,8 @@ SX_VKALLOC_API void sxvkGetVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
     }
 }
 
-SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
-                                                        SxvkDetailedStatistics* pStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                                   SxvkDetailedStatistics* pStats) {
     if (pStats != NULL) {
         memset(pStats, 0, sizeof *pStats);
         if (virtualBlock != NULL) {
@@ -12958,15 +12952,13 @@ SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtual
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
-SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
-                                                         char** ppStatsString,
-                                                         VkBool32 detailedMap) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                                    char** ppStatsString,
+                                                                    VkBool32 detailedMap) {
     const char* function = "sxvkBuildVirtualBlockStatsString";
     sxvki_text text;
     sxvki_json json;
-    if (ppStatsString != NULL) {
-        *ppStatsString = NULL;
-    }
+    SXVKI_NULL(ppStatsString);
     if (virtualBlock == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -12981,8 +12973,8 @@ SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtua
     return sxvki_text_hand_over(&virtualBlock->reporter, function, &text, ppStatsString);
 }
 
-SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
-                                                    char* pStatsString) {
+SX_VKALLOC_API SXVKI_COLD void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                               char* pStatsString) {
     if (virtualBlock != NULL) {
         sxvki_host_free(&virtualBlock->host, pStatsString);
     }
@@ -12993,31 +12985,29 @@ SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBloc
 #if !SX_VKALLOC_NO_UPLOAD
 /* --- frame rings --- */
 
-SX_VKALLOC_API VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
-                                            const SxvkFrameRingCreateInfo* pCreateInfo,
-                                            SxvkFrameRing* pRing) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
+                                                       const SxvkFrameRingCreateInfo* pCreateInfo,
+                                                       SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
-    if (pRing != NULL) {
-        *pRing = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pRing);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
     return sxvki_ring_create(allocator, function, pCreateInfo, pRing);
 }
 
-SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
     if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE) {
         sxvki_ring_destroy(ring, "sxvkDestroyFrameRing");
     }
 }
 
-SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value) {
     return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
                                   : sxvki_ring_begin(ring, "sxvkBeginFrameRing", value);
 }
 
-SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value) {
     return ring == VK_NULL_HANDLE ? VK_ERROR_VALIDATION_FAILED_EXT
                                   : sxvki_ring_complete(ring, "sxvkCompleteFrameRing", value);
 }
@@ -13026,9 +13016,7 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
                                                   VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromFrameRing";
     SxvkAllocator allocator;
-    if (pSlice != NULL) {
-        memset(pSlice, 0, sizeof *pSlice);
-    }
+    SXVKI_NULL(pSlice);
     if (ring == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -13038,8 +13026,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
     return sxvki_ring_allocate(ring, function, size, alignment, pSlice);
 }
 
-SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
-                                               SxvkFrameRingStatistics* pStatistics) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
+                                                          SxvkFrameRingStatistics* pStatistics) {
     if (pStatistics == NULL) {
         return;
     }
@@ -13056,26 +13044,26 @@ SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
 
 /* --- smart buffers --- */
 
-SX_VKALLOC_API VkResult sxvkCreateSmartBuffer(SxvkAllocator allocator,
-                                              const SxvkSmartBufferCreateInfo* pCreateInfo,
-                                              SxvkSmartBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
+                      SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
-    if (pBuffer != NULL) {
-        *pBuffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pBuffer);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
     return sxvki_smart_create(allocator, function, pCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API void sxvkDestroySmartBuffer(SxvkAllocator allocator, SxvkSmartBuffer buffer) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
+                                                      SxvkSmartBuffer buffer) {
     if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE) {
         sxvki_smart_destroy(buffer, "sxvkDestroySmartBuffer");
     }
 }
 
-SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBufferInfo* pInfo) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer,
+                                                      SxvkSmartBufferInfo* pInfo) {
     if (pInfo == NULL) {
         return;
     }
@@ -13088,14 +13076,13 @@ SX_VKALLOC_API void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer, SxvkSmartBuff
     }
 }
 
-SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset,
-                                                    VkDeviceSize size,
-                                                    SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer,
+                                                               VkDeviceSize dstOffset,
+                                                               VkDeviceSize size,
+                                                               SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
     SxvkAllocator allocator;
-    if (pWrite != NULL) {
-        memset(pWrite, 0, sizeof *pWrite);
-    }
+    SXVKI_NULL(pWrite);
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -13105,8 +13092,9 @@ SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDe
     return sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite);
 }
 
-SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                                   const SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer,
+                                                              VkCommandBuffer commands,
+                                                              const SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkRecordSmartBufferWrite";
     SxvkAllocator allocator;
     if (buffer == VK_NULL_HANDLE) {
@@ -13119,9 +13107,10 @@ SX_VKALLOC_API VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer, VkCom
     return sxvki_smart_record_write(buffer, commands, pWrite);
 }
 
-SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                             VkDeviceSize dstOffset, VkDeviceSize size,
-                                             const void* pData) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
+                                                        VkCommandBuffer commands,
+                                                        VkDeviceSize dstOffset, VkDeviceSize size,
+                                                        const void* pData) {
     const char* function = "sxvkWriteSmartBuffer";
     SxvkAllocator allocator;
     SxvkSmartBufferWrite write;
@@ -13138,8 +13127,10 @@ SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBu
     return sxvki_smart_record_write(buffer, commands, &write);
 }
 
-SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkCommandBuffer commands,
-                                                  VkDeviceSize srcOffset, VkDeviceSize size) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer,
+                                                             VkCommandBuffer commands,
+                                                             VkDeviceSize srcOffset,
+                                                             VkDeviceSize size) {
     const char* function = "sxvkRecordSmartBufferRead";
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -13150,8 +13141,9 @@ SX_VKALLOC_API VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer, VkComm
     return VK_SUCCESS;
 }
 
-SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize srcOffset,
-                                            VkDeviceSize size, void* pData) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
+                                                       VkDeviceSize srcOffset, VkDeviceSize size,
+                                                       void* pData) {
     const char* function = "sxvkReadSmartBuffer";
     SxvkAllocator allocator;
     if (buffer == VK_NULL_HANDLE) {
@@ -13166,26 +13158,27 @@ SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- buffer arenas --- */
 
-SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
-                                              const SxvkBufferArenaCreateInfo* pCreateInfo,
-                                              SxvkBufferArena* pArena) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
+                      SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
-    if (pArena != NULL) {
-        *pArena = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pArena);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pArena);
     SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
     return sxvki_arena_create(allocator, pCreateInfo, pArena);
 }
 
-SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferArena arena) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
+                                                      SxvkBufferArena arena) {
+    SxvkStatistics stats;
     if (allocator != VK_NULL_HANDLE && arena != VK_NULL_HANDLE) {
-        if (arena->stats.allocationCount != 0) {
+        sxvki_arena_statistics(arena, &stats);
+        if (stats.allocationCount != 0) {
             sxvki_line line;
             line.size = 0;
             sxvki_line_add(&line, "sxvkDestroyBufferArena: slices still alive: ");
-            sxvki_line_add_u64(&line, arena->stats.allocationCount, 10);
+            sxvki_line_add_u64(&line, stats.allocationCount, 10);
             sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
         }
         sxvki_arena_destroy(arena, "sxvkDestroyBufferArena");
@@ -13198,12 +13191,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
                                                     SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromBufferArena";
     SxvkAllocator allocator;
-    if (pAllocation != NULL) {
-        *pAllocation = VK_NULL_HANDLE;
-    }
-    if (pSlice != NULL) {
-        memset(pSlice, 0, sizeof *pSlice);
-    }
+    SXVKI_NULL(pAllocation);
+    SXVKI_NULL(pSlice);
     if (arena == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -13219,31 +13208,24 @@ SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAlloca
     }
 }
 
-SX_VKALLOC_API void sxvkGetBufferArenaSlice(SxvkBufferArena arena, SxvkArenaAllocation allocation,
-                                            SxvkBufferSlice* pSlice) {
-    uint64_t offset, size;
-    uint32_t id;
-    if (pSlice == NULL) {
-        return;
-    }
-    memset(pSlice, 0, sizeof *pSlice);
-    if (arena != VK_NULL_HANDLE && sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation,
-                                                    &id, &offset, &size) == VK_SUCCESS) {
-        sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, pSlice);
-        sxvki_lock_drop(&arena->lock);
+SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaSlice(SxvkBufferArena arena,
+                                                       SxvkArenaAllocation allocation,
+                                                       SxvkBufferSlice* pSlice) {
+    if (pSlice != NULL) {
+        memset(pSlice, 0, sizeof *pSlice);
+        if (arena != VK_NULL_HANDLE) {
+            sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, pSlice);
+        }
     }
 }
 
-SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
-                                                 SxvkStatistics* pStatistics) {
-    if (pStatistics == NULL) {
-        return;
-    }
-    memset(pStatistics, 0, sizeof *pStatistics);
-    if (arena != VK_NULL_HANDLE) {
-        sxvki_lock_take(&arena->lock);
-        *pStatistics = arena->stats;
-        sxvki_lock_drop(&arena->lock);
+SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
+                                                            SxvkStatistics* pStatistics) {
+    if (pStatistics != NULL) {
+        memset(pStatistics, 0, sizeof *pStatistics);
+        if (arena != VK_NULL_HANDLE) {
+            sxvki_arena_statistics(arena, pStatistics);
+        }
     }
 }
 #endif

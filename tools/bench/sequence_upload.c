@@ -1,6 +1,6 @@
 /*
     sequence_upload.c - pieces of buffers: slices of a frame ring, and pairs of free and allocate in a
-    buffer arena, beside pairs of sxvkAllocateMemory with the same sizes.
+    buffer arena, beside pairs of a virtual block and of sxvkAllocateMemory with the same sizes.
 */
 #include "report.h"
 #include "sequences.h"
@@ -15,11 +15,13 @@ typedef struct Upload {
     SxvkAllocator allocator;
     SxvkFrameRing ring;
     SxvkBufferArena arena;
+    SxvkVirtualBlock block;
     uint64_t frame;
     bool mixed;
     uint32_t live;
     Random random;
-    void** slots; /* SxvkArenaAllocation or SxvkAllocation */
+    void** slots;       /* SxvkArenaAllocation, SxvkVirtualAllocation or SxvkAllocation */
+    uint64_t hostBytes; /* before the first of them */
 } Upload;
 
 static uint64_t upload_size(Upload* upload) {
@@ -35,6 +37,18 @@ static void* arena_take(Upload* upload) {
 
 static void arena_give(Upload* upload, void* slot) {
     sxvkFreeToBufferArena(upload->arena, (SxvkArenaAllocation)slot);
+}
+
+/*  The arena rounds sizes up to 16 bytes, so the block has these as its unit. */
+static void* virtual_take(Upload* upload) {
+    const SxvkVirtualAllocationCreateInfo info = {.size = (upload_size(upload) + 15) / 16};
+    SxvkVirtualAllocation allocation;
+    check(sxvkVirtualAllocate(upload->block, &info, &allocation, NULL), "sxvkVirtualAllocate");
+    return allocation;
+}
+
+static void virtual_give(Upload* upload, void* slot) {
+    sxvkVirtualFree(upload->block, (SxvkVirtualAllocation)slot);
 }
 
 static void* memory_take(Upload* upload) {
@@ -77,8 +91,10 @@ typedef struct Way {
 static const Way ways[] = {
     {"ring, 256 B", false, NULL, NULL},
     {"arena, 256 B", false, arena_take, arena_give},
+    {"virtual, 256 B", false, virtual_take, virtual_give},
     {"sxvkAllocateMemory, 256 B", false, memory_take, memory_give},
     {"arena, 64 B-16 KiB", true, arena_take, arena_give},
+    {"virtual, 64 B-16 KiB", true, virtual_take, virtual_give},
     {"sxvkAllocateMemory, 64 B-16 KiB", true, memory_take, memory_give},
 };
 #define WAY_COUNT (sizeof ways / sizeof *ways)
@@ -98,6 +114,8 @@ static void upload_open(Upload* upload, const Way* way) {
     const SxvkFrameRingCreateInfo ringInfo = {.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT};
     const SxvkBufferArenaCreateInfo arenaInfo = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT};
     upload->device = device_open(&setup);
+    const SxvkVirtualBlockCreateInfo blockInfo = {
+        .size = 1 << 28, .pAllocationCallbacks = &upload->device->host.callbacks};
     const SxvkVulkanFunctions functions = {.vkGetInstanceProcAddr = sim_get_instance_proc_addr(),
                                            .vkGetDeviceProcAddr = sim_get_device_proc_addr()};
     const SxvkAllocatorCreateInfo info = {
@@ -114,6 +132,8 @@ static void upload_open(Upload* upload, const Way* way) {
     check(sxvkCreateFrameRing(upload->allocator, &ringInfo, &upload->ring), "sxvkCreateFrameRing");
     check(sxvkCreateBufferArena(upload->allocator, &arenaInfo, &upload->arena),
           "sxvkCreateBufferArena");
+    check(sxvkCreateVirtualBlock(&blockInfo, &upload->block), "sxvkCreateVirtualBlock");
+    upload->hostBytes = upload->device->host.bytes;
     for (uint32_t i = 0; way->take != NULL && i < upload->live; i++) {
         upload->slots[i] = way->take(upload);
     }
@@ -123,6 +143,7 @@ static void upload_close(Upload* upload, const Way* way) {
     for (uint32_t i = 0; way->take != NULL && i < upload->live; i++) {
         way->give(upload, upload->slots[i]);
     }
+    sxvkDestroyVirtualBlock(upload->block);
     sxvkDestroyBufferArena(upload->allocator, upload->arena);
     sxvkDestroyFrameRing(upload->allocator, upload->ring);
     sxvkDestroyAllocator(upload->allocator);
@@ -160,7 +181,8 @@ void run_upload(void) {
         table_spread(&table, "nsPerOperation", spread_of(ns, settings.rounds));
         table_number(&table, "driverCalls", (double)device_driver_calls(upload.device));
         table_number(&table, "hostBytesPerLive",
-                     (double)upload.device->host.bytes / (way->take == NULL ? 3000 : upload.live));
+                     (double)(upload.device->host.bytes - upload.hostBytes) /
+                         (way->take == NULL ? 3000 : upload.live));
         upload_close(&upload, way);
         free(upload.slots);
     }
