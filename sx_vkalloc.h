@@ -84,7 +84,9 @@ CONTRACT (each function adds only its differences)
               always those that name one virtual block.
     Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
               may run under a lock and must not call back into the allocator.
-    Memory    Structs and strings that you pass are copied where they outlive the call.
+    Memory    Structs and strings that you pass are copied where they outlive the call. Host memory
+              grows with the most that was ever live at once; sxvkTrim gives it back, the tables
+              that stale handles may name a second or more later.
 */
 
 #ifndef SX_VKALLOC_H
@@ -706,7 +708,8 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
 
 /*  Call once per frame with a number that grows (and may wrap): refreshes the budget and lets go of
     one block that has been empty for 360 frames (6 s at 60 Hz), and in a heap that is over its
-    budget, of all empty blocks at once.
+    budget, of all empty blocks at once. Pools with ..._EXTERNALLY_SYNCHRONIZED_BIT keep theirs. It
+    also frees the host memory that sxvkTrim left for later.
     Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
@@ -715,6 +718,11 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
     of allocations and blocks as far as their ends are unused, so that little more than the pools
     is left once everything is freed. Handles from before stay invalid. Returns the bytes of the
     blocks.
+    The tables go back to the host in the first sxvkTrim or sxvkSetCurrentFrameIndex that comes one
+    to two seconds later: another thread may be looking at one of them, without a lock, by a handle
+    that was freed long ago. That is a bug of the program, but one that should get its message, and
+    no thread stands still for a second between two instructions. With the allocator's
+    ..._EXTERNALLY_SYNCHRONIZED_BIT they go back at once.
     Cost      one vkFreeMemory for each block; O(memory types + custom pools + host memory freed)
 */
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
@@ -1920,13 +1928,14 @@ SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
     a bit scan.
 
     Elements that nobody has are chained within their chunk, and taken from the lowest chunk that
-    has one, so that after a peak the highest chunks run empty. Those can be given back, in two
-    steps, because readers need no lock:
+    has one, so that after a peak the highest chunks run empty. Those can be given back, in steps,
+    because readers need no lock:
 
           retire    capacity falls below the chunks: who looks from now on finds no such index
           ...       the owner waits until nobody looks who saw the old capacity, see >>core
-          drop      the chunks are freed. But if anybody needed one of their elements meanwhile, he
-                    has raised the capacity again: they stay
+          detach    the chunks leave the table, under its lock. But if anybody needed one of their
+                    elements meanwhile, he has raised the capacity again: they stay
+          drop      they are freed, without the lock
 */
 
 typedef struct sxvki_host {
@@ -2014,7 +2023,8 @@ typedef struct sxvki_table {
     uint32_t made;        /* elements that exist: more than that while some are retired */
     uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
-    uint32_t link; /* where in an element that nobody has the next one's index stands */
+    uint32_t link;       /* where in an element that nobody has the next one's index stands */
+    uint32_t retired_at; /* sxvki_seconds, when the last chunks were retired */
 } sxvki_table;
 
 static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t element_size,
@@ -2136,7 +2146,11 @@ static uint32_t sxvki_table_take(sxvki_table* table) {
     return index;
 }
 
-/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are none. */
+static uint32_t sxvki_seconds(void) {
+    return (uint32_t)time(NULL);
+}
+
+/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are no more. */
 SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
     uint32_t end = table->capacity;
     while (end != 0 && table->used[sxvki_table_chunk(table, end - 1)] == 0) {
@@ -2144,13 +2158,40 @@ SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
         table->has_unused &= ~(1u << k);
         end = sxvki_table_first(table, k);
     }
+    if (end == table->capacity) {
+        return 0;
+    }
+    table->retired_at = sxvki_seconds();
     sxvki_store32(&table->capacity, end);
-    return end != table->made;
+    return 1;
+}
+
+SXVKI_INLINE int sxvki_table_has_retired(const sxvki_table* table) {
+    return table->made != table->capacity;
+}
+
+/*  Is anything retired, and has been for `grace` seconds? */
+SXVKI_COLD static int sxvki_table_is_due(sxvki_table* table, uint32_t grace) {
+    uint32_t now = sxvki_seconds();
+    if ((int32_t)(now - table->retired_at) < 0) {
+        table->retired_at = now; /* the clock was set back */
+    }
+    return sxvki_table_has_retired(table) && now - table->retired_at >= grace;
+}
+
+/*  Move the chunks that are retired to a table that is only there to be dropped. */
+SXVKI_COLD static void sxvki_table_detach(sxvki_table* table, sxvki_table* gone) {
+    *gone = *table;
+    while (sxvki_table_has_retired(table)) {
+        uint32_t k = sxvki_table_chunk(table, table->made - 1);
+        table->chunks[k] = NULL;
+        table->made = sxvki_table_first(table, k);
+    }
 }
 
 /*  Free the chunks that are retired. */
 SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* host) {
-    while (table->made != table->capacity) {
+    while (sxvki_table_has_retired(table)) {
         uint32_t k = sxvki_table_chunk(table, table->made - 1);
         sxvki_host_free(host, table->chunks[k]);
         table->chunks[k] = NULL;
@@ -2731,45 +2772,70 @@ SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
     sxvki_add64(&records->pins, (uint64_t)0 - 1);
 }
 
-/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks. Returns 0
-    where there are none. */
+/*  Let *latest be this generation if that is the later one. Should somebody need what is retired,
+    and so have it in use meanwhile, the one after it is even as well. */
+SXVKI_INLINE void sxvki_generation_remember(const uint32_t* generation, uint32_t* latest) {
+    uint32_t dead = (sxvki_load32_relaxed(generation) + 1) & ~(SXVKI_GENERATION_CLAIMED | 1);
+    if ((int32_t)((dead - *latest) << 1) > 0) {
+        *latest = dead;
+    }
+}
+
+/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks, and remember
+    the latest of their generations. Returns 0 where there are no more. The memory is read without
+    the lock: only who trims may free it. */
 SXVKI_COLD static int sxvki_records_retire(sxvki_records* records) {
+    sxvki_records retired;
+    uint32_t latest, i, slot;
     int some;
+    memset(&retired, 0, sizeof retired);
     sxvki_lock_take(&records->lock);
     some = sxvki_table_retire(&records->hot);
     some |= sxvki_table_retire(&records->slabs);
+    retired.hot = records->hot;
+    retired.slabs = records->slabs;
+    latest = records->first_generation;
     sxvki_lock_drop(&records->lock);
-    return some;
-}
-
-/*  Generations wrap; records of one allocator do not come apart by half of their range. */
-SXVKI_INLINE void sxvki_records_remember(sxvki_records* records, uint32_t generation) {
-    if ((int32_t)((generation - records->first_generation) << 1) > 0) {
-        records->first_generation = generation;
+    if (!some) {
+        return 0;
     }
-}
-
-/*  Free what was retired; nobody looks at it any more but who has pinned it. O(what is freed). */
-SXVKI_COLD static void sxvki_records_drop(sxvki_records* records) {
-    uint32_t i, slot;
-    sxvki_lock_take(&records->lock);
-    if (sxvki_add64(&records->pins, 0) != 0) {
-        sxvki_table_restore(&records->hot);
-        sxvki_table_restore(&records->slabs);
+    for (i = retired.hot.capacity; i < retired.hot.made; i++) {
+        sxvki_generation_remember(&sxvki_record_at(&retired, i)->generation, &latest);
     }
-    for (i = records->hot.capacity; i < records->hot.made; i++) {
-        sxvki_records_remember(records, sxvki_record_at(records, i)->generation);
-    }
-    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
+    for (i = retired.slabs.capacity; i < retired.slabs.made; i++) {
         for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
-            sxvki_records_remember(records, sxvki_slab_at(records, i)->slots[slot].generation);
+            sxvki_slab* slab = sxvki_slab_at(&retired, i);
+            sxvki_generation_remember(&slab->slots[slot].generation, &latest);
         }
     }
-    if (records->hot.capacity != records->hot.made) {
-        records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
-    }
-    sxvki_records_free_retired(records);
+    sxvki_lock_take(&records->lock);
+    records->first_generation = latest;
     sxvki_lock_drop(&records->lock);
+    return 1;
+}
+
+/*  Free what was retired `grace` seconds ago; nobody looks at it any more but who has pinned it.
+    Returns 0 where nothing is retired any more. O(what is freed), but for the lock. */
+SXVKI_COLD static int sxvki_records_drop(sxvki_records* records, uint32_t grace) {
+    sxvki_records gone;
+    int some;
+    memset(&gone, 0, sizeof gone);
+    gone.host = records->host;
+    sxvki_lock_take(&records->lock);
+    if (sxvki_add64(&records->pins, 0) == 0) {
+        if (sxvki_table_is_due(&records->hot, grace)) {
+            records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
+            sxvki_table_detach(&records->hot, &gone.hot);
+            sxvki_table_detach(&records->cold, &gone.cold);
+        }
+        if (sxvki_table_is_due(&records->slabs, grace)) {
+            sxvki_table_detach(&records->slabs, &gone.slabs);
+        }
+    }
+    some = sxvki_table_has_retired(&records->hot) || sxvki_table_has_retired(&records->slabs);
+    sxvki_lock_drop(&records->lock);
+    sxvki_records_free_retired(&gone);
+    return some;
 }
 
 SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
@@ -4627,6 +4693,15 @@ typedef struct sxvki_block {
     uint32_t rest[7];    /* to the end of the cache line */
 } sxvki_block;
 
+/*  Of giving host memory back. */
+#define SXVKI_TRIM_IDLE  0u
+#define SXVKI_TRIM_BUSY  1u /* one thread does it */
+#define SXVKI_TRIM_WAITS 2u /* something is retired */
+
+/*  From when it is retired until it is freed, see sxvkTrim. The clock has full seconds, so this is
+    one at least. */
+#define SXVKI_TRIM_GRACE 2u
+
 /*  Everything that the pools of one allocator share. */
 typedef struct sxvki_device {
     sxvki_host host;
@@ -4637,7 +4712,7 @@ typedef struct sxvki_device {
     sxvki_reporter reporter;
     sxvki_table blocks;
     sxvki_lock blocks_lock; /* guards the table's growth */
-    uint32_t is_trimming;   /* atomic; one thread gives host memory back */
+    uint32_t trim_state;    /* atomic; SXVKI_TRIM_ */
     uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
     sxvki_shared64 resets;  /* atomic; of all linear pools; see sxvki_sweep_if_reset */
     SxvkAllocator allocator;
@@ -4791,7 +4866,7 @@ static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
 }
 
 /*  Hide the records, slabs and blocks that nobody has, as far as they fill the highest chunks of
-    their tables. Returns 0 where there are none. */
+    their tables. Returns 0 where there are no more. */
 SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
     int some = sxvki_records_retire(&device->records);
     sxvki_lock_take(&device->blocks_lock);
@@ -4800,15 +4875,20 @@ SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
     return some;
 }
 
-/*  Free them; nobody can be looking at them any more. */
-SXVKI_COLD static void sxvki_device_drop(sxvki_device* device) {
-    sxvki_records_drop(&device->records);
+/*  Free what was retired long enough ago. Returns 0 where nothing is retired any more. */
+SXVKI_COLD static int sxvki_device_drop(sxvki_device* device) {
+    uint32_t grace = device->records.lock.on ? SXVKI_TRIM_GRACE : 0; /* 0: no other thread looks */
+    int some = sxvki_records_drop(&device->records, grace);
+    sxvki_table gone;
+    memset(&gone, 0, sizeof gone);
     sxvki_lock_take(&device->blocks_lock);
-    if (sxvki_add64(&device->records.pins, 0) != 0) {
-        sxvki_table_restore(&device->blocks);
+    if (sxvki_add64(&device->records.pins, 0) == 0 && sxvki_table_is_due(&device->blocks, grace)) {
+        sxvki_table_detach(&device->blocks, &gone);
     }
-    sxvki_table_drop(&device->blocks, &device->host);
+    some |= sxvki_table_has_retired(&device->blocks);
     sxvki_lock_drop(&device->blocks_lock);
+    sxvki_table_drop(&gone, &device->host);
+    return some;
 }
 
 /*  What a VkDeviceMemory is to be. */
@@ -6919,6 +6999,18 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
     return sxvki_blocks_destroy(&allocator->device, release.chain);
 }
 
+/*  Only one thread gives host memory back; another one that comes meanwhile leaves it to him. */
+SXVKI_COLD static int sxvki_trim_begin(sxvki_device* device) {
+    uint32_t seen = sxvki_load32(&device->trim_state);
+    return seen != SXVKI_TRIM_BUSY && sxvki_cas32(&device->trim_state, &seen, SXVKI_TRIM_BUSY);
+}
+
+/*  Free what was retired long enough ago. */
+SXVKI_COLD static void sxvki_trim_end(sxvki_device* device) {
+    int waits = sxvki_device_drop(device);
+    sxvki_store32(&device->trim_state, waits ? SXVKI_TRIM_WAITS : SXVKI_TRIM_IDLE);
+}
+
 /*  Give back the tables' memory that nobody needs. Why nobody can be looking at it:
 
     - What a thread has, an allocation or a spare record of the domain whose lock it holds, keeps
@@ -6928,23 +7020,21 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
       capacity there: either it left the lock before it is passed below, or it came later and finds
       the capacity lowered.
     - sxvkForEachAllocation and sxvkIsAllocationValid look at what may be free, and pin it.
-    - Whoever else comes with a stale handle has a bug. The capacity refuses him before and after;
-      only if he is stopped between his look at it and the next instructions, for all the time that
-      the steps below take, would he read what was freed.
-
-    Another thread may trim at the same time: one of them does it. */
+    - Whoever else comes with a stale handle has a bug, but is to get a message and not to crash.
+      He takes no lock and counts nothing, which would cost those who have none. The capacity
+      refuses him before and after; what he reads when he is stopped between his look at it and the
+      next instructions stays for SXVKI_TRIM_GRACE seconds. */
 SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
     sxvki_device* device = &allocator->device;
-    uint32_t idle = 0;
-    if (!sxvki_cas32(&device->is_trimming, &idle, 1)) {
+    if (!sxvki_trim_begin(device)) {
         return;
     }
+    (void)sxvki_device_drop(device); /* before more is retired, and all has to wait again */
     sxvki_visit_pools(allocator, sxvki_pool_trim, NULL);
     if (sxvki_device_retire(device)) {
         sxvki_visit_pools(allocator, sxvki_pool_pass, NULL);
-        sxvki_device_drop(device);
     }
-    sxvki_store32(&device->is_trimming, 0);
+    sxvki_trim_end(device);
 }
 
 /*  The wish's types in order. */
@@ -11147,6 +11237,10 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
         sxvki_store32_relaxed(&allocator->device.frame, frameIndex);
         sxvki_budget_refresh(&allocator->device.budget, &allocator->device.vk);
         sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1, 1);
+        if (sxvki_load32_relaxed(&allocator->device.trim_state) == SXVKI_TRIM_WAITS &&
+            sxvki_trim_begin(&allocator->device)) {
+            sxvki_trim_end(&allocator->device);
+        }
     }
 }
 
