@@ -2705,6 +2705,23 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
     sxvki_lock_drop(&records->lock);
 }
 
+#define SXVKI_GIVE_PORTION 64 /* 1 us under the lock */
+
+/*  The same for a chain of any length, in portions: others want the lock. Who trims takes no lock
+    meanwhile that keeps others from allocating. */
+SXVKI_COLD static void sxvki_records_give_all(sxvki_records* records, uint32_t chain) {
+    while (chain != SXVKI_NONE) {
+        uint32_t head = chain, count;
+        sxvki_record* last = sxvki_record_at(records, head);
+        for (count = 1; count < SXVKI_GIVE_PORTION && last->next != SXVKI_NONE; count++) {
+            last = sxvki_record_at(records, last->next);
+        }
+        chain = last->next;
+        last->next = SXVKI_NONE;
+        sxvki_records_give(records, head);
+    }
+}
+
 /*  Where the page of the side table is named that has the entry of an index. */
 SXVKI_INLINE void** sxvki_cold_page(const sxvki_records* records, uint32_t index) {
     if (index & SXVKI_HANDLE_SLAB_BIT) {
@@ -3258,22 +3275,24 @@ static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
     sxvki_bins_drop_record(bins, first);
 }
 
-/*  Give back what sxvki_bins_prepare makes again: the spare records, and the heads of the lists
-    where there is no block. */
-SXVKI_COLD static void sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
-    sxvki_records_give(bins->records, bins->spare);
+/*  Let go of what sxvki_bins_prepare makes again: the heads of the lists where there is no block,
+    and the spare records. Returns the chain of those: it may be long, and the caller, who holds a
+    lock, gives it back later. O(1). */
+SXVKI_COLD static uint32_t sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
+    uint32_t chain = bins->spare;
     bins->spare = SXVKI_NONE;
     bins->spare_count = 0;
     if (!has_blocks) {
         sxvki_host_free(bins->records->host, bins->heads);
         bins->heads = NULL;
     }
+    return chain;
 }
 
 /*  All blocks were removed. */
 SXVKI_COLD static void sxvki_bins_shutdown(sxvki_bins* bins) {
     if (bins->records != NULL) {
-        sxvki_bins_trim(bins, 0);
+        sxvki_records_give_all(bins->records, sxvki_bins_trim(bins, 0));
         memset(bins, 0, sizeof *bins);
     }
 }
@@ -3563,7 +3582,8 @@ typedef struct sxvki_linear {
     uint32_t stale; /* the same of those that a reset left: still odd, perhaps with a name */
 } sxvki_linear;
 
-#define SXVKI_LINEAR_SPARES 30 /* records to fetch at once */
+#define SXVKI_LINEAR_SPARES 30  /* records to fetch at once */
+#define SXVKI_SWEEP_PORTION 256 /* to sweep under one lock: 10 to 20 us */
 
 static void sxvki_linear_init(sxvki_linear* linear, sxvki_records* records) {
     linear->records = records;
@@ -3611,13 +3631,17 @@ SXVKI_INLINE void sxvki_linear_drop_record(sxvki_linear* linear, uint32_t index,
     linear->spare = index;
 }
 
-/*  Make all stale records dead ones. */
-SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
-    while (linear->stale != SXVKI_NONE) {
+/*  Make up to `most` stale records dead ones. */
+SXVKI_COLD static void sxvki_linear_sweep_some(sxvki_linear* linear, uint32_t most) {
+    for (; linear->stale != SXVKI_NONE && most != 0; most--) {
         uint32_t index;
         sxvki_record* r = sxvki_linear_new_record(linear, &index);
         sxvki_linear_drop_record(linear, index, r);
     }
+}
+
+SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
+    sxvki_linear_sweep_some(linear, UINT32_MAX);
 }
 
 /*  Take a range of a block of `capacity` granules; null where there is no room. The caller ages
@@ -3698,18 +3722,16 @@ static void sxvki_linear_next_epoch(sxvki_linear* linear) {
     }
 }
 
-/*  Give all records back that are not live, see E1. */
-SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
+/*  Give a chain of records back that was `spare` when this was the epoch, see E1. */
+SXVKI_COLD static void sxvki_linear_give_all(sxvki_records* records, uint32_t chain,
+                                             uint32_t epoch) {
     uint32_t index;
-    sxvki_linear_sweep(linear);
-    for (index = linear->spare; index != SXVKI_NONE;) {
-        sxvki_record* r = sxvki_record_at(linear->records, index);
-        sxvki_store32(&r->generation,
-                      (r->generation + 2 * linear->epoch) & ~SXVKI_GENERATION_CLAIMED);
+    for (index = chain; index != SXVKI_NONE;) {
+        sxvki_record* r = sxvki_record_at(records, index);
+        sxvki_store32(&r->generation, (r->generation + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
         index = r->next;
     }
-    sxvki_records_give(linear->records, linear->spare);
-    linear->spare = SXVKI_NONE;
+    sxvki_records_give_all(records, chain);
 }
 
 /*  I1, I2, I3 for one block. */
@@ -5416,7 +5438,8 @@ SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint
 SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
     sxvki_bins_shutdown(&domain->bins);
     if (sxvki_domain_is_linear(domain)) {
-        sxvki_linear_trim(&domain->linear);
+        sxvki_linear_sweep(&domain->linear);
+        sxvki_linear_give_all(domain->linear.records, domain->linear.spare, domain->linear.epoch);
     }
     sxvki_lock_shutdown(&domain->lock);
     sxvki_host_free(&domain->pool->device->host, domain->classes);
@@ -6352,6 +6375,12 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
         if (frames != 0 && (int32_t)(now - block->since) < (int32_t)frames) {
             break;
         }
+        if (sxvki_domain_is_linear(domain) && domain->linear.stale != SXVKI_NONE) {
+            sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
+            sxvki_lock_drop(&domain->lock); /* or others would wait for the rest */
+            sxvki_lock_take(&domain->lock);
+            continue;
+        }
         domain->breathes = 0;
         sxvki_domain_forget(domain, block);
         block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
@@ -6372,26 +6401,67 @@ SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_
     }
 }
 
-/*  Give back the host memory that the domains do not need now. */
+/*  Host memory that domains do not need now: chains of spare records, up to millions of them. Under
+    the locks they are only collected, so that nobody waits. */
+typedef struct sxvki_spares {
+    uint32_t chains; /* the first records of the chains, by `prev`; link_a is the epoch */
+    int is_partial;  /* there is more, for another visit */
+} sxvki_spares;
+
+static void sxvki_spares_add(sxvki_spares* spares, sxvki_records* records, uint32_t chain,
+                             uint32_t epoch) {
+    if (chain != SXVKI_NONE) {
+        sxvki_record* r = sxvki_record_at(records, chain);
+        r->prev = spares->chains;
+        r->link_a = epoch;
+        spares->chains = chain;
+    }
+}
+
+SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spares) {
+    sxvki_device* device = domain->pool->device;
+    sxvki_linear* linear = &domain->linear;
+    sxvki_lock_take(&domain->lock);
+    sxvki_spares_add(spares, &device->records,
+                     sxvki_bins_trim(&domain->bins, domain->block_count != 0), 0);
+    if (sxvki_domain_is_linear(domain)) {
+        if (!spares->is_partial) {
+            sxvki_linear_sweep_some(linear, SXVKI_SWEEP_PORTION);
+            spares->is_partial = linear->stale != SXVKI_NONE;
+        }
+        sxvki_spares_add(spares, &device->records, linear->spare, linear->epoch);
+        linear->spare = SXVKI_NONE;
+    }
+    if (domain->block_count == 0) {
+        sxvki_host_free(&device->host, domain->classes);
+        domain->classes = NULL;
+        domain->given = NULL;
+        domain->class_count = 0;
+    }
+    sxvki_lock_drop(&domain->lock);
+}
+
 SXVKI_COLD static void sxvki_pool_trim(SxvkPool pool, void* context) {
     uint32_t i;
-    (void)context;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            sxvki_bins_trim(&domain->bins, domain->block_count != 0);
-            if (sxvki_domain_is_linear(domain)) {
-                sxvki_linear_trim(&domain->linear);
-            }
-            if (domain->block_count == 0) {
-                sxvki_host_free(&pool->device->host, domain->classes);
-                domain->classes = NULL;
-                domain->given = NULL;
-                domain->class_count = 0;
-            }
-            sxvki_lock_drop(&domain->lock);
+            sxvki_domain_trim(domain, (sxvki_spares*)context);
         }
+    }
+}
+
+SXVKI_COLD static void sxvki_spares_give(sxvki_records* records, const sxvki_spares* spares) {
+    uint32_t chain = spares->chains;
+    while (chain != SXVKI_NONE) {
+        const sxvki_record* r = sxvki_record_at(records, chain);
+        uint32_t next = r->prev;
+        if (r->link_a != 0) {
+            sxvki_linear_give_all(records, chain, r->link_a);
+        } else {
+            sxvki_records_give_all(records, chain);
+        }
+        chain = next;
     }
 }
 
@@ -7011,6 +7081,17 @@ SXVKI_COLD static void sxvki_trim_end(sxvki_device* device) {
     sxvki_store32(&device->trim_state, waits ? SXVKI_TRIM_WAITS : SXVKI_TRIM_IDLE);
 }
 
+/*  Give the records back that domains do not need now. */
+SXVKI_COLD static void sxvki_trim_domains(SxvkAllocator allocator) {
+    sxvki_spares spares;
+    do {
+        spares.chains = SXVKI_NONE;
+        spares.is_partial = 0;
+        sxvki_visit_pools(allocator, sxvki_pool_trim, &spares);
+        sxvki_spares_give(&allocator->device.records, &spares);
+    } while (spares.is_partial);
+}
+
 /*  Give back the tables' memory that nobody needs. Why nobody can be looking at it:
 
     - What a thread has, an allocation or a spare record of the domain whose lock it holds, keeps
@@ -7030,7 +7111,7 @@ SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
         return;
     }
     (void)sxvki_device_drop(device); /* before more is retired, and all has to wait again */
-    sxvki_visit_pools(allocator, sxvki_pool_trim, NULL);
+    sxvki_trim_domains(allocator);
     if (sxvki_device_retire(device)) {
         sxvki_visit_pools(allocator, sxvki_pool_pass, NULL);
     }
@@ -7715,10 +7796,11 @@ static void sxvki_reset_pool(SxvkAllocator allocator, SxvkPool pool) {
 
 static void sxvki_sweep_visit(SxvkPool pool, void* context) {
     sxvki_domain* domain = sxvki_pool_domain(pool, 0);
-    (void)context;
-    if (sxvki_pool_is_linear(pool) && domain != NULL) {
+    int* is_partial = (int*)context;
+    if (sxvki_pool_is_linear(pool) && domain != NULL && !*is_partial) {
         sxvki_lock_take(&domain->lock);
-        sxvki_linear_sweep(&domain->linear);
+        sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
+        *is_partial = domain->linear.stale != SXVKI_NONE;
         sxvki_lock_drop(&domain->lock);
     }
 }
@@ -7727,8 +7809,12 @@ static void sxvki_sweep_visit(SxvkPool pool, void* context) {
 static void sxvki_sweep_if_reset(SxvkAllocator allocator, uint64_t* seen) {
     uint64_t resets = sxvki_load64(&allocator->device.resets);
     if (resets != *seen) {
+        int is_partial;
         *seen = resets;
-        sxvki_visit_pools(allocator, sxvki_sweep_visit, NULL);
+        do {
+            is_partial = 0;
+            sxvki_visit_pools(allocator, sxvki_sweep_visit, &is_partial);
+        } while (is_partial);
     }
 }
 
@@ -11247,6 +11333,7 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
 SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
     VkDeviceSize bytes = 0;
     if (allocator != VK_NULL_HANDLE) {
+        sxvki_trim_domains(allocator); /* sweeps what would be swept with a pool's last block */
         bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
         sxvki_trim_tables(allocator);
     }

@@ -182,6 +182,52 @@ static void test_with_a_kept_block(void** state) {
     rig_destroy(rig);
 }
 
+/*  What resets left goes back in several portions, with and without a range that lives, and no
+    handle of it becomes valid again. */
+static void test_after_resets(void** state) {
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL,
+                               .flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT};
+    const uint32_t count = 5 * SXVKI_SWEEP_PORTION + 3;
+    const VkMemoryRequirements requirements = testing_requirements(KIB, 16, 1u << LOCAL);
+    Rig* rig = rig_create(NULL);
+    SxvkAllocationCreateInfo creates[2] = {{0}, {0}};
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(sxvkCreatePool(rig->allocator, &info, &creates[i].pool), VK_SUCCESS);
+    }
+    for (uint32_t round = 0; round < 3; round++) {
+        SxvkAllocation last;
+        for (uint32_t i = 0; i < 2 * count; i++) {
+            assert_int_equal(
+                sxvkAllocateMemory(rig->allocator, &requirements, &creates[i % 2], &again[i], NULL),
+                VK_SUCCESS);
+        }
+        if (round == 0) {
+            memcpy(peak, again, 2 * count * sizeof *peak);
+        }
+        sxvkResetPool(rig->allocator, creates[0].pool);
+        sxvkResetPool(rig->allocator, creates[1].pool);
+        assert_int_equal(
+            sxvkAllocateMemory(rig->allocator, &requirements, &creates[1], &last, NULL),
+            VK_SUCCESS);
+        trim(rig);
+        assert_int_equal(sim_live_memory_count(rig->sim), 1);
+        assert_true(sxvkIsAllocationValid(rig->allocator, last));
+        assert_all_stale(rig, peak, 2 * count);
+        assert_all_stale(rig, again, 2 * count);
+        rig_check(rig);
+        sxvkFreeMemory(rig->allocator, last);
+        trim(rig);
+        assert_int_equal(rig->allocator->device.records.hot.made, 0);
+        assert_all_stale(rig, peak, 2 * count);
+    }
+    sxvkDestroyPool(rig->allocator, creates[0].pool);
+    sxvkDestroyPool(rig->allocator, creates[1].pool);
+    trim(rig);
+    assert_trimmed(rig, 0);
+    rig_destroy(rig);
+}
+
 /*  From every host allocation that growth needs after a trim on all fail: an error, no leak, and
     the next try succeeds. */
 static void test_growth_fails(void** state) {
@@ -326,7 +372,7 @@ static void test_needed_meanwhile(void** state) {
     fill(rig, peak, PEAK, 9);
     sxvkFreeMemoryPages(rig->allocator, PEAK, peak);
     sxvki_release_empty(rig->allocator, 0, UINT32_MAX, 0);
-    sxvki_visit_pools(rig->allocator, sxvki_pool_trim, NULL);
+    sxvki_trim_domains(rig->allocator);
     const uint32_t hot = device->records.hot.capacity;
     const uint32_t slabs = device->records.slabs.capacity;
     const uint32_t blocks = device->blocks.capacity;
@@ -585,19 +631,13 @@ static void test_stale_handles(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_a_peak),
-        cmocka_unit_test(test_while_some_live),
-        cmocka_unit_test(test_with_a_kept_block),
-        cmocka_unit_test(test_growth_fails),
-        cmocka_unit_test(test_needed_meanwhile),
-        cmocka_unit_test(test_trim_in_a_walk),
-        cmocka_unit_test(test_grace),
-        cmocka_unit_test(test_grace_begins_anew),
-        cmocka_unit_test(test_clock_set_back),
-        cmocka_unit_test(test_no_grace),
-        cmocka_unit_test(test_destroy_in_grace),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_stale_handles),
+        cmocka_unit_test(test_after_a_peak),      cmocka_unit_test(test_while_some_live),
+        cmocka_unit_test(test_with_a_kept_block), cmocka_unit_test(test_growth_fails),
+        cmocka_unit_test(test_needed_meanwhile),  cmocka_unit_test(test_trim_in_a_walk),
+        cmocka_unit_test(test_after_resets),      cmocka_unit_test(test_grace),
+        cmocka_unit_test(test_grace_begins_anew), cmocka_unit_test(test_clock_set_back),
+        cmocka_unit_test(test_no_grace),          cmocka_unit_test(test_destroy_in_grace),
+        cmocka_unit_test(test_threads),           cmocka_unit_test(test_stale_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
