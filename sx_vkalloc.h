@@ -2402,8 +2402,9 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
     valid if and only if its generation equals the record's. Who frees sets its top bit first, by
     one compare-and-swap: so of several that free the same handle one wins, without a lock, and the
     range and its block stay until he gave it back. When the memory of records goes back to the
-    host, see sxvkTrim, the largest of their generations is what new records start with: so their
-    handles stay stale.
+    host, see sxvkTrim, the latest of their generations is what new records start with: so their
+    handles stay stale. All this until one record has lived 2^30 times (512 times on 32-bit ABIs):
+    then its generations come round, and a handle that old may be taken for a new one.
 
           free, even  -- take, under the lock -->  live, odd  -- one that frees -->  claimed, odd
                ^                                                                        |
@@ -2505,7 +2506,8 @@ typedef struct sxvki_records {
     sxvki_table slabs;
     const sxvki_host* host;
     sxvki_lock lock;           /* guards the tables' growth, and the next */
-    uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
+    uint32_t origin;           /* differs between allocators, so that foreign handles are caught */
+    uint32_t first_generation; /* of new records: the origin, or the latest that a trim forgot */
     sxvki_shared64 pins;       /* atomic; threads that look at records they do not own */
 } sxvki_records;
 
@@ -2646,7 +2648,8 @@ static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, ui
     sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab),
                      offsetof(sxvki_slab, next));
     records->host = host;
-    records->first_generation = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
+    records->origin = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
+    records->first_generation = records->origin;
     return sxvki_lock_init(&records->lock, locked);
 }
 
@@ -2789,11 +2792,13 @@ SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
     sxvki_add64(&records->pins, (uint64_t)0 - 1);
 }
 
-/*  Let *latest be this generation if that is the later one. Should somebody need what is retired,
-    and so have it in use meanwhile, the one after it is even as well. */
-SXVKI_INLINE void sxvki_generation_remember(const uint32_t* generation, uint32_t* latest) {
+/*  Let *latest be this generation if that is the later one, counted from the origin. Should somebody
+    need what is retired, and so have it in use meanwhile, the one after it is even as well. */
+SXVKI_INLINE void sxvki_records_remember(const sxvki_records* records, const uint32_t* generation,
+                                         uint32_t* latest) {
     uint32_t dead = (sxvki_load32_relaxed(generation) + 1) & ~(SXVKI_GENERATION_CLAIMED | 1);
-    if ((int32_t)((dead - *latest) << 1) > 0) {
+    uint32_t age = (dead - records->origin) & ~SXVKI_GENERATION_CLAIMED;
+    if (age > ((*latest - records->origin) & ~SXVKI_GENERATION_CLAIMED)) {
         *latest = dead;
     }
 }
@@ -2817,12 +2822,12 @@ SXVKI_COLD static int sxvki_records_retire(sxvki_records* records) {
         return 0;
     }
     for (i = retired.hot.capacity; i < retired.hot.made; i++) {
-        sxvki_generation_remember(&sxvki_record_at(&retired, i)->generation, &latest);
+        sxvki_records_remember(records, &sxvki_record_at(&retired, i)->generation, &latest);
     }
     for (i = retired.slabs.capacity; i < retired.slabs.made; i++) {
         for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
             sxvki_slab* slab = sxvki_slab_at(&retired, i);
-            sxvki_generation_remember(&slab->slots[slot].generation, &latest);
+            sxvki_records_remember(records, &slab->slots[slot].generation, &latest);
         }
     }
     sxvki_lock_take(&records->lock);

@@ -228,6 +228,30 @@ static void test_after_resets(void** state) {
     rig_destroy(rig);
 }
 
+/*  A record and a slot that have lived nearly as often as generations can tell: a trim after any
+    number of lives starts behind the latest of them, so that the first handle stays stale. */
+static void test_many_lives(void** state) {
+    Rig* rig = rig_create(NULL);
+    const sxvki_records* records = &rig->allocator->device.records;
+    (void)state;
+    fill(rig, peak, 1000, 20);
+    assert_true(has_slots(peak, 1000));
+    sxvkFreeMemoryPages(rig->allocator, 1000, peak);
+    for (uint32_t lives = 1; lives < 1u << 30; lives += (1u << 29) - 100) {
+        const uint32_t latest = (records->origin + 2 * lives) & ~SXVKI_GENERATION_CLAIMED;
+        fill(rig, again, 1000, lives);
+        sxvkFreeMemoryPages(rig->allocator, 1000, again);
+        *sxvki_generation_of(records, sxvki_handle_index(again[999])) = latest;
+        trim(rig);
+        assert_int_equal(records->hot.made + records->slabs.made, 0);
+        assert_true(((records->first_generation - latest) & ~SXVKI_GENERATION_CLAIMED) < 16);
+        fill(rig, again, 1000, 20);
+        assert_all_stale(rig, peak, 1000);
+        sxvkFreeMemoryPages(rig->allocator, 1000, again);
+    }
+    rig_destroy(rig);
+}
+
 /*  From every host allocation that growth needs after a trim on all fail: an error, no leak, and
     the next try succeeds. */
 static void test_growth_fails(void** state) {
@@ -631,13 +655,21 @@ static void test_stale_handles(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_a_peak),      cmocka_unit_test(test_while_some_live),
-        cmocka_unit_test(test_with_a_kept_block), cmocka_unit_test(test_growth_fails),
-        cmocka_unit_test(test_needed_meanwhile),  cmocka_unit_test(test_trim_in_a_walk),
-        cmocka_unit_test(test_after_resets),      cmocka_unit_test(test_grace),
-        cmocka_unit_test(test_grace_begins_anew), cmocka_unit_test(test_clock_set_back),
-        cmocka_unit_test(test_no_grace),          cmocka_unit_test(test_destroy_in_grace),
-        cmocka_unit_test(test_threads),           cmocka_unit_test(test_stale_handles),
+        cmocka_unit_test(test_after_a_peak),
+        cmocka_unit_test(test_while_some_live),
+        cmocka_unit_test(test_with_a_kept_block),
+        cmocka_unit_test(test_growth_fails),
+        cmocka_unit_test(test_needed_meanwhile),
+        cmocka_unit_test(test_trim_in_a_walk),
+        cmocka_unit_test(test_after_resets),
+        cmocka_unit_test(test_many_lives),
+        cmocka_unit_test(test_grace),
+        cmocka_unit_test(test_grace_begins_anew),
+        cmocka_unit_test(test_clock_set_back),
+        cmocka_unit_test(test_no_grace),
+        cmocka_unit_test(test_destroy_in_grace),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_stale_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
