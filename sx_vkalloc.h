@@ -6366,6 +6366,13 @@ SXVKI_INLINE void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvk
     }
 }
 
+/*  Sweep some of what resets left. The caller holds the lock, but not all the time. */
+SXVKI_COLD static void sxvki_domain_sweep(sxvki_domain* domain) {
+    sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
+    sxvki_lock_drop(&domain->lock);
+    sxvki_lock_take(&domain->lock);
+}
+
 /*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
     put them on a chain by `next`: they are destroyed once no lock is held. */
 static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t* count,
@@ -6381,9 +6388,7 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
             break;
         }
         if (sxvki_domain_is_linear(domain) && domain->linear.stale != SXVKI_NONE) {
-            sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
-            sxvki_lock_drop(&domain->lock); /* or others would wait for the rest */
-            sxvki_lock_take(&domain->lock);
+            sxvki_domain_sweep(domain);
             continue;
         }
         domain->breathes = 0;
