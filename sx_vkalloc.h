@@ -84,7 +84,9 @@ CONTRACT (each function adds only its differences)
               always those that name one virtual block.
     Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
               may run under a lock and must not call back into the allocator.
-    Memory    Structs and strings that you pass are copied where they outlive the call.
+    Memory    Structs and strings that you pass are copied where they outlive the call. Host memory
+              grows with the most that was ever live at once; sxvkTrim gives it back, the tables
+              that stale handles may name a second or more later.
 */
 
 #ifndef SX_VKALLOC_H
@@ -708,7 +710,8 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
 
 /*  Call once per frame with a number that grows (and may wrap): refreshes the budget and lets go of
     one block that has been empty for 360 frames (6 s at 60 Hz), and in a heap that is over its
-    budget, of all empty blocks at once.
+    budget, of all empty blocks at once. Pools with ..._EXTERNALLY_SYNCHRONIZED_BIT keep theirs. It
+    also frees the host memory that sxvkTrim left for later.
     Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex);
@@ -717,6 +720,11 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
     of allocations and blocks as far as their ends are unused, so that little more than the pools
     is left once everything is freed. Handles from before stay invalid. Returns the bytes of the
     blocks.
+    The tables go back to the host in the first sxvkTrim or sxvkSetCurrentFrameIndex that comes one
+    to two seconds later: another thread may be looking at one of them, without a lock, by a handle
+    that was freed long ago. That is a bug of the program, but one that should get its message, and
+    no thread stands still for a second between two instructions. With the allocator's
+    ..._EXTERNALLY_SYNCHRONIZED_BIT they go back at once.
     Cost      one vkFreeMemory for each block; O(memory types + custom pools + host memory freed)
 */
 SX_VKALLOC_API VkDeviceSize sxvkTrim(SxvkAllocator allocator);
@@ -1928,13 +1936,14 @@ SXVKI_INLINE void sxvki_lock_drop(sxvki_lock* lock) {
     a bit scan.
 
     Elements that nobody has are chained within their chunk, and taken from the lowest chunk that
-    has one, so that after a peak the highest chunks run empty. Those can be given back, in two
-    steps, because readers need no lock:
+    has one, so that after a peak the highest chunks run empty. Those can be given back, in steps,
+    because readers need no lock:
 
           retire    capacity falls below the chunks: who looks from now on finds no such index
           ...       the owner waits until nobody looks who saw the old capacity, see >>core
-          drop      the chunks are freed. But if anybody needed one of their elements meanwhile, he
-                    has raised the capacity again: they stay
+          detach    the chunks leave the table, under its lock. But if anybody needed one of their
+                    elements meanwhile, he has raised the capacity again: they stay
+          drop      they are freed, without the lock
 */
 
 typedef struct sxvki_host {
@@ -2022,7 +2031,8 @@ typedef struct sxvki_table {
     uint32_t made;        /* elements that exist: more than that while some are retired */
     uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
-    uint32_t link; /* where in an element that nobody has the next one's index stands */
+    uint32_t link;       /* where in an element that nobody has the next one's index stands */
+    uint32_t retired_at; /* sxvki_seconds, when the last chunks were retired */
 } sxvki_table;
 
 static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t element_size,
@@ -2144,7 +2154,11 @@ static uint32_t sxvki_table_take(sxvki_table* table) {
     return index;
 }
 
-/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are none. */
+static uint32_t sxvki_seconds(void) {
+    return (uint32_t)time(NULL);
+}
+
+/*  Hide the highest chunks if nobody has anything of them. Returns 0 where there are no more. */
 SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
     uint32_t end = table->capacity;
     while (end != 0 && table->used[sxvki_table_chunk(table, end - 1)] == 0) {
@@ -2152,13 +2166,40 @@ SXVKI_COLD static int sxvki_table_retire(sxvki_table* table) {
         table->has_unused &= ~(1u << k);
         end = sxvki_table_first(table, k);
     }
+    if (end == table->capacity) {
+        return 0;
+    }
+    table->retired_at = sxvki_seconds();
     sxvki_store32(&table->capacity, end);
-    return end != table->made;
+    return 1;
+}
+
+SXVKI_INLINE int sxvki_table_has_retired(const sxvki_table* table) {
+    return table->made != table->capacity;
+}
+
+/*  Is anything retired, and has been for `grace` seconds? */
+SXVKI_COLD static int sxvki_table_is_due(sxvki_table* table, uint32_t grace) {
+    uint32_t now = sxvki_seconds();
+    if ((int32_t)(now - table->retired_at) < 0) {
+        table->retired_at = now; /* the clock was set back */
+    }
+    return sxvki_table_has_retired(table) && now - table->retired_at >= grace;
+}
+
+/*  Move the chunks that are retired to a table that is only there to be dropped. */
+SXVKI_COLD static void sxvki_table_detach(sxvki_table* table, sxvki_table* gone) {
+    *gone = *table;
+    while (sxvki_table_has_retired(table)) {
+        uint32_t k = sxvki_table_chunk(table, table->made - 1);
+        table->chunks[k] = NULL;
+        table->made = sxvki_table_first(table, k);
+    }
 }
 
 /*  Free the chunks that are retired. */
 SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* host) {
-    while (table->made != table->capacity) {
+    while (sxvki_table_has_retired(table)) {
         uint32_t k = sxvki_table_chunk(table, table->made - 1);
         sxvki_host_free(host, table->chunks[k]);
         table->chunks[k] = NULL;
@@ -2369,8 +2410,9 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
     valid if and only if its generation equals the record's. Who frees sets its top bit first, by
     one compare-and-swap: so of several that free the same handle one wins, without a lock, and the
     range and its block stay until he gave it back. When the memory of records goes back to the
-    host, see sxvkTrim, the largest of their generations is what new records start with: so their
-    handles stay stale.
+    host, see sxvkTrim, the latest of their generations is what new records start with: so their
+    handles stay stale. All this until one record has lived 2^30 times (512 times on 32-bit ABIs):
+    then its generations come round, and a handle that old may be taken for a new one.
 
           free, even  -- take, under the lock -->  live, odd  -- one that frees -->  claimed, odd
                ^                                                                        |
@@ -2472,7 +2514,8 @@ typedef struct sxvki_records {
     sxvki_table slabs;
     const sxvki_host* host;
     sxvki_lock lock;           /* guards the tables' growth, and the next */
-    uint32_t first_generation; /* differs between allocators, so that foreign handles are caught */
+    uint32_t origin;           /* differs between allocators, so that foreign handles are caught */
+    uint32_t first_generation; /* of new records: the origin, or the latest that a trim forgot */
     sxvki_shared64 pins;       /* atomic; threads that look at records they do not own */
 } sxvki_records;
 
@@ -2613,7 +2656,8 @@ static int sxvki_records_init(sxvki_records* records, const sxvki_host* host, ui
     sxvki_table_init(&records->slabs, SXVKI_SLABS_FIRST_SHIFT, sizeof(sxvki_slab),
                      offsetof(sxvki_slab, next));
     records->host = host;
-    records->first_generation = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
+    records->origin = salt & ~(SXVKI_GENERATION_CLAIMED | 1);
+    records->first_generation = records->origin;
     return sxvki_lock_init(&records->lock, locked);
 }
 
@@ -2670,6 +2714,23 @@ static void sxvki_records_give(sxvki_records* records, uint32_t head) {
         head = next;
     }
     sxvki_lock_drop(&records->lock);
+}
+
+#define SXVKI_GIVE_PORTION 64 /* 1 us under the lock */
+
+/*  The same for a chain of any length, in portions: others want the lock. Who trims takes no lock
+    meanwhile that keeps others from allocating. */
+SXVKI_COLD static void sxvki_records_give_all(sxvki_records* records, uint32_t chain) {
+    while (chain != SXVKI_NONE) {
+        uint32_t head = chain, count;
+        sxvki_record* last = sxvki_record_at(records, head);
+        for (count = 1; count < SXVKI_GIVE_PORTION && last->next != SXVKI_NONE; count++) {
+            last = sxvki_record_at(records, last->next);
+        }
+        chain = last->next;
+        last->next = SXVKI_NONE;
+        sxvki_records_give(records, head);
+    }
 }
 
 /*  Where the page of the side table is named that has the entry of an index. */
@@ -2739,45 +2800,73 @@ SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
     sxvki_add64(&records->pins, (uint64_t)0 - 1);
 }
 
-/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks. Returns 0
-    where there are none. */
+/*  Let *latest be this generation if that is the later one, counted from the origin. Should
+    somebody need what is retired, and so have it in use meanwhile, the one after it is even as
+    well. */
+SXVKI_INLINE void sxvki_records_remember(const sxvki_records* records, const uint32_t* generation,
+                                         uint32_t* latest) {
+    uint32_t dead = (sxvki_load32_relaxed(generation) + 1) & ~(SXVKI_GENERATION_CLAIMED | 1);
+    uint32_t age = (dead - records->origin) & ~SXVKI_GENERATION_CLAIMED;
+    if (age > ((*latest - records->origin) & ~SXVKI_GENERATION_CLAIMED)) {
+        *latest = dead;
+    }
+}
+
+/*  Hide the records and slabs that nobody has, as far as they fill the highest chunks, and remember
+    the latest of their generations. Returns 0 where there are no more. The memory is read without
+    the lock: only who trims may free it. */
 SXVKI_COLD static int sxvki_records_retire(sxvki_records* records) {
+    sxvki_records retired;
+    uint32_t latest, i, slot;
     int some;
+    memset(&retired, 0, sizeof retired);
     sxvki_lock_take(&records->lock);
     some = sxvki_table_retire(&records->hot);
     some |= sxvki_table_retire(&records->slabs);
+    retired.hot = records->hot;
+    retired.slabs = records->slabs;
+    latest = records->first_generation;
     sxvki_lock_drop(&records->lock);
-    return some;
-}
-
-/*  Generations wrap; records of one allocator do not come apart by half of their range. */
-SXVKI_INLINE void sxvki_records_remember(sxvki_records* records, uint32_t generation) {
-    if ((int32_t)((generation - records->first_generation) << 1) > 0) {
-        records->first_generation = generation;
+    if (!some) {
+        return 0;
     }
-}
-
-/*  Free what was retired; nobody looks at it any more but who has pinned it. O(what is freed). */
-SXVKI_COLD static void sxvki_records_drop(sxvki_records* records) {
-    uint32_t i, slot;
-    sxvki_lock_take(&records->lock);
-    if (sxvki_add64(&records->pins, 0) != 0) {
-        sxvki_table_restore(&records->hot);
-        sxvki_table_restore(&records->slabs);
+    for (i = retired.hot.capacity; i < retired.hot.made; i++) {
+        sxvki_records_remember(records, &sxvki_record_at(&retired, i)->generation, &latest);
     }
-    for (i = records->hot.capacity; i < records->hot.made; i++) {
-        sxvki_records_remember(records, sxvki_record_at(records, i)->generation);
-    }
-    for (i = records->slabs.capacity; i < records->slabs.made; i++) {
+    for (i = retired.slabs.capacity; i < retired.slabs.made; i++) {
         for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
-            sxvki_records_remember(records, sxvki_slab_at(records, i)->slots[slot].generation);
+            sxvki_slab* slab = sxvki_slab_at(&retired, i);
+            sxvki_records_remember(records, &slab->slots[slot].generation, &latest);
         }
     }
-    if (records->hot.capacity != records->hot.made) {
-        records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
-    }
-    sxvki_records_free_retired(records);
+    sxvki_lock_take(&records->lock);
+    records->first_generation = latest;
     sxvki_lock_drop(&records->lock);
+    return 1;
+}
+
+/*  Free what was retired `grace` seconds ago; nobody looks at it any more but who has pinned it.
+    Returns 0 where nothing is retired any more. O(what is freed), but for the lock. */
+SXVKI_COLD static int sxvki_records_drop(sxvki_records* records, uint32_t grace) {
+    sxvki_records gone;
+    int some;
+    memset(&gone, 0, sizeof gone);
+    gone.host = records->host;
+    sxvki_lock_take(&records->lock);
+    if (sxvki_add64(&records->pins, 0) == 0) {
+        if (sxvki_table_is_due(&records->hot, grace)) {
+            records->cold.capacity = records->hot.capacity / SXVKI_COLD_PAGE;
+            sxvki_table_detach(&records->hot, &gone.hot);
+            sxvki_table_detach(&records->cold, &gone.cold);
+        }
+        if (sxvki_table_is_due(&records->slabs, grace)) {
+            sxvki_table_detach(&records->slabs, &gone.slabs);
+        }
+    }
+    some = sxvki_table_has_retired(&records->hot) || sxvki_table_has_retired(&records->slabs);
+    sxvki_lock_drop(&records->lock);
+    sxvki_records_free_retired(&gone);
+    return some;
 }
 
 SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
@@ -3200,22 +3289,24 @@ static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
     sxvki_bins_drop_record(bins, first);
 }
 
-/*  Give back what sxvki_bins_prepare makes again: the spare records, and the heads of the lists
-    where there is no block. */
-SXVKI_COLD static void sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
-    sxvki_records_give(bins->records, bins->spare);
+/*  Let go of what sxvki_bins_prepare makes again: the heads of the lists where there is no block,
+    and the spare records. Returns the chain of those: it may be long, and the caller, who holds a
+    lock, gives it back later. O(1). */
+SXVKI_COLD static uint32_t sxvki_bins_trim(sxvki_bins* bins, int has_blocks) {
+    uint32_t chain = bins->spare;
     bins->spare = SXVKI_NONE;
     bins->spare_count = 0;
     if (!has_blocks) {
         sxvki_host_free(bins->records->host, bins->heads);
         bins->heads = NULL;
     }
+    return chain;
 }
 
 /*  All blocks were removed. */
 SXVKI_COLD static void sxvki_bins_shutdown(sxvki_bins* bins) {
     if (bins->records != NULL) {
-        sxvki_bins_trim(bins, 0);
+        sxvki_records_give_all(bins->records, sxvki_bins_trim(bins, 0));
         memset(bins, 0, sizeof *bins);
     }
 }
@@ -3509,7 +3600,8 @@ typedef struct sxvki_linear {
     uint32_t stale; /* the same of those that a reset left: still odd, perhaps with a name */
 } sxvki_linear;
 
-#define SXVKI_LINEAR_SPARES 30 /* records to fetch at once */
+#define SXVKI_LINEAR_SPARES 30  /* records to fetch at once */
+#define SXVKI_SWEEP_PORTION 256 /* to sweep under one lock: 10 to 20 us */
 
 static void sxvki_linear_init(sxvki_linear* linear, sxvki_records* records) {
     linear->records = records;
@@ -3564,13 +3656,17 @@ SXVKI_INLINE void sxvki_linear_drop_record(sxvki_linear* linear, uint32_t index,
     linear->spare = index;
 }
 
-/*  Make all stale records dead ones. */
-SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
-    while (linear->stale != SXVKI_NONE) {
+/*  Make up to `most` stale records dead ones. */
+SXVKI_COLD static void sxvki_linear_sweep_some(sxvki_linear* linear, uint32_t most) {
+    for (; linear->stale != SXVKI_NONE && most != 0; most--) {
         uint32_t index;
         sxvki_record* r = sxvki_linear_new_record(linear, &index);
         sxvki_linear_drop_record(linear, index, r);
     }
+}
+
+SXVKI_COLD static void sxvki_linear_sweep(sxvki_linear* linear) {
+    sxvki_linear_sweep_some(linear, UINT32_MAX);
 }
 
 /*  Take a range of a block; null where there is no room. The caller ages the record once it says
@@ -3665,18 +3761,16 @@ static void sxvki_linear_next_epoch(sxvki_linear* linear) {
     }
 }
 
-/*  Give all records back that are not live, see E1. */
-SXVKI_COLD static void sxvki_linear_trim(sxvki_linear* linear) {
+/*  Give a chain of records back that was `spare` when this was the epoch, see E1. */
+SXVKI_COLD static void sxvki_linear_give_all(sxvki_records* records, uint32_t chain,
+                                             uint32_t epoch) {
     uint32_t index;
-    sxvki_linear_sweep(linear);
-    for (index = linear->spare; index != SXVKI_NONE;) {
-        sxvki_record* r = sxvki_record_at(linear->records, index);
-        sxvki_store32(&r->generation,
-                      (r->generation + 2 * linear->epoch) & ~SXVKI_GENERATION_CLAIMED);
+    for (index = chain; index != SXVKI_NONE;) {
+        sxvki_record* r = sxvki_record_at(records, index);
+        sxvki_store32(&r->generation, (r->generation + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
         index = r->next;
     }
-    sxvki_records_give(linear->records, linear->spare);
-    linear->spare = SXVKI_NONE;
+    sxvki_records_give_all(records, chain);
 }
 
 SXVKI_COLD static int sxvki_lane_room_is_valid(const sxvki_records* records, const sxvki_lane* lane,
@@ -4670,6 +4764,15 @@ typedef struct sxvki_block {
     uint32_t rest[1];    /* to the end of the cache line */
 } sxvki_block;
 
+/*  Of giving host memory back. */
+#define SXVKI_TRIM_IDLE  0u
+#define SXVKI_TRIM_BUSY  1u /* one thread does it */
+#define SXVKI_TRIM_WAITS 2u /* something is retired */
+
+/*  From when it is retired until it is freed, see sxvkTrim. The clock has full seconds, so this is
+    one at least. */
+#define SXVKI_TRIM_GRACE 2u
+
 /*  Everything that the pools of one allocator share. */
 typedef struct sxvki_device {
     sxvki_host host;
@@ -4680,7 +4783,7 @@ typedef struct sxvki_device {
     sxvki_reporter reporter;
     sxvki_table blocks;
     sxvki_lock blocks_lock; /* guards the table's growth */
-    uint32_t is_trimming;   /* atomic; one thread gives host memory back */
+    uint32_t trim_state;    /* atomic; SXVKI_TRIM_ */
     uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
     sxvki_shared64 resets;  /* atomic; of all linear pools; see sxvki_sweep_if_reset */
     SxvkAllocator allocator;
@@ -4834,7 +4937,7 @@ static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
 }
 
 /*  Hide the records, slabs and blocks that nobody has, as far as they fill the highest chunks of
-    their tables. Returns 0 where there are none. */
+    their tables. Returns 0 where there are no more. */
 SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
     int some = sxvki_records_retire(&device->records);
     sxvki_lock_take(&device->blocks_lock);
@@ -4843,15 +4946,20 @@ SXVKI_COLD static int sxvki_device_retire(sxvki_device* device) {
     return some;
 }
 
-/*  Free them; nobody can be looking at them any more. */
-SXVKI_COLD static void sxvki_device_drop(sxvki_device* device) {
-    sxvki_records_drop(&device->records);
+/*  Free what was retired long enough ago. Returns 0 where nothing is retired any more. */
+SXVKI_COLD static int sxvki_device_drop(sxvki_device* device) {
+    uint32_t grace = device->records.lock.on ? SXVKI_TRIM_GRACE : 0; /* 0: no other thread looks */
+    int some = sxvki_records_drop(&device->records, grace);
+    sxvki_table gone;
+    memset(&gone, 0, sizeof gone);
     sxvki_lock_take(&device->blocks_lock);
-    if (sxvki_add64(&device->records.pins, 0) != 0) {
-        sxvki_table_restore(&device->blocks);
+    if (sxvki_add64(&device->records.pins, 0) == 0 && sxvki_table_is_due(&device->blocks, grace)) {
+        sxvki_table_detach(&device->blocks, &gone);
     }
-    sxvki_table_drop(&device->blocks, &device->host);
+    some |= sxvki_table_has_retired(&device->blocks);
     sxvki_lock_drop(&device->blocks_lock);
+    sxvki_table_drop(&gone, &device->host);
+    return some;
 }
 
 /*  What a VkDeviceMemory is to be. */
@@ -5396,7 +5504,8 @@ SXVKI_INLINE sxvki_domain* sxvki_pool_domain(const struct SxvkPool_T* pool, uint
 SXVKI_COLD static void sxvki_domain_shutdown(sxvki_domain* domain) {
     sxvki_bins_shutdown(&domain->bins);
     if (sxvki_domain_is_linear(domain)) {
-        sxvki_linear_trim(&domain->linear);
+        sxvki_linear_sweep(&domain->linear);
+        sxvki_linear_give_all(domain->linear.records, domain->linear.spare, domain->linear.epoch);
     }
     sxvki_lock_shutdown(&domain->lock);
     sxvki_host_free(&domain->pool->device->host, domain->classes);
@@ -6392,6 +6501,13 @@ SXVKI_INLINE void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvk
     }
 }
 
+/*  Sweep some of what resets left. The caller holds the lock, but not all the time. */
+SXVKI_COLD static void sxvki_domain_sweep(sxvki_domain* domain) {
+    sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
+    sxvki_lock_drop(&domain->lock);
+    sxvki_lock_take(&domain->lock);
+}
+
 /*  Take blocks that were empty for `frames` frames out of a domain, up to *count of them, and
     put them on a chain by `next`: they are destroyed once no lock is held. */
 static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t* count,
@@ -6405,6 +6521,10 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
         sxvki_block* block = sxvki_block_at(device, domain->empty_first);
         if (frames != 0 && (int32_t)(now - block->since) < (int32_t)frames) {
             break;
+        }
+        if (sxvki_domain_is_linear(domain) && domain->linear.stale != SXVKI_NONE) {
+            sxvki_domain_sweep(domain);
+            continue;
         }
         domain->breathes = 0;
         sxvki_domain_forget(domain, block);
@@ -6426,26 +6546,67 @@ SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_
     }
 }
 
-/*  Give back the host memory that the domains do not need now. */
+/*  Host memory that domains do not need now: chains of spare records, up to millions of them. Under
+    the locks they are only collected, so that nobody waits. */
+typedef struct sxvki_spares {
+    uint32_t chains; /* the first records of the chains, by `prev`; link_a is the epoch */
+    int is_partial;  /* there is more, for another visit */
+} sxvki_spares;
+
+static void sxvki_spares_add(sxvki_spares* spares, sxvki_records* records, uint32_t chain,
+                             uint32_t epoch) {
+    if (chain != SXVKI_NONE) {
+        sxvki_record* r = sxvki_record_at(records, chain);
+        r->prev = spares->chains;
+        r->link_a = epoch;
+        spares->chains = chain;
+    }
+}
+
+SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spares) {
+    sxvki_device* device = domain->pool->device;
+    sxvki_linear* linear = &domain->linear;
+    sxvki_lock_take(&domain->lock);
+    sxvki_spares_add(spares, &device->records,
+                     sxvki_bins_trim(&domain->bins, domain->block_count != 0), 0);
+    if (sxvki_domain_is_linear(domain)) {
+        if (!spares->is_partial) {
+            sxvki_linear_sweep_some(linear, SXVKI_SWEEP_PORTION);
+            spares->is_partial = linear->stale != SXVKI_NONE;
+        }
+        sxvki_spares_add(spares, &device->records, linear->spare, linear->epoch);
+        linear->spare = SXVKI_NONE;
+    }
+    if (domain->block_count == 0) {
+        sxvki_host_free(&device->host, domain->classes);
+        domain->classes = NULL;
+        domain->given = NULL;
+        domain->class_count = 0;
+    }
+    sxvki_lock_drop(&domain->lock);
+}
+
 SXVKI_COLD static void sxvki_pool_trim(SxvkPool pool, void* context) {
     uint32_t i;
-    (void)context;
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            sxvki_bins_trim(&domain->bins, domain->block_count != 0);
-            if (sxvki_domain_is_linear(domain)) {
-                sxvki_linear_trim(&domain->linear);
-            }
-            if (domain->block_count == 0) {
-                sxvki_host_free(&pool->device->host, domain->classes);
-                domain->classes = NULL;
-                domain->given = NULL;
-                domain->class_count = 0;
-            }
-            sxvki_lock_drop(&domain->lock);
+            sxvki_domain_trim(domain, (sxvki_spares*)context);
         }
+    }
+}
+
+SXVKI_COLD static void sxvki_spares_give(sxvki_records* records, const sxvki_spares* spares) {
+    uint32_t chain = spares->chains;
+    while (chain != SXVKI_NONE) {
+        const sxvki_record* r = sxvki_record_at(records, chain);
+        uint32_t next = r->prev;
+        if (r->link_a != 0) {
+            sxvki_linear_give_all(records, chain, r->link_a);
+        } else {
+            sxvki_records_give_all(records, chain);
+        }
+        chain = next;
     }
 }
 
@@ -7054,6 +7215,29 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
     return sxvki_blocks_destroy(&allocator->device, release.chain);
 }
 
+/*  Only one thread gives host memory back; another one that comes meanwhile leaves it to him. */
+SXVKI_COLD static int sxvki_trim_begin(sxvki_device* device) {
+    uint32_t seen = sxvki_load32(&device->trim_state);
+    return seen != SXVKI_TRIM_BUSY && sxvki_cas32(&device->trim_state, &seen, SXVKI_TRIM_BUSY);
+}
+
+/*  Free what was retired long enough ago. */
+SXVKI_COLD static void sxvki_trim_end(sxvki_device* device) {
+    int waits = sxvki_device_drop(device);
+    sxvki_store32(&device->trim_state, waits ? SXVKI_TRIM_WAITS : SXVKI_TRIM_IDLE);
+}
+
+/*  Give the records back that domains do not need now. */
+SXVKI_COLD static void sxvki_trim_domains(SxvkAllocator allocator) {
+    sxvki_spares spares;
+    do {
+        spares.chains = SXVKI_NONE;
+        spares.is_partial = 0;
+        sxvki_visit_pools(allocator, sxvki_pool_trim, &spares);
+        sxvki_spares_give(&allocator->device.records, &spares);
+    } while (spares.is_partial);
+}
+
 /*  Give back the tables' memory that nobody needs. Why nobody can be looking at it:
 
     - What a thread has, an allocation or a spare record of the domain whose lock it holds, keeps
@@ -7063,23 +7247,21 @@ static VkDeviceSize sxvki_release_empty(SxvkAllocator allocator, uint32_t frames
       capacity there: either it left the lock before it is passed below, or it came later and finds
       the capacity lowered.
     - sxvkForEachAllocation and sxvkIsAllocationValid look at what may be free, and pin it.
-    - Whoever else comes with a stale handle has a bug. The capacity refuses him before and after;
-      only if he is stopped between his look at it and the next instructions, for all the time that
-      the steps below take, would he read what was freed.
-
-    Another thread may trim at the same time: one of them does it. */
+    - Whoever else comes with a stale handle has a bug, but is to get a message and not to crash.
+      He takes no lock and counts nothing, which would cost those who have none. The capacity
+      refuses him before and after; what he reads when he is stopped between his look at it and the
+      next instructions stays for SXVKI_TRIM_GRACE seconds. */
 SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
     sxvki_device* device = &allocator->device;
-    uint32_t idle = 0;
-    if (!sxvki_cas32(&device->is_trimming, &idle, 1)) {
+    if (!sxvki_trim_begin(device)) {
         return;
     }
-    sxvki_visit_pools(allocator, sxvki_pool_trim, NULL);
+    (void)sxvki_device_drop(device); /* before more is retired, and all has to wait again */
+    sxvki_trim_domains(allocator);
     if (sxvki_device_retire(device)) {
         sxvki_visit_pools(allocator, sxvki_pool_pass, NULL);
-        sxvki_device_drop(device);
     }
-    sxvki_store32(&device->is_trimming, 0);
+    sxvki_trim_end(device);
 }
 
 /*  The wish's types in order. */
@@ -7971,10 +8153,11 @@ static void sxvki_reset_pool(SxvkAllocator allocator, SxvkPool pool) {
 
 static void sxvki_sweep_visit(SxvkPool pool, void* context) {
     sxvki_domain* domain = sxvki_pool_domain(pool, 0);
-    (void)context;
-    if (sxvki_pool_is_linear(pool) && domain != NULL) {
+    int* is_partial = (int*)context;
+    if (sxvki_pool_is_linear(pool) && domain != NULL && !*is_partial) {
         sxvki_lock_take(&domain->lock);
-        sxvki_linear_sweep(&domain->linear);
+        sxvki_linear_sweep_some(&domain->linear, SXVKI_SWEEP_PORTION);
+        *is_partial = domain->linear.stale != SXVKI_NONE;
         sxvki_lock_drop(&domain->lock);
     }
 }
@@ -7983,8 +8166,12 @@ static void sxvki_sweep_visit(SxvkPool pool, void* context) {
 static void sxvki_sweep_if_reset(SxvkAllocator allocator, uint64_t* seen) {
     uint64_t resets = sxvki_load64(&allocator->device.resets);
     if (resets != *seen) {
+        int is_partial;
         *seen = resets;
-        sxvki_visit_pools(allocator, sxvki_sweep_visit, NULL);
+        do {
+            is_partial = 0;
+            sxvki_visit_pools(allocator, sxvki_sweep_visit, &is_partial);
+        } while (is_partial);
     }
 }
 
@@ -11566,12 +11753,17 @@ SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t f
         sxvki_store32_relaxed(&allocator->device.frame, frameIndex);
         sxvki_budget_refresh(&allocator->device.budget, &allocator->device.vk);
         sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1, 1);
+        if (sxvki_load32_relaxed(&allocator->device.trim_state) == SXVKI_TRIM_WAITS &&
+            sxvki_trim_begin(&allocator->device)) {
+            sxvki_trim_end(&allocator->device);
+        }
     }
 }
 
 SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
     VkDeviceSize bytes = 0;
     if (allocator != VK_NULL_HANDLE) {
+        sxvki_trim_domains(allocator); /* sweeps what would be swept with a pool's last block */
         bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
         sxvki_trim_tables(allocator);
     }

@@ -224,21 +224,46 @@ static double run(uint32_t threads, double seconds) {
     return ratio;
 }
 
+static void usage(FILE* file) {
+    fprintf(file,
+            "fuzz_foreign [--seconds T] [--threads N]\n"
+            "    T   above 0, 4 without it\n"
+            "    N   2 to %d, 4 without it\n",
+            THREADS_MAX);
+}
+
+/*  A soak with a slip of the pen must not pass in no time. */
+static double number(const char* option, const char* text, double least, double most) {
+    char* end = NULL;
+    double value = text != NULL ? strtod(text, &end) : 0;
+    if (text == NULL || end == text || *end != '\0' || !(value >= least && value <= most)) {
+        fprintf(stderr, "%s: '%s' is out of range\n", option, text != NULL ? text : "");
+        usage(stderr);
+        exit(2);
+    }
+    return value;
+}
+
 int main(int argc, char** argv) {
     double seconds = 4, alone;
     uint32_t most = 4, threads, steps = 1;
     int i;
     for (i = 1; i < argc; i += 2) {
-        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
-            seconds = strtod(argv[i + 1], NULL);
-        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
-            most = (uint32_t)strtoul(argv[i + 1], NULL, 0);
+        if (strcmp(argv[i], "--seconds") == 0) {
+            seconds = number(argv[i], argv[i + 1], 0.001, 1e6);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            double threads_max = number(argv[i], argv[i + 1], 2, THREADS_MAX);
+            most = (uint32_t)threads_max;
+            if (threads_max != most) {
+                usage(stderr);
+                return 2;
+            }
         } else {
-            fprintf(stderr, "fuzz_foreign [--seconds T] [--threads N]\n");
-            return 2;
+            int is_help = strcmp(argv[i], "--help") == 0;
+            usage(is_help ? stdout : stderr);
+            return is_help ? 0 : 2;
         }
     }
-    most = most < 2 ? 2 : most < THREADS_MAX ? most : THREADS_MAX;
     for (threads = 2; threads <= most; threads *= 2) {
         steps++;
     }

@@ -1030,7 +1030,7 @@ static void test_first_prepare_fails(void** state) {
         assert_int_equal(w.counted.calls, calls + nth);
         assert_int_equal(w.bins.spare_count, 0);
         assert_true(is_valid(&w));
-        sxvki_bins_trim(&w.bins, 0);
+        sxvki_records_give_all(&w.records, sxvki_bins_trim(&w.bins, 0));
         assert_null(w.bins.heads);
     }
     host_fail(&w.counted, 0, 0);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 /* ------------------------------------------------------------------ usage */
 
@@ -258,6 +259,18 @@ void contest_empty(Contest* contest) {
             die("%s: something is live when all is freed", contestant->kind->name);
         }
         contestant->hostBytesAfter = usage.hostBytes;
+    }
+}
+
+void contest_settle(Contest* contest) {
+    const struct timespec grace = {2, 0}; /* see sxvkTrim */
+    (void)nanosleep(&grace, NULL);
+    for (uint32_t i = 0; i < contest->count; i++) {
+        Contestant* contestant = &contest->contestants[i];
+        if (contestant->kind->trim != NULL) {
+            contestant->kind->trim(contestant->subject);
+        }
+        contestant->hostBytesAfter = usage_of(contestant->subject).hostBytes;
     }
 }
 

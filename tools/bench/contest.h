@@ -65,6 +65,7 @@ void contest_look(Contest* contest);
 void contest_time_operations(Contest* contest, uint32_t which, uint32_t pairs, Latencies* allocate,
                              Latencies* release);
 void contest_empty(Contest* contest); /* frees all, trims, checks what can be checked */
+void contest_settle(Contest* contest); /* waits until host memory is back, for hostBytesAfter */
 void contest_close(Contest* contest);
 
 #endif /* CONTEST_H */

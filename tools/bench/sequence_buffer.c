@@ -297,8 +297,7 @@ static bool real_open(Real* real) {
         options.device = "llvmpipe";
     }
     if (!gpu_open(&real->gpu, &options)) {
-        (void)gpu_close(&real->gpu);
-        return false;
+        return false; /* all is undone; to close it would forget why */
     }
     SxvkAllocatorCreateInfo info = gpu_allocator_info(&real->gpu);
     host_init(&real->host);

@@ -88,6 +88,7 @@ static void churn_case(const Churn* churn, Table* rows, Table* latencies, Plot* 
     contest_run(&contest);
     latency_rows(latencies, &contest);
     contest_empty(&contest);
+    contest_settle(&contest);
     for (uint32_t i = 0; i < contest.count; i++) {
         Contestant* contestant = &contest.contestants[i];
         churn_row(rows, &contest, i);

@@ -42,6 +42,7 @@ void run_host(void) {
         contest_fill(&contest);
         contest_look(&contest);
         contest_empty(&contest);
+        contest_settle(&contest);
         for (uint32_t i = 0; i < contest.count; i++) {
             const Contestant* contestant = &contest.contestants[i];
             double bytes = (double)contestant->usage.hostBytes;
