@@ -248,7 +248,8 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
     /* The default: the first range that surely fits. */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
-    /* Prefer low blocks and offsets among one candidate of each size class. */
+    /* Prefer low blocks and offsets: the lowest place of all where free ranges are few, else among
+       a bounded number of about the size. */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT = 0x00040000,
     SXVK_ALLOCATION_CREATE_STRATEGY_BEST_FIT_BIT = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT,
     SXVK_ALLOCATION_CREATE_STRATEGY_FIRST_FIT_BIT = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
@@ -638,7 +639,8 @@ typedef enum SxvkVirtualAllocationCreateFlagBits {
     SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
     /* The default. */
     SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
-    /* The lowest among one candidate of each size class; no slots. */
+    /* The lowest place of all where free ranges are few, else among a bounded number of about the
+       size; no slots. */
     SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT = 0x00040000,
     SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MASK = 0x00070000,
     SXVK_VIRTUAL_ALLOCATION_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
@@ -2830,6 +2832,16 @@ typedef enum sxvki_strategy {
 #define SXVKI_OWN_BIN_PROBES 16 /* ranges of the request's own bin that MIN_MEMORY looks at */
 #define SXVKI_LAST_PROBES    4  /* and that every strategy looks at before it gives up */
 
+/*  MIN_OFFSET takes the lowest place of all where there are few free ranges, else among so many of
+    each of so many bins above the request's own. To look at all bins puts small ranges into large
+    holes, and large ones find none then: of 750,000 requests in 1.15 times the mean live bytes
+    4,894, 296, 945 failed at 1k, 10k, 100k live; so it is 2,511, 0, 0; best fit 3,979, 0, 0. And
+    what lives ends lower: with room to spare at 1.26, 1.10, 1.05 times the live bytes, not at 1.29,
+    1.16, 1.15. */
+#define SXVKI_LOW_FEW    16
+#define SXVKI_LOW_BINS   4
+#define SXVKI_LOW_PROBES 4
+
 typedef struct sxvki_bins {
     sxvki_records* records;
     uint32_t* heads; /* bin_count of them; null: not a single block */
@@ -3048,21 +3060,26 @@ static uint32_t sxvki_bins_carve(sxvki_bins* bins, uint32_t index, uint64_t star
     return index;
 }
 
-/*  One candidate of each size class that is not empty: bounded by the number of bins. */
-static uint32_t sxvki_bins_lowest(const sxvki_bins* bins, uint64_t size, uint64_t alignment,
-                                  uint64_t* start) {
+/*  The lowest place in the first ranges of each bin from that of the size to `last`. */
+static uint32_t sxvki_bins_lowest(const sxvki_bins* bins, uint32_t last, uint32_t probes,
+                                  uint64_t size, uint64_t alignment, uint64_t* start) {
     uint32_t best = SXVKI_NONE;
     uint32_t best_block = SXVKI_NONE;
     uint32_t bin = sxvki_bins_find(bins, sxvki_bin_of(size));
-    for (; bin != SXVKI_NONE; bin = sxvki_bins_find(bins, bin + 1)) {
-        const sxvki_record* r = sxvki_record_at(bins->records, bins->heads[bin]);
-        uint32_t block = sxvki_record_block(r);
-        uint64_t at;
-        if (sxvki_range_fits(r, size, alignment, &at) &&
-            (block < best_block || (block == best_block && at < *start))) {
-            best = bins->heads[bin];
-            best_block = block;
-            *start = at;
+    for (; bin <= last && bin != SXVKI_NONE; bin = sxvki_bins_find(bins, bin + 1)) {
+        uint32_t index = bins->heads[bin];
+        uint32_t i;
+        for (i = 0; i < probes && index != SXVKI_NONE; i++) {
+            const sxvki_record* r = sxvki_record_at(bins->records, index);
+            uint32_t block = sxvki_record_block(r);
+            uint64_t at;
+            if (sxvki_range_fits(r, size, alignment, &at) &&
+                (block < best_block || (block == best_block && at < *start))) {
+                best = index;
+                best_block = block;
+                *start = at;
+            }
+            index = r->link_b;
         }
     }
     return best;
@@ -3093,7 +3110,9 @@ static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_
     uint32_t index = SXVKI_NONE;
     uint32_t bin;
     if (strategy == SXVKI_STRATEGY_MIN_OFFSET) {
-        index = sxvki_bins_lowest(bins, size, alignment, start);
+        int few = bins->free_count <= SXVKI_LOW_FEW;
+        index = sxvki_bins_lowest(bins, few ? bins->bin_count : sxvki_bin_of(size) + SXVKI_LOW_BINS,
+                                  few ? SXVKI_LOW_FEW : SXVKI_LOW_PROBES, size, alignment, start);
     } else if (strategy == SXVKI_STRATEGY_MIN_MEMORY) {
         index = sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_OWN_BIN_PROBES, size, alignment,
                                  start);
@@ -3119,7 +3138,7 @@ static uint32_t sxvki_bins_search(const sxvki_bins* bins, uint64_t size, uint64_
     index = sxvki_bins_probe(bins, sxvki_bin_of(size), SXVKI_LAST_PROBES, size, alignment, start);
     if (index == SXVKI_NONE && alignment > 1) {
         /* About to refuse: a higher head may be aligned well, above all that of an empty block. */
-        index = sxvki_bins_lowest(bins, size, alignment, start);
+        index = sxvki_bins_lowest(bins, bins->bin_count, 1, size, alignment, start);
     }
     return index;
 }
