@@ -625,7 +625,8 @@ typedef struct SxvkVirtualAllocation_T*
     SxvkVirtualAllocation; /* index and generation, never null */
 
 typedef enum SxvkVirtualBlockCreateFlagBits {
-    /* Not supported yet: VK_ERROR_FEATURE_NOT_PRESENT. */
+    /* Free at once, stack, double stack, ring, by the order of your calls, as in a linear pool:
+       each range goes behind the newest one that is alive, or to the start where that is free. */
     SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT = 0x00000001,
     SXVK_VIRTUAL_BLOCK_CREATE_ALGORITHM_MASK = 0x00000001,
     SXVK_VIRTUAL_BLOCK_CREATE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
@@ -633,7 +634,9 @@ typedef enum SxvkVirtualBlockCreateFlagBits {
 typedef VkFlags SxvkVirtualBlockCreateFlags;
 
 typedef enum SxvkVirtualAllocationCreateFlagBits {
-    /* From the upper end; only in a block with LINEAR_ALGORITHM_BIT. */
+    /* From the end downwards, the second of two stacks; only in a block with LINEAR_ALGORITHM_BIT.
+       Not while the block is a ring that has wrapped (VK_ERROR_OUT_OF_DEVICE_MEMORY); nor does a
+       ring wrap while there are such ranges. */
     SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT = 0x00000040,
     /* The tightest place among a bounded number; no slots, see sxvkVirtualAllocate. */
     SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
@@ -1199,8 +1202,7 @@ SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
     Memory    through pAllocationCallbacks; about 4 KiB for a block, 16 to 64 bytes an allocation
 */
 
-/*  Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, FEATURE_NOT_PRESENT (LINEAR_ALGORITHM_BIT),
-              VALIDATION_FAILED
+/*  Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED
     Owner     caller: sxvkDestroyVirtualBlock
 */
 SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo* pCreateInfo,
@@ -1210,7 +1212,8 @@ SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo*
 SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock);
 
 /*  Enlarge the block at its end; what was allocated stays.
-    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a newSize below the size)
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a newSize below the size),
+              FEATURE_NOT_PRESENT (UPPER_ADDRESS allocations are alive: they stand at the end)
     Cost      O(1)
 */
 SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize);
@@ -1224,7 +1227,8 @@ SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
 
 /*  Hand out a range. The null handle is never a valid one, whatever the offset. While the block has
     much room, sizes of which there are many come in slots that may be up to 1/8 larger than asked
-    for; the MIN_MEMORY and MIN_OFFSET strategies do without.
+    for; the MIN_MEMORY and MIN_OFFSET strategies do without. A linear block has no slots, and
+    takes no notice of strategies.
     Returns   VK_SUCCESS, OUT_OF_DEVICE_MEMORY (no room was found), OUT_OF_HOST_MEMORY,
               VALIDATION_FAILED; on failure *pAllocation is null and *pOffset VK_WHOLE_SIZE
     Cost      O(1), whatever the number of ranges and holes
@@ -1238,7 +1242,7 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
 SX_VKALLOC_API void sxvkVirtualFree(SxvkVirtualBlock virtualBlock,
                                     SxvkVirtualAllocation allocation); /* O(1) */
 
-/*  Free all. The handles become stale. O(allocations). */
+/*  Free all. The handles become stale. O(allocations); O(1) in a linear block. */
 SX_VKALLOC_API void sxvkClearVirtualBlock(SxvkVirtualBlock virtualBlock);
 
 /*  The first use may allocate host memory, so unlike VMA's it can fail.
@@ -9012,6 +9016,9 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
       - slabs are only opened while SXVKI_VIRTUAL_ROOM of the block is free
       - what the bins have no room for gets a slot of any class that is large enough
 
+    A linear block has a lane instead of bins and slabs, and an epoch, which is 0 in others: so a
+    handle's generation is the record's plus twice the epoch in all of them, see >>linear.
+
     No lock is taken and no step is atomic: what >>slabs says of `word` holds, step by step.
 */
 
@@ -9034,7 +9041,8 @@ struct SxvkVirtualBlock_T {
     uint64_t room;       /* granules: slabs are only opened while more is free */
     uint32_t slot_max;   /* granules; 0: no slabs */
     uint32_t first;      /* the range that starts the block */
-    uint32_t end;        /* the granule behind it */
+    uint32_t end;        /* the granule behind it; linear: SXVKI_NONE */
+    sxvki_lane lane;     /* instead of `first` in a linear block */
     sxvki_records records;
     sxvki_host host;
     sxvki_reporter reporter;
@@ -9087,12 +9095,34 @@ SXVKI_COLD static void sxvki_virtual_destroy(SxvkVirtualBlock block) {
     sxvki_host_free(&host, block);
 }
 
+SXVKI_INLINE int sxvki_virtual_is_linear(const struct SxvkVirtualBlock_T* block) {
+    return sxvki_domain_is_linear(&block->domain);
+}
+
+/*  One free range, or an empty lane. Returns 0 where there is no host memory. */
+SXVKI_COLD static int sxvki_virtual_fill(SxvkVirtualBlock block,
+                                         SxvkVirtualBlockCreateFlags flags) {
+    sxvki_bins* bins = &block->domain.bins;
+    if (flags & SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT) {
+        sxvki_linear_init(&block->domain.linear, &block->records);
+        sxvki_lane_init(&block->lane);
+        block->end = SXVKI_NONE;
+        return 1;
+    }
+    if (!sxvki_virtual_reserve(block, block->size) || !sxvki_bins_prepare(bins)) {
+        return 0;
+    }
+    block->first = sxvki_bins_add_block(bins, 0, block->size + 1);
+    block->end = sxvki_bins_carve(bins, block->first, block->size, 1);
+    sxvki_record_age(sxvki_record_at(&block->records, block->end));
+    return 1;
+}
+
 /*  The info is valid. */
 SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo* info,
                                                 SxvkVirtualBlock* made) {
     sxvki_host host;
     SxvkVirtualBlock block;
-    sxvki_bins* bins;
     sxvki_host_init(&host, info->pAllocationCallbacks);
     block = (SxvkVirtualBlock)sxvki_host_alloc_zeroed(&host, sizeof *block);
     if (block == NULL) {
@@ -9103,22 +9133,18 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
     block->reporter.user_data = info->pMessageUserData;
     block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
     block->size = info->size >> block->shift;
-    bins = &block->domain.bins;
-    sxvki_bins_init(bins, &block->records, block->size + 1);
+    sxvki_bins_init(&block->domain.bins, &block->records, block->size + 1);
     if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
-        !sxvki_virtual_reserve(block, block->size) || !sxvki_bins_prepare(bins)) {
+        !sxvki_virtual_fill(block, info->flags)) {
         sxvki_virtual_destroy(block);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    block->first = sxvki_bins_add_block(bins, 0, block->size + 1);
-    block->end = sxvki_bins_carve(bins, block->first, block->size, 1);
-    sxvki_record_age(sxvki_record_at(&block->records, block->end));
     *made = block;
     return VK_SUCCESS;
 }
 
-/*  Size is larger than the block's. */
-static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
+/*  Size is larger than the block's, which is not a linear one. */
+SXVKI_COLD static int sxvki_virtual_grow_bins(SxvkVirtualBlock block, uint64_t size) {
     sxvki_bins* bins = &block->domain.bins;
     sxvki_record* end = sxvki_record_at(&block->records, block->end);
     uint32_t last = end->prev;
@@ -9136,8 +9162,21 @@ static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
     }
     sxvki_bins_link(bins, last, r);
     sxvki_record_set(end, 0, size, 1);
-    block->size = size;
     return 1;
+}
+
+/*  Size is larger than the block's. What grows down from the end of a linear block would keep the
+    room behind it from ever being used: there VK_ERROR_FEATURE_NOT_PRESENT. */
+SXVKI_COLD static VkResult sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
+    if (!sxvki_virtual_is_linear(block)) {
+        if (!sxvki_virtual_grow_bins(block, size)) {
+            return VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+    } else if (block->lane.upper != SXVKI_NONE) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    block->size = size;
+    return VK_SUCCESS;
 }
 
 /* --- taking and giving; sizes are granules --- */
@@ -9291,6 +9330,26 @@ static int sxvki_virtual_take_of_class(SxvkVirtualBlock block, const sxvki_place
     return 1;
 }
 
+/*  A range of the lane. */
+SXVKI_APART static VkResult sxvki_virtual_take_linear(SxvkVirtualBlock block,
+                                                      const sxvki_place* place,
+                                                      sxvki_virtual_spot* spot) {
+    sxvki_linear* linear = &block->domain.linear;
+    sxvki_record* r;
+    if (!sxvki_linear_prepare(linear)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    r = sxvki_linear_take(linear, &block->lane, 0, block->size, place->size, place->alignment,
+                          place->strategy == SXVKI_STRATEGY_UPPER, &spot->index);
+    if (r == NULL) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    sxvki_domain_count_in(&block->domain, NULL, r, place, SXVKI_STATE_LINEAR);
+    spot->offset = sxvki_record_offset(r);
+    spot->generation = r->generation + 2 * linear->epoch;
+    return VK_SUCCESS;
+}
+
 /*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
 static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
                                    sxvki_strategy strategy, sxvki_virtual_spot* spot) {
@@ -9299,14 +9358,17 @@ static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64
     if (size > block->size) {
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
-    if (!sxvki_bins_prepare(&block->domain.bins)) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
     memset(&place, 0, sizeof place);
     place.size = size;
     place.alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
     place.strategy = strategy;
     place.slot_size = (uint32_t)step;
+    if (sxvki_virtual_is_linear(block)) {
+        return sxvki_virtual_take_linear(block, &place, spot);
+    }
+    if (!sxvki_bins_prepare(&block->domain.bins)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
     if (place.strategy == SXVKI_STRATEGY_MIN_TIME && sxvki_virtual_suits_slots(block, size, step) &&
         sxvki_virtual_take_of_class(block, &place, spot)) {
         return VK_SUCCESS;
@@ -9365,6 +9427,30 @@ SXVKI_INLINE void sxvki_virtual_give_slot(sxvki_domain* domain, uint32_t id, sxv
     }
 }
 
+SXVKI_INLINE SxvkVirtualAllocation sxvki_virtual_handle(const sxvki_virtual_spot* spot) {
+    return (SxvkVirtualAllocation)(void*)sxvki_handle_make(spot->generation, spot->index);
+}
+
+/*  Is this a handle of a live range? In a linear block the index of a slot is never one. */
+SXVKI_INLINE int sxvki_virtual_handle_is_valid(const struct SxvkVirtualBlock_T* block,
+                                               SxvkAllocation handle) {
+    uint32_t index = sxvki_handle_index(handle);
+    const uint32_t* generation = sxvki_generation_of(&block->records, index);
+    return generation != NULL && (*generation & 1) != 0 &&
+           sxvki_handle_make(*generation + 2 * block->domain.linear.epoch, index) == handle;
+}
+
+SXVKI_APART static void sxvki_virtual_give_range(SxvkVirtualBlock block, uint32_t index) {
+    sxvki_record* r = sxvki_record_at(&block->records, index);
+    block->domain.live_count--;
+    block->domain.live_bytes -= sxvki_record_bytes(r);
+    if (sxvki_virtual_is_linear(block)) {
+        sxvki_linear_give(&block->domain.linear, &block->lane, index, r);
+    } else {
+        sxvki_bins_give(&block->domain.bins, index);
+    }
+}
+
 /*  Returns 0, and changes nothing, where the handle is not a valid one. O(1). */
 SXVKI_INLINE int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
     uint32_t index = sxvki_handle_index(handle);
@@ -9380,10 +9466,10 @@ SXVKI_INLINE int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handl
         }
         sxvki_virtual_give_slot(&block->domain, id, slab, index % 64);
     } else {
-        if (!sxvki_handle_is_valid(&block->records, handle)) {
+        if (!sxvki_virtual_handle_is_valid(block, handle)) {
             return 0;
         }
-        sxvki_domain_give(&block->domain, index, NULL);
+        sxvki_virtual_give_range(block, index);
     }
     return 1;
 }
@@ -9437,15 +9523,12 @@ static int sxvki_virtual_set_user_data(SxvkVirtualBlock block, uint32_t index, v
 }
 
 static sxvki_strategy sxvki_virtual_strategy(VkFlags flags) {
-    return flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
+    return flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT ? SXVKI_STRATEGY_UPPER
+           : flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
                ? SXVKI_STRATEGY_MIN_MEMORY
            : flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT
                ? SXVKI_STRATEGY_MIN_OFFSET
                : SXVKI_STRATEGY_MIN_TIME;
-}
-
-SXVKI_INLINE SxvkVirtualAllocation sxvki_virtual_handle(const sxvki_virtual_spot* spot) {
-    return (SxvkVirtualAllocation)(void*)sxvki_handle_make(spot->generation, spot->index);
 }
 
 /*  The info is valid. */
@@ -9471,24 +9554,28 @@ static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
     return VK_SUCCESS;
 }
 
-/*  The live allocations in the order of their offsets: *walk starts with block->first. */
+/*  The live allocations in the order of their offsets. */
 static int sxvki_virtual_next(const struct SxvkVirtualBlock_T* block, sxvki_walk* walk,
                               uint32_t* index) {
     *index = sxvki_walk_next(walk);
     return *index != block->end;
 }
 
+SXVKI_INLINE uint32_t sxvki_virtual_first(const struct SxvkVirtualBlock_T* block) {
+    return sxvki_virtual_is_linear(block) ? block->lane.first : block->first;
+}
+
 static sxvki_walk sxvki_virtual_walk(const struct SxvkVirtualBlock_T* block) {
     sxvki_walk walk;
     walk.records = &block->records;
-    walk.record = block->first;
+    walk.record = sxvki_virtual_first(block);
     walk.slot = 0;
     return walk;
 }
 
 /*  Each slab's last slot closes the slab, and its range joins the free one before it: so what is
     left is the first range or follows it. */
-static void sxvki_virtual_clear(SxvkVirtualBlock block) {
+static void sxvki_virtual_clear_bins(SxvkVirtualBlock block) {
     uint32_t i;
     while (block->domain.live_count != 0) {
         const sxvki_record* r = sxvki_record_at(&block->records, block->first);
@@ -9505,6 +9592,18 @@ static void sxvki_virtual_clear(SxvkVirtualBlock block) {
         } else {
             sxvki_domain_give(&block->domain, index, NULL);
         }
+    }
+}
+
+/*  O(1) in a linear block. */
+static void sxvki_virtual_clear(SxvkVirtualBlock block) {
+    if (sxvki_virtual_is_linear(block)) {
+        sxvki_linear_drop(&block->domain.linear, &block->lane);
+        sxvki_linear_next_epoch(&block->domain.linear);
+        block->domain.live_count = 0;
+        block->domain.live_bytes = 0;
+    } else {
+        sxvki_virtual_clear_bins(block);
     }
 }
 
@@ -9582,17 +9681,29 @@ SXVKI_COLD static void sxvki_json_virtual(sxvki_json* json, const struct SxvkVir
 }
 #endif
 
+SXVKI_COLD static int sxvki_virtual_ranges_are_valid(const struct SxvkVirtualBlock_T* block,
+                                                     uint32_t* free_count) {
+    const sxvki_record* end;
+    if (sxvki_virtual_is_linear(block)) {
+        return sxvki_lane_is_valid(&block->records, &block->lane, 0, block->size) &&
+               sxvki_linear_is_valid(&block->domain.linear);
+    }
+    end = sxvki_record_at(&block->records, block->end);
+    return sxvki_record_is_live(end) && end->next == SXVKI_NONE &&
+           sxvki_bins_block_is_valid(&block->domain.bins, block->first, 0, block->size + 1,
+                                     free_count);
+}
+
 /*  Every invariant of the ranges, the slabs and the sums. */
 SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtualBlock_T* block) {
     const sxvki_domain* domain = &block->domain;
-    const sxvki_record* r = sxvki_record_at(&block->records, block->end);
+    const sxvki_record* r;
     uint32_t index, free_count = 0, live = 0, slabs = 0, listed = 0;
     uint64_t bytes = 0, slab_bytes = 0;
-    if (!sxvki_record_is_live(r) || r->next != SXVKI_NONE ||
-        !sxvki_bins_block_is_valid(&domain->bins, block->first, 0, block->size + 1, &free_count)) {
+    if (!sxvki_virtual_ranges_are_valid(block, &free_count)) {
         return 0;
     }
-    for (index = block->first; index != block->end; index = r->next) {
+    for (index = sxvki_virtual_first(block); index != block->end; index = r->next) {
         r = sxvki_record_at(&block->records, index);
         if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB)) {
             if (!sxvki_domain_slab_is_valid(domain, index)) {
@@ -11102,12 +11213,6 @@ SXVKI_COLD static VkResult sxvki_check_virtual_info(const SxvkVirtualBlockCreate
         field = "pCreateInfo->size, which wants a larger pCreateInfo->granularity";
     }
 #endif
-    if (message == SXVK_MESSAGE_NONE &&
-        (info->flags & SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT) != 0) {
-        sxvki_report(reporter, SXVK_MESSAGE_BAD_STRUCT, function,
-                     "pCreateInfo->flags, LINEAR_ALGORITHM_BIT");
-        return VK_ERROR_FEATURE_NOT_PRESENT;
-    }
     if (message != SXVK_MESSAGE_NONE) {
         sxvki_report(reporter, message, function, field);
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -11127,7 +11232,8 @@ static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* 
     } else if ((strategy & (strategy - 1)) != 0) {
         message = SXVK_MESSAGE_CONFLICTING_FLAGS;
         field = "pCreateInfo->flags, STRATEGY";
-    } else if (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) {
+    } else if ((info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
+               !sxvki_virtual_is_linear(block)) {
         message = SXVK_MESSAGE_CONFLICTING_FLAGS;
         field = "pCreateInfo->flags, UPPER_ADDRESS_BIT without LINEAR_ALGORITHM_BIT";
     } else if (info->size == 0 || (info->size & (granularity - 1)) != 0) {
@@ -11152,7 +11258,7 @@ static VkResult sxvki_check_virtual_allocation(SxvkVirtualBlock block, const cha
                                                SxvkVirtualAllocation allocation, uint32_t* index) {
     SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
     *index = sxvki_handle_index(handle);
-    if (SXVKI_LIKELY(sxvki_handle_is_valid(&block->records, handle))) {
+    if (SXVKI_LIKELY(sxvki_virtual_handle_is_valid(block, handle))) {
         return VK_SUCCESS;
     }
     return sxvki_reject_virtual(
@@ -12675,6 +12781,7 @@ SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
 
 SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize) {
     const char* function = "sxvkGrowVirtualBlock";
+    VkResult result;
     uint64_t size;
     if (virtualBlock == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -12684,11 +12791,14 @@ SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDe
         size << virtualBlock->shift != newSize) {
         return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_BAD_SIZE, function, "newSize");
     }
-    if (size != virtualBlock->size && !sxvki_virtual_grow(virtualBlock, size)) {
+    result = size == virtualBlock->size ? VK_SUCCESS : sxvki_virtual_grow(virtualBlock, size);
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
         sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    } else if (result != VK_SUCCESS) {
+        sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_BAD_STRUCT, function,
+                     "virtualBlock, UPPER_ADDRESS allocations are alive");
     }
-    return VK_SUCCESS;
+    return result;
 }
 
 SX_VKALLOC_API VkBool32 sxvkIsVirtualBlockEmpty(SxvkVirtualBlock virtualBlock) {
