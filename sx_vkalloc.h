@@ -2440,7 +2440,7 @@ typedef struct sxvki_slot {
     uint32_t generation; /* atomic, as all of it but `tail` */
     uint32_t state;
     uint32_t tail; /* bytes behind what the user asked for */
-    uint32_t unused;
+    uint32_t size; /* granules asked for; only in a virtual block, which has no tail */
 } sxvki_slot;
 
 #define SXVKI_SLAB_SLOTS 63
@@ -9188,26 +9188,29 @@ typedef struct sxvki_virtual_spot {
     uint32_t generation;
 } sxvki_virtual_spot;
 
-/*  A slot of a listed slab. */
-SXVKI_INLINE void sxvki_virtual_take_slot(const sxvki_records* records, sxvki_slab_class* c,
-                                          uint32_t id, sxvki_slab* slab, uint64_t size,
-                                          sxvki_virtual_spot* spot) {
+/*  A slot of a listed slab. Returns 1 where it was the last one: unlist the slab then. */
+SXVKI_HOT int sxvki_virtual_take_slot(sxvki_slab_class* c, uint32_t id, sxvki_slab* slab,
+                                      uint64_t size, sxvki_virtual_spot* spot) {
     uint64_t word = sxvki_load64_relaxed(&slab->word);
     uint64_t left = word & (word - 1);
     uint32_t i = sxvki_low_bit(word);
     sxvki_slot* slot = &slab->slots[i];
-    slot->tail = (uint32_t)((slab->slot_size - size) << SXVKI_GRANULE_SHIFT);
+    slot->size = (uint32_t)size;
     slot->state = 0;
     slot->generation++;
     c->taken += size << (SXVKI_GRANULE_SHIFT + SXVKI_SLOTS_COUNT_BITS) | 1;
     spot->offset = slab->offset + (uint64_t)slab->slot_size * i;
     spot->index = sxvki_slot_index(id, i);
     spot->generation = slot->generation;
-    if (left == SXVKI_SLAB_HELD) {
-        left = 0;
-        sxvki_slab_list_remove(records, &c->list, slab);
-    }
     sxvki_store64_relaxed(&slab->word, left);
+    return left == SXVKI_SLAB_HELD;
+}
+
+/*  A slab that is full now. The result is for callers that have nothing else to do. */
+SXVKI_APART static VkResult sxvki_virtual_unlist(SxvkVirtualBlock block, sxvki_slab* slab) {
+    sxvki_store64_relaxed(&slab->word, 0);
+    sxvki_domain_unlist_slab(&block->domain, slab);
+    return VK_SUCCESS;
 }
 
 /*  One of the first slabs of a class with a slot that is large enough; SXVKI_NONE: none of them. */
@@ -9250,15 +9253,15 @@ SXVKI_INLINE int sxvki_virtual_has_room(const struct SxvkVirtualBlock_T* block,
 
 /*  A slab for a class that had no slot for this. */
 SXVKI_COLD static int sxvki_virtual_open_slab(SxvkVirtualBlock block, sxvki_slab_class* c,
-                                              const sxvki_place* place) {
+                                              uint64_t size, uint64_t alignment,
+                                              uint32_t slot_size) {
     uint64_t live = sxvki_domain_live_slots(&block->domain, (uint32_t)(c - block->domain.classes));
     uint64_t count = live & SXVKI_SLOTS_COUNT_MASK;
-    uint32_t slot_size = place->slot_size;
     int has_others = c->list != SXVKI_NONE;
-    if (live >> SXVKI_SLOTS_COUNT_BITS != (count * place->size) << SXVKI_GRANULE_SHIFT) {
+    if (live >> SXVKI_SLOTS_COUNT_BITS != (count * size) << SXVKI_GRANULE_SHIFT) {
         uint32_t e = slot_size < SXVKI_SLAB_STEPS ? 0 : sxvki_high_bit(slot_size) - 3;
         uint64_t next = (uint64_t)((slot_size >> e) + 1) << e; /* where the next class begins */
-        slot_size = (uint32_t)sxvki_align_down(next - 1, place->alignment);
+        slot_size = (uint32_t)sxvki_align_down(next - 1, alignment);
     }
     if (!sxvki_domain_open_slab(&block->domain, slot_size)) {
         return 0;
@@ -9270,36 +9273,59 @@ SXVKI_COLD static int sxvki_virtual_open_slab(SxvkVirtualBlock block, sxvki_slab
 }
 
 /*  There is no other room: a slot of any class that is large enough. */
-SXVKI_COLD static VkResult sxvki_virtual_take_any_slot(SxvkVirtualBlock block,
-                                                       const sxvki_place* place,
+SXVKI_COLD static VkResult sxvki_virtual_take_any_slot(SxvkVirtualBlock block, uint64_t size,
+                                                       uint64_t alignment,
                                                        sxvki_virtual_spot* spot) {
-    uint32_t id = sxvki_virtual_probe_all(block, place->size, place->alignment);
+    uint32_t id = sxvki_virtual_probe_all(block, size, alignment);
     sxvki_slab* slab;
     if (id == SXVKI_NONE) {
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
     slab = sxvki_slab_at(&block->records, id);
-    sxvki_virtual_take_slot(&block->records, &block->domain.classes[slab->class_index], id, slab,
-                            place->size, spot);
+    if (sxvki_virtual_take_slot(&block->domain.classes[slab->class_index], id, slab, size, spot)) {
+        sxvki_virtual_unlist(block, slab);
+    }
     return VK_SUCCESS;
 }
 
-/*  A range of the bins. */
-static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, const sxvki_place* place,
+/*  Of a range that was taken: no tail, and no state but this. */
+SXVKI_INLINE void sxvki_virtual_count_in(SxvkVirtualBlock block, sxvki_record* r, uint32_t state,
                                          sxvki_virtual_spot* spot) {
-    sxvki_domain* domain = &block->domain;
-    uint32_t index = sxvki_bins_take(&domain->bins, place->size, place->alignment, place->strategy);
-    sxvki_record* r;
-    if (index == SXVKI_NONE) {
-        return sxvki_virtual_take_any_slot(block, place, spot);
-    }
-    r = sxvki_record_at(&block->records, index);
-    sxvki_record_age(r); /* with no tail and no state: the bins left it so */
-    domain->live_count++;
-    domain->live_bytes += place->size << SXVKI_GRANULE_SHIFT;
-    spot->index = index;
+    r->link_a = 0;
+    r->link_b = state;
+    sxvki_record_age(r);
+    block->domain.live_count++;
+    block->domain.live_bytes += sxvki_record_bytes(r);
     spot->offset = sxvki_record_offset(r);
-    spot->generation = r->generation;
+    spot->generation = r->generation + 2 * block->domain.linear.epoch;
+}
+
+/*  A range of the bins. */
+static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
+                                         sxvki_strategy strategy, sxvki_virtual_spot* spot) {
+    spot->index = sxvki_bins_take(&block->domain.bins, size, alignment, strategy);
+    if (spot->index == SXVKI_NONE) {
+        return sxvki_virtual_take_any_slot(block, size, alignment, spot);
+    }
+    sxvki_virtual_count_in(block, sxvki_record_at(&block->records, spot->index), 0, spot);
+    return VK_SUCCESS;
+}
+
+/*  A range of the lane. */
+SXVKI_APART static VkResult sxvki_virtual_take_linear(SxvkVirtualBlock block, uint64_t size,
+                                                      uint64_t alignment, int is_upper,
+                                                      sxvki_virtual_spot* spot) {
+    sxvki_linear* linear = &block->domain.linear;
+    sxvki_record* r;
+    if (!sxvki_linear_prepare(linear)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    r = sxvki_linear_take(linear, &block->lane, 0, block->size, size, alignment, is_upper,
+                          &spot->index);
+    if (r == NULL) {
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    }
+    sxvki_virtual_count_in(block, r, SXVKI_STATE_LINEAR, spot);
     return VK_SUCCESS;
 }
 
@@ -9310,84 +9336,64 @@ SXVKI_INLINE int sxvki_virtual_suits_slots(const struct SxvkVirtualBlock_T* bloc
 }
 
 /*  A slot of the class, or the first one of a new slab that it earned. Returns 0: a range, then. */
-static int sxvki_virtual_take_of_class(SxvkVirtualBlock block, const sxvki_place* place,
-                                       sxvki_virtual_spot* spot) {
-    sxvki_slab_class* c = &block->domain.classes[sxvki_slab_class_of(place->slot_size)];
-    uint32_t id = sxvki_virtual_probe(&block->domain, c, place->size, place->alignment);
+static int sxvki_virtual_take_of_class(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
+                                       uint32_t slot_size, sxvki_virtual_spot* spot) {
+    sxvki_slab_class* c = &block->domain.classes[sxvki_slab_class_of(slot_size)];
+    uint32_t id = sxvki_virtual_probe(&block->domain, c, size, alignment);
+    sxvki_slab* slab;
     if (id == SXVKI_NONE) {
         if (c->demand != SXVKI_SLAB_EARNED) {
             c->demand++;
             return 0;
         }
-        if (!sxvki_virtual_has_room(block, place->slot_size) ||
-            !sxvki_virtual_open_slab(block, c, place)) {
+        if (!sxvki_virtual_has_room(block, slot_size) ||
+            !sxvki_virtual_open_slab(block, c, size, alignment, slot_size)) {
             return 0;
         }
         id = c->list;
     }
-    sxvki_virtual_take_slot(&block->records, c, id, sxvki_slab_at(&block->records, id), place->size,
-                            spot);
+    slab = sxvki_slab_at(&block->records, id);
+    if (sxvki_virtual_take_slot(c, id, slab, size, spot)) {
+        sxvki_virtual_unlist(block, slab);
+    }
     return 1;
-}
-
-/*  A range of the lane. */
-SXVKI_APART static VkResult sxvki_virtual_take_linear(SxvkVirtualBlock block,
-                                                      const sxvki_place* place,
-                                                      sxvki_virtual_spot* spot) {
-    sxvki_linear* linear = &block->domain.linear;
-    sxvki_record* r;
-    if (!sxvki_linear_prepare(linear)) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    r = sxvki_linear_take(linear, &block->lane, 0, block->size, place->size, place->alignment,
-                          place->strategy == SXVKI_STRATEGY_UPPER, &spot->index);
-    if (r == NULL) {
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    }
-    sxvki_domain_count_in(&block->domain, NULL, r, place, SXVKI_STATE_LINEAR);
-    spot->offset = sxvki_record_offset(r);
-    spot->generation = r->generation + 2 * linear->epoch;
-    return VK_SUCCESS;
 }
 
 /*  VK_ERROR_OUT_OF_DEVICE_MEMORY: no room was found. O(1). */
 static VkResult sxvki_virtual_take(SxvkVirtualBlock block, uint64_t size, uint64_t alignment,
                                    sxvki_strategy strategy, sxvki_virtual_spot* spot) {
     uint64_t step = sxvki_align_up(size, alignment);
-    sxvki_place place;
     if (size > block->size) {
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
-    memset(&place, 0, sizeof place);
-    place.size = size;
-    place.alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
-    place.strategy = strategy;
-    place.slot_size = (uint32_t)step;
+    alignment = sxvki_min64(alignment, SXVKI_GRANULES_MAX + 1); /* only offset 0 has more */
     if (sxvki_virtual_is_linear(block)) {
-        return sxvki_virtual_take_linear(block, &place, spot);
+        return sxvki_virtual_take_linear(block, size, alignment, strategy == SXVKI_STRATEGY_UPPER,
+                                         spot);
     }
     if (!sxvki_bins_prepare(&block->domain.bins)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    if (place.strategy == SXVKI_STRATEGY_MIN_TIME && sxvki_virtual_suits_slots(block, size, step) &&
-        sxvki_virtual_take_of_class(block, &place, spot)) {
+    if (strategy == SXVKI_STRATEGY_MIN_TIME && sxvki_virtual_suits_slots(block, size, step) &&
+        sxvki_virtual_take_of_class(block, size, alignment, (uint32_t)step, spot)) {
         return VK_SUCCESS;
     }
-    return sxvki_virtual_take_range(block, &place, spot);
+    return sxvki_virtual_take_range(block, size, alignment, strategy, spot);
 }
 
-/*  Nothing but a size, which may be 0, and an alignment: by far most requests. */
+/*  Nothing but a size and an alignment, both valid: by far most requests. */
 SXVKI_INLINE int sxvki_virtual_is_plain(const struct SxvkVirtualBlock_T* block,
                                         const SxvkVirtualAllocationCreateInfo* info) {
-    return info->flags == 0 && info->pUserData == NULL && block->shift == 0 &&
-           (info->alignment & (info->alignment - 1)) == 0;
+    return (info->flags | block->shift | (uintptr_t)info->pUserData |
+            (info->alignment & (info->alignment - 1))) == 0 &&
+           info->size != 0;
 }
 
-/*  The common case: plain, and the first slab of the class will do. Returns 0 where not; also for
-    size 0. */
+/*  The common case: plain, and the first slab of the class will do. Returns 0 where not. *full is
+    the slab if it is to be unlisted, else null. */
 SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block,
                                           const SxvkVirtualAllocationCreateInfo* info,
-                                          sxvki_virtual_spot* spot) {
+                                          sxvki_virtual_spot* spot, sxvki_slab** full) {
     uint64_t size = info->size;
     uint64_t mask = info->alignment - (info->alignment != 0);
     uint64_t step = (size + mask) & ~mask;
@@ -9404,7 +9410,7 @@ SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block,
     if (slab->slot_size < size || (slab->slot_size & mask) != 0) {
         return 0;
     }
-    sxvki_virtual_take_slot(&block->records, c, c->list, slab, size, spot);
+    *full = sxvki_virtual_take_slot(c, c->list, slab, size, spot) ? slab : NULL;
     return 1;
 }
 
@@ -9413,11 +9419,10 @@ SXVKI_INLINE void sxvki_virtual_give_slot(sxvki_domain* domain, uint32_t id, sxv
                                           uint32_t i) {
     sxvki_slab_class* c = &domain->classes[slab->class_index];
     sxvki_slot* slot = &slab->slots[i];
-    uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slot->tail;
     uint64_t seen = sxvki_load64_relaxed(&slab->word);
     uint64_t word = seen | (uint64_t)1 << i | SXVKI_SLAB_HELD;
     slot->generation++;
-    c->taken -= bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    c->taken -= (uint64_t)slot->size << (SXVKI_GRANULE_SHIFT + SXVKI_SLOTS_COUNT_BITS) | 1;
     sxvki_store64_relaxed(&slab->word, word);
     if ((seen & SXVKI_SLAB_HELD) == 0) {
         sxvki_slab_list_push(domain->bins.records, &c->list, id, slab);
@@ -9452,7 +9457,7 @@ SXVKI_APART static void sxvki_virtual_give_range(SxvkVirtualBlock block, uint32_
 }
 
 /*  Returns 0, and changes nothing, where the handle is not a valid one. O(1). */
-SXVKI_INLINE int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
+SXVKI_HOT int sxvki_virtual_free(SxvkVirtualBlock block, SxvkAllocation handle) {
     uint32_t index = sxvki_handle_index(handle);
     if (SXVKI_LIKELY((index & SXVKI_HANDLE_SLAB_BIT) != 0)) {
         uint32_t id = sxvki_slot_slab(index);
@@ -9483,7 +9488,7 @@ static void sxvki_virtual_look(const struct SxvkVirtualBlock_T* block, uint32_t 
         const sxvki_slab* slab = sxvki_slab_of(&block->records, index);
         uint32_t i = index % 64;
         *offset = slab->offset + (uint64_t)slab->slot_size * i;
-        *size = slab->slot_size - (slab->slots[i].tail >> SXVKI_GRANULE_SHIFT);
+        *size = slab->slots[i].size;
     } else {
         const sxvki_record* r = sxvki_record_at(&block->records, index);
         *offset = sxvki_record_offset(r);
@@ -9531,27 +9536,29 @@ static sxvki_strategy sxvki_virtual_strategy(VkFlags flags) {
                : SXVKI_STRATEGY_MIN_TIME;
 }
 
-/*  The info is valid. */
-static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
-                                       const SxvkVirtualAllocationCreateInfo* info,
-                                       SxvkVirtualAllocation* allocation, VkDeviceSize* offset) {
+/*  The info is valid; offset is optional. */
+SXVKI_APART static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
+                                                   const SxvkVirtualAllocationCreateInfo* info,
+                                                   SxvkVirtualAllocation* allocation,
+                                                   VkDeviceSize* offset) {
     uint64_t alignment = sxvki_max64(info->alignment >> block->shift, 1);
     sxvki_virtual_spot spot;
     VkResult result = sxvki_virtual_take(block, info->size >> block->shift, alignment,
                                          sxvki_virtual_strategy(info->flags), &spot);
-    if (result != VK_SUCCESS) {
-        return result;
-    }
-    if (info->pUserData != NULL &&
+    if (result == VK_SUCCESS && info->pUserData != NULL &&
         !sxvki_virtual_set_user_data(block, spot.index, info->pUserData)) {
         sxvki_virtual_free(block, sxvki_handle_make(spot.generation, spot.index));
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    *allocation = sxvki_virtual_handle(&spot);
+    *allocation = result == VK_SUCCESS ? sxvki_virtual_handle(&spot) : NULL;
     if (offset != NULL) {
-        *offset = spot.offset << block->shift;
+        *offset = result == VK_SUCCESS ? spot.offset << block->shift : VK_WHOLE_SIZE;
     }
-    return VK_SUCCESS;
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        sxvki_report(&block->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkVirtualAllocate",
+                     NULL);
+    }
+    return result;
 }
 
 /*  The live allocations in the order of their offsets. */
@@ -11227,6 +11234,10 @@ static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* 
     VkDeviceSize granularity = (VkDeviceSize)1 << block->shift;
     SxvkMessage message = SXVK_MESSAGE_NONE;
     const char* field = "pCreateInfo->flags";
+    if (info->size != 0 && (info->flags | (info->size & (granularity - 1)) |
+                            (info->alignment & (info->alignment - 1))) == 0) {
+        return VK_SUCCESS; /* most are right, and this is the least to look at */
+    }
     if (info->flags & ~SXVKI_KNOWN_VIRTUAL_FLAGS) {
         message = SXVK_MESSAGE_UNKNOWN_FLAGS;
     } else if ((strategy & (strategy - 1)) != 0) {
@@ -12822,12 +12833,11 @@ SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
     }
 }
 
-/*  What sxvkVirtualAllocate has no short way for. */
+/*  What is not plain, or wrong. */
 SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
     SxvkVirtualBlock virtualBlock, const SxvkVirtualAllocationCreateInfo* pCreateInfo,
     SxvkVirtualAllocation* pAllocation, VkDeviceSize* pOffset) {
     const char* function = "sxvkVirtualAllocate";
-    VkResult result;
     if (pOffset != NULL) {
         *pOffset = VK_WHOLE_SIZE;
     }
@@ -12842,11 +12852,7 @@ SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
                                     pCreateInfo == NULL ? "pCreateInfo" : "pAllocation");
     }
     SXVKI_CHECK(sxvki_check_virtual_request(virtualBlock, function, pCreateInfo));
-    result = sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
-    if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
-        sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
-    }
-    return result;
+    return sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
 }
 
 SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
@@ -12854,14 +12860,17 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
                                             SxvkVirtualAllocation* pAllocation,
                                             VkDeviceSize* pOffset) {
     sxvki_virtual_spot spot;
+    sxvki_slab* full;
     if (SXVKI_LIKELY(virtualBlock != NULL && pCreateInfo != NULL && pAllocation != NULL &&
-                     sxvki_virtual_is_plain(virtualBlock, pCreateInfo) &&
-                     sxvki_virtual_take_first(virtualBlock, pCreateInfo, &spot))) {
+                     sxvki_virtual_is_plain(virtualBlock, pCreateInfo))) {
+        if (!sxvki_virtual_take_first(virtualBlock, pCreateInfo, &spot, &full)) {
+            return sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
+        }
         *pAllocation = sxvki_virtual_handle(&spot);
         if (pOffset != NULL) {
             *pOffset = spot.offset;
         }
-        return VK_SUCCESS;
+        return full == NULL ? VK_SUCCESS : sxvki_virtual_unlist(virtualBlock, full);
     }
     return sxvki_virtual_allocate_checked(virtualBlock, pCreateInfo, pAllocation, pOffset);
 }
