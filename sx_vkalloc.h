@@ -9312,9 +9312,9 @@ static VkResult sxvki_virtual_take_range(SxvkVirtualBlock block, uint64_t size, 
 }
 
 /*  A range of the lane. */
-SXVKI_APART static VkResult sxvki_virtual_take_linear(SxvkVirtualBlock block, uint64_t size,
-                                                      uint64_t alignment, int is_upper,
-                                                      sxvki_virtual_spot* spot) {
+SXVKI_HOT VkResult sxvki_virtual_take_linear(SxvkVirtualBlock block, uint64_t size,
+                                             uint64_t alignment, int is_upper,
+                                             sxvki_virtual_spot* spot) {
     sxvki_linear* linear = &block->domain.linear;
     sxvki_record* r;
     if (!sxvki_linear_prepare(linear)) {
@@ -9559,6 +9559,23 @@ SXVKI_APART static VkResult sxvki_virtual_allocate(SxvkVirtualBlock block,
                      NULL);
     }
     return result;
+}
+
+/*  The same for a plain request in a linear block. What fails is tried again, for the answer. */
+SXVKI_APART static VkResult sxvki_virtual_allocate_linear(
+    SxvkVirtualBlock block, const SxvkVirtualAllocationCreateInfo* info,
+    SxvkVirtualAllocation* allocation, VkDeviceSize* offset) {
+    sxvki_virtual_spot spot;
+    if (info->size > block->size ||
+        sxvki_virtual_take_linear(block, info->size, sxvki_max64(info->alignment, 1), 0, &spot) !=
+            VK_SUCCESS) {
+        return sxvki_virtual_allocate(block, info, allocation, offset);
+    }
+    *allocation = sxvki_virtual_handle(&spot);
+    if (offset != NULL) {
+        *offset = spot.offset;
+    }
+    return VK_SUCCESS;
 }
 
 /*  The live allocations in the order of their offsets. */
@@ -12863,6 +12880,9 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
     sxvki_slab* full;
     if (SXVKI_LIKELY(virtualBlock != NULL && pCreateInfo != NULL && pAllocation != NULL &&
                      sxvki_virtual_is_plain(virtualBlock, pCreateInfo))) {
+        if (sxvki_virtual_is_linear(virtualBlock)) {
+            return sxvki_virtual_allocate_linear(virtualBlock, pCreateInfo, pAllocation, pOffset);
+        }
         if (!sxvki_virtual_take_first(virtualBlock, pCreateInfo, &spot, &full)) {
             return sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
         }
