@@ -6,6 +6,9 @@
     stays. Every few steps the statistics are added up from the list, every info is compared, and
     every invariant of the block is checked. At the end no host memory is left.
 
+    One block in three is a linear one: a ring, a stack, two stacks, or all of them by turns. There
+    the model says where each range lies, and which ones are refused.
+
         fuzz_virtual                              some seeds, a second or two
         fuzz_virtual --seconds 30                 smoke; 300 before a merge, 3600 before a release
         fuzz_virtual --seed 7                     one seed
@@ -28,12 +31,14 @@
 #define ITEM_MAX  3000
 #define STALE_MAX 64
 #define STEPS     20000
+#define NONE      UINT32_MAX
 
 typedef struct Item {
     SxvkVirtualAllocation handle;
     VkDeviceSize offset;
     VkDeviceSize size;
     void* data;
+    bool upper;
 } Item;
 
 typedef struct World {
@@ -47,9 +52,12 @@ typedef struct World {
     VkDeviceSize most;  /* of one allocation */
     uint32_t live_most; /* allocations */
     bool same_sizes;
+    bool linear;
+    uint32_t pattern; /* of linear: which one goes first, see release */
     uint32_t step;
     Item items[ITEM_MAX]; /* by offset */
     uint32_t count;
+    uint32_t low; /* of linear: the newest item that is not an upper one; NONE */
     SxvkVirtualAllocation stale[STALE_MAX];
     uint32_t stale_count;
     uint64_t layout; /* a hash of all offsets */
@@ -98,12 +106,53 @@ static void insert(World* world, Item item) {
     memmove(&world->items[at + 1], &world->items[at], (world->count - at) * sizeof item);
     world->items[at] = item;
     world->count++;
+    if (!item.upper) {
+        world->low = at;
+    }
+}
+
+/*  The first of those that grow down; count: none. */
+static uint32_t first_upper(const World* world) {
+    uint32_t at = world->count;
+    while (at != 0 && world->items[at - 1].upper) {
+        at--;
+    }
+    return at;
 }
 
 static void take_out(World* world, uint32_t at) {
     world->stale[world->stale_count++ % STALE_MAX] = world->items[at].handle;
     world->count--;
     memmove(&world->items[at], &world->items[at + 1], (world->count - at) * sizeof(Item));
+    if (world->low != NONE && at <= world->low) {
+        world->low--; /* NONE from 0 */
+    }
+    if (world->low == NONE && first_upper(world) == world->count) {
+        world->low = world->count - 1; /* a ring that is not wrapped any more; NONE if empty */
+    }
+}
+
+/*  Where a linear block must put it; VK_WHOLE_SIZE where it must refuse. */
+static VkDeviceSize foresee(const World* world, const SxvkVirtualAllocationCreateInfo* info) {
+    const Item* low = world->low == NONE ? NULL : &world->items[world->low];
+    VkDeviceSize mask = info->alignment == 0 ? 0 : info->alignment - 1;
+    uint32_t next = world->low + 1;
+    VkDeviceSize from = low == NULL ? 0 : low->offset + low->size;
+    VkDeviceSize to = next == world->count ? world->size : world->items[next].offset;
+    VkDeviceSize start = (from + mask) & ~mask;
+    if (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) {
+        if (info->size > to || next != first_upper(world)) {
+            return VK_WHOLE_SIZE;
+        }
+        start = (to - info->size) & ~mask;
+        return start >= from ? start : VK_WHOLE_SIZE;
+    }
+    if (start + info->size <= to) {
+        return start;
+    }
+    return next == world->count && next != 0 && info->size <= world->items[0].offset
+               ? 0
+               : VK_WHOLE_SIZE;
 }
 
 static SxvkStatistics sum_of(const World* world) {
@@ -199,6 +248,9 @@ static SxvkVirtualAllocationCreateInfo random_request(World* world) {
         info.alignment = (VkDeviceSize)1 << below(world, below(world, 20) == 0 ? 64 : 10);
     }
     info.flags = strategies[below(world, sizeof strategies / sizeof *strategies)];
+    if (world->linear && world->pattern >= 2 && below(world, 2) == 0) {
+        info.flags |= SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT;
+    }
     info.pUserData = below(world, 4) == 0 ? world : NULL;
     return info;
 }
@@ -209,6 +261,7 @@ static void allocate(World* world) {
     Item item;
     VkResult result;
     uint64_t failed = world->host.failed;
+    VkDeviceSize foreseen = world->linear ? foresee(world, &info) : 0;
     if (world->count == ITEM_MAX) {
         return;
     }
@@ -218,7 +271,9 @@ static void allocate(World* world) {
     if (result == VK_SUCCESS) {
         item.size = info.size;
         item.data = info.pUserData;
+        item.upper = (info.flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0;
         EXPECT(item.handle != NULL);
+        EXPECT(!world->linear || item.offset == foreseen);
         EXPECT((item.offset & (info.alignment == 0 ? 0 : info.alignment - 1)) == 0);
         EXPECT((item.offset & (world->granularity - 1)) == 0);
         insert(world, item);
@@ -235,15 +290,29 @@ static void allocate(World* world) {
     } else {
         EXPECT(result == VK_ERROR_OUT_OF_DEVICE_MEMORY);
         EXPECT(world->count != 0 || info.size > world->size);
-        EXPECT(info.size > world->size || may_refuse(world, &info));
+        EXPECT(world->linear ? foreseen == VK_WHOLE_SIZE
+                             : info.size > world->size || may_refuse(world, &info));
         expect_messages(world, SXVK_MESSAGE_NONE, 0);
         world->refused++;
     }
 }
 
+/*  The oldest of a ring, the newest of a stack, or of two, or any. */
+static uint32_t next_to_go(World* world) {
+    uint32_t pattern = world->pattern == 4 ? below(world, 4) : world->pattern;
+    uint32_t upper = first_upper(world);
+    if (!world->linear || pattern == 3 || below(world, 100) == 0) {
+        return below(world, world->count);
+    }
+    if (pattern == 2 && upper != world->count && (upper == 0 || below(world, 2) == 0)) {
+        return upper;
+    }
+    return pattern == 0 || world->low == NONE ? (world->low + 1) % world->count : world->low;
+}
+
 static void release(World* world) {
     if (world->count != 0) {
-        uint32_t at = below(world, world->count);
+        uint32_t at = next_to_go(world);
         sxvkVirtualFree(world->block, world->items[at].handle);
         take_out(world, at);
         expect_messages(world, SXVK_MESSAGE_NONE, 0);
@@ -280,8 +349,12 @@ static void grow(World* world) {
     result = sxvkGrowVirtualBlock(world->block, world->size + more);
     host_fail(&world->host, 1, 0);
     if (result == VK_SUCCESS) {
+        EXPECT(!world->linear || first_upper(world) == world->count);
         world->size += more;
         expect_messages(world, SXVK_MESSAGE_NONE, 0);
+    } else if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
+        EXPECT(world->linear && first_upper(world) != world->count);
+        expect_messages(world, SXVK_MESSAGE_BAD_STRUCT, 1);
     } else {
         EXPECT(starve && result == VK_ERROR_OUT_OF_HOST_MEMORY);
         expect_messages(world, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, 1);
@@ -332,9 +405,13 @@ static uint64_t run(uint64_t seed, uint64_t* refused) {
     world->most = world->size / (1 + below(world, 1000)) + 1;
     world->live_most = 1 + below(world, ITEM_MAX);
     world->same_sizes = below(world, 3) == 0;
+    world->linear = seed % 3 == 0;
+    world->pattern = below(world, 5);
+    world->low = NONE;
     world->size *= world->granularity;
     info.size = world->size;
     info.granularity = world->granularity;
+    info.flags = world->linear ? SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT : 0;
     info.pAllocationCallbacks = &world->host.callbacks;
     info.pfnMessage = messages_callback;
     info.pMessageUserData = &world->messages;

@@ -21,6 +21,7 @@
 #define MIN_MEMORY SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
 #define MIN_TIME   SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT
 #define MIN_OFFSET SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MIN_OFFSET_BIT
+#define UPPER      SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT
 
 /* ------------------------------------------------------------------ a site */
 
@@ -189,6 +190,39 @@ static void test_strategies(void** state) {
         sxvkClearVirtualBlock(site.block);
         site_close(&site);
     }
+}
+
+/*  Requests that fail in a block of 1.15 times what should live in it. */
+static uint32_t tight_failures(VkFlags strategy) {
+    enum { LIVE = 5000, PAIRS = 60000 };
+    static SxvkVirtualAllocation all[LIVE];
+    uint32_t failures = 0;
+    uint64_t bytes = 0;
+    uint64_t random = 3;
+    Site site;
+    memset(all, 0, sizeof all);
+    for (uint32_t i = 0; i < LIVE; i++) {
+        bytes += testing_log_uniform(&random, 1, 4096);
+    }
+    site_open(&site, bytes / 100 * 115);
+    for (uint32_t i = 0; i < LIVE + PAIRS; i++) {
+        uint32_t k = i < LIVE ? i : testing_below(&random, LIVE);
+        sxvkVirtualFree(site.block, all[k]);
+        failures += try_take(&site, testing_log_uniform(&random, 1, 4096), 1, strategy, &all[k],
+                             NULL) != VK_SUCCESS;
+    }
+    check(&site);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+    return failures;
+}
+
+/*  MIN_MEMORY is close to best fit. */
+static void test_tight_block(void** state) {
+    uint32_t few = tight_failures(MIN_MEMORY);
+    (void)state;
+    assert_in_range(tight_failures(0), 0, 3 * few + 3);
+    assert_in_range(tight_failures(MIN_OFFSET), 0, 3 * few + 3);
 }
 
 static void test_grow(void** state) {
@@ -441,6 +475,281 @@ static void test_statistics(void** state) {
     site_close(&site);
 }
 
+/* ------------------------------------------------------------------ linear blocks */
+
+static void site_open_linear(Site* site, VkDeviceSize size) {
+    site_prepare(site, size);
+    site->info.flags = SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT;
+    assert_int_equal(sxvkCreateVirtualBlock(&site->info, &site->block), VK_SUCCESS);
+}
+
+/*  One that must lie at this offset. */
+static SxvkVirtualAllocation take_at(const Site* site, VkDeviceSize size, VkFlags flags,
+                                     VkDeviceSize wanted) {
+    SxvkVirtualAllocation allocation = NULL;
+    VkDeviceSize offset;
+    assert_int_equal(try_take(site, size, 0, flags, &allocation, &offset), VK_SUCCESS);
+    assert_non_null(allocation);
+    assert_true(offset == wanted);
+    assert_true(info_of(site, allocation).offset == wanted);
+    assert_true(info_of(site, allocation).size == size);
+    check(site);
+    return allocation;
+}
+
+static void take_fails(const Site* site, VkDeviceSize size, VkFlags flags) {
+    SxvkVirtualAllocation allocation;
+    VkDeviceSize offset;
+    assert_int_equal(try_take(site, size, 0, flags, &allocation, &offset),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_null(allocation);
+    assert_true(offset == VK_WHOLE_SIZE);
+    check(site);
+}
+
+/*  What is freed on the way is not used before all is free. */
+static void test_linear_free_at_once(void** state) {
+    SxvkVirtualAllocation a[10];
+    Site site;
+    (void)state;
+    site_open_linear(&site, 1000);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 10; i++) {
+            a[i] = take_at(&site, 100, 0, 100 * i);
+        }
+        take_fails(&site, 1, 0);
+        sxvkVirtualFree(site.block, a[4]);
+        take_fails(&site, 1, 0);
+        assert_int_equal(statistics(&site).allocationBytes, 900);
+        if (round == 1) {
+            sxvkClearVirtualBlock(site.block);
+        } else {
+            for (uint32_t i = 0; i < 10; i++) {
+                if (i != 4) {
+                    sxvkVirtualFree(site.block, a[i]);
+                }
+            }
+        }
+        assert_true(sxvkIsVirtualBlockEmpty(site.block));
+        assert_int_equal(statistics(&site).allocationBytes, 0);
+    }
+    sxvkVirtualFree(site.block, take_at(&site, 1000, 0, 0)); /* to the last unit */
+    site_close(&site);
+}
+
+static void test_linear_stack(void** state) {
+    SxvkVirtualAllocation a[4];
+    Site site;
+    (void)state;
+    site_open_linear(&site, 100);
+    a[0] = take_at(&site, 10, 0, 0);
+    a[1] = take_at(&site, 20, MIN_MEMORY, 10); /* strategies change nothing */
+    a[2] = take_at(&site, 30, MIN_OFFSET, 30);
+    sxvkVirtualFree(site.block, a[2]);
+    sxvkVirtualFree(site.block, a[1]);
+    a[1] = take_at(&site, 5, 0, 10);
+    assert_int_equal(try_take(&site, 1, 16, 0, &a[2], NULL), VK_SUCCESS);
+    assert_int_equal(info_of(&site, a[2]).offset, 16);
+    a[3] = take_at(&site, 83, 0, 17);
+    sxvkVirtualFree(site.block, a[3]);
+    sxvkVirtualFree(site.block,
+                    a[1]); /* not from the top: the room comes back with what is above */
+    sxvkVirtualFree(site.block, a[2]);
+    (void)take_at(&site, 90, 0, 10);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+static void test_linear_double_stack(void** state) {
+    SxvkVirtualAllocation low;
+    SxvkVirtualAllocation upper[2];
+    Site site;
+    (void)state;
+    site_open_linear(&site, 100);
+    low = take_at(&site, 40, 0, 0);
+    upper[0] = take_at(&site, 20, UPPER, 80);
+    upper[1] = take_at(&site, 30, UPPER, 50);
+    take_fails(&site, 11, UPPER);
+    take_fails(&site, 11, 0);
+    sxvkVirtualFree(site.block, upper[1]);
+    (void)take_at(&site, 40, 0, 40);
+    sxvkVirtualFree(site.block, low);
+    take_fails(&site, 1, 0); /* no ring while there is an upper stack */
+    sxvkVirtualFree(site.block, upper[0]);
+    assert_int_equal(try_take(&site, 3, 8, UPPER, &upper[0], NULL), VK_SUCCESS);
+    assert_int_equal(info_of(&site, upper[0]).offset, 96);
+    sxvkClearVirtualBlock(site.block);
+    (void)take_at(&site, 100, UPPER, 0);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+static void test_linear_ring(void** state) {
+    SxvkVirtualAllocation a[10];
+    Site site;
+    (void)state;
+    site_open_linear(&site, 100);
+    for (uint32_t i = 0; i < 10; i++) {
+        a[i] = take_at(&site, 10, 0, 10 * i);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        take_fails(&site, 1, 0);
+        sxvkVirtualFree(site.block, a[i % 10]);
+        a[i % 10] = take_at(&site, 10, 0, i % 10 * 10);
+        take_fails(&site, 1, UPPER);
+    }
+    sxvkVirtualFree(site.block, a[0]);
+    sxvkVirtualFree(site.block, a[1]);
+    a[0] = take_at(&site, 15, 0, 0);
+    take_fails(&site, 6, 0);
+    (void)take_at(&site, 5, 0, 15);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+/*  Clearing is O(1), and yet every handle is stale then, also with its record in use again. */
+static void test_linear_handles(void** state) {
+    enum { COUNT = 100, ROUNDS = 700 }; /* more than the epochs that a 32-bit handle tells apart */
+    static SxvkVirtualAllocation old[COUNT];
+    SxvkVirtualAllocation all[COUNT];
+    SxvkVirtualAllocation foreign;
+    VkDeviceSize offset;
+    Site site;
+    Site other;
+    (void)state;
+    site_open_linear(&site, COUNT);
+    site_open(&other, COUNT);
+    foreign = take(&other, 1, &offset);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t i = 0; i < COUNT; i++) {
+            SxvkVirtualAllocationCreateInfo info = {0};
+            info.size = 1;
+            info.pUserData = (i + round) % 3 == 0 ? &all[i] : NULL;
+            assert_int_equal(sxvkVirtualAllocate(site.block, &info, &all[i], &offset), VK_SUCCESS);
+            assert_int_equal(offset, i);
+            assert_ptr_equal(info_of(&site, all[i]).pUserData, info.pUserData);
+        }
+        for (uint32_t i = 0; round != 0 && i < COUNT; i++) {
+            sxvkVirtualFree(site.block, old[i]);
+            assert_int_equal(info_of(&site, old[i]).size, 0);
+        }
+        sxvkVirtualFree(site.block, foreign);
+        expect(&site, SXVK_MESSAGE_INVALID_ALLOCATION, round == 0 ? 1 : 2 * COUNT + 1);
+        assert_int_equal(statistics(&site).allocationCount, COUNT);
+        if (round % 2 == 0) {
+            sxvkVirtualFree(site.block, all[round % COUNT]);
+            sxvkVirtualFree(site.block, all[round % COUNT]);
+            expect(&site, SXVK_MESSAGE_INVALID_ALLOCATION, 1);
+        }
+        memcpy(old, all, sizeof old);
+        check(&site);
+        sxvkClearVirtualBlock(site.block);
+        check(&site);
+    }
+    sxvkVirtualFree(other.block, old[0]);
+    expect(&other, SXVK_MESSAGE_INVALID_ALLOCATION, 1);
+    sxvkVirtualFree(other.block, foreign);
+    site_close(&other);
+    site_close(&site);
+}
+
+static void test_linear_grow(void** state) {
+    SxvkVirtualAllocation low;
+    SxvkVirtualAllocation upper;
+    Site site;
+    (void)state;
+    site_open_linear(&site, 10);
+    low = take_at(&site, 10, 0, 0);
+    take_fails(&site, 1, 0);
+    assert_int_equal(sxvkGrowVirtualBlock(site.block, 30), VK_SUCCESS);
+    (void)take_at(&site, 12, 0, 10);
+    upper = take_at(&site, 8, UPPER, 22);
+    assert_int_equal(sxvkGrowVirtualBlock(site.block, 30), VK_SUCCESS);
+    assert_int_equal(sxvkGrowVirtualBlock(site.block, 31), VK_ERROR_FEATURE_NOT_PRESENT);
+    expect(&site, SXVK_MESSAGE_BAD_STRUCT, 1);
+    assert_int_equal(statistics(&site).blockBytes, 30);
+    sxvkVirtualFree(site.block, upper);
+    assert_int_equal(sxvkGrowVirtualBlock(site.block, 100 * GIB), VK_SUCCESS);
+    (void)take_at(&site, 90 * GIB, 0, 22);
+    sxvkVirtualFree(site.block, low);
+    sxvkClearVirtualBlock(site.block);
+    (void)take_at(&site, 100 * GIB, 0, 0);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+static void test_linear_granularity(void** state) {
+    Site site;
+    (void)state;
+    site_prepare(&site, (VkDeviceSize)1 << 57);
+    site.info.granularity = (VkDeviceSize)1 << 20;
+    site.info.flags = SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT;
+    assert_int_equal(sxvkCreateVirtualBlock(&site.info, &site.block), VK_SUCCESS);
+    (void)take_at(&site, (VkDeviceSize)1 << 56, 0, 0);
+    (void)take_at(&site, (VkDeviceSize)1 << 20, UPPER,
+                  ((VkDeviceSize)1 << 57) - ((VkDeviceSize)1 << 20));
+    assert_true(statistics(&site).allocationBytes ==
+                ((VkDeviceSize)1 << 56) + ((VkDeviceSize)1 << 20));
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+static void test_linear_statistics(void** state) {
+    SxvkDetailedStatistics stats;
+    SxvkVirtualAllocation middle;
+    Site site;
+    (void)state;
+    site_open_linear(&site, 1000);
+    sxvkCalculateVirtualBlockStatistics(site.block, &stats);
+    assert_int_equal(stats.unusedRangeSizeMax, 1000);
+    check_dump(&site, &stats);
+    (void)take_at(&site, 100, 0, 0);
+    middle = take_at(&site, 150, 0, 100);
+    assert_int_equal(
+        sxvkSetVirtualAllocationUserData(site.block, take_at(&site, 50, 0, 250), &site),
+        VK_SUCCESS);
+    (void)take_at(&site, 200, UPPER, 800);
+    sxvkVirtualFree(site.block, middle);
+    sxvkCalculateVirtualBlockStatistics(site.block, &stats);
+    assert_int_equal(stats.statistics.allocationCount, 3);
+    assert_int_equal(stats.statistics.allocationBytes, 350);
+    assert_int_equal(stats.unusedRangeCount, 2);
+    assert_int_equal(stats.unusedRangeSizeMin, 150);
+    assert_int_equal(stats.unusedRangeSizeMax, 500);
+    check_dump(&site, &stats);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
+static void test_linear_host_memory_fails(void** state) {
+    SxvkVirtualAllocationCreateInfo info = {0};
+    SxvkVirtualAllocation allocation;
+    Site site;
+    (void)state;
+    site_open_linear(&site, 1000);
+    info.size = 1;
+    info.pUserData = &site;
+    for (uint64_t nth = 1;; nth++) {
+        host_fail(&site.host, nth, UINT32_MAX);
+        if (sxvkVirtualAllocate(site.block, &info, &allocation, NULL) == VK_SUCCESS) {
+            break;
+        }
+        assert_null(allocation);
+        expect(&site, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, 1);
+        assert_true(sxvkIsVirtualBlockEmpty(site.block));
+        check(&site);
+    }
+    host_fail(&site.host, 1, 0);
+    assert_int_equal(info_of(&site, allocation).offset, 0);
+    sxvkVirtualFree(site.block, allocation);
+    site_close(&site);
+    site_prepare(&site, 1000);
+    site.info.flags = SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT;
+    host_fail(&site.host, 1, UINT32_MAX);
+    assert_int_equal(sxvkCreateVirtualBlock(&site.info, &site.block), VK_ERROR_OUT_OF_HOST_MEMORY);
+    expect(&site, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, 1);
+}
+
 /* ------------------------------------------------------------------ what is wrong */
 
 static void refuse_create(Site* site, SxvkMessage message, VkResult result) {
@@ -468,8 +777,6 @@ static void test_bad_create_infos(void** state) {
     site.info.granularity = 0;
     site.info.flags = 2;
     refuse_create(&site, SXVK_MESSAGE_UNKNOWN_FLAGS, VK_ERROR_VALIDATION_FAILED_EXT);
-    site.info.flags = SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT;
-    refuse_create(&site, SXVK_MESSAGE_BAD_STRUCT, VK_ERROR_FEATURE_NOT_PRESENT);
     site.info.flags = 0;
     site.info.pAllocationCallbacks = &callbacks;
     refuse_create(&site, SXVK_MESSAGE_NULL_ARGUMENT, VK_ERROR_VALIDATION_FAILED_EXT);
@@ -505,8 +812,7 @@ static void test_bad_requests(void** state) {
         refuse(&site, 1, 3, 0, SXVK_MESSAGE_BAD_ALIGNMENT);
         refuse(&site, 1, 0, 1, SXVK_MESSAGE_UNKNOWN_FLAGS);
         refuse(&site, 1, 0, MIN_TIME | MIN_MEMORY, SXVK_MESSAGE_CONFLICTING_FLAGS);
-        refuse(&site, 1, 0, SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT,
-               SXVK_MESSAGE_CONFLICTING_FLAGS);
+        refuse(&site, 1, 0, UPPER, SXVK_MESSAGE_CONFLICTING_FLAGS);
         assert_int_equal(
             try_take(&site, UINT64_MAX, (VkDeviceSize)1 << 63, 0, &allocation, &offset),
             VK_ERROR_OUT_OF_DEVICE_MEMORY);
@@ -668,24 +974,59 @@ static void test_checker(void** state) {
     site_close(&site);
 }
 
+static void test_checker_of_linear_blocks(void** state) {
+    Site site;
+    (void)state;
+    site_open_linear(&site, 100);
+    for (uint32_t i = 0; i < 10; i++) {
+        (void)take_at(&site, 5, 0, 5 * i);
+    }
+    site.block->domain.live_bytes += 16;
+    assert_false(sxvki_virtual_is_valid(site.block));
+    site.block->domain.live_bytes -= 16;
+    site.block->domain.live_count--;
+    assert_false(sxvki_virtual_is_valid(site.block));
+    site.block->domain.live_count++;
+    site.block->size = 49;
+    assert_false(sxvki_virtual_is_valid(site.block));
+    site.block->size = 100;
+    site.block->domain.linear.stale = site.block->domain.linear.spare;
+    assert_false(sxvki_virtual_is_valid(site.block));
+    site.block->domain.linear.stale = SXVKI_NONE;
+    check(&site);
+    sxvkClearVirtualBlock(site.block);
+    site_close(&site);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_size),
         cmocka_unit_test(test_beyond_4_gib),
         cmocka_unit_test(test_granularity),
         cmocka_unit_test(test_strategies),
+        cmocka_unit_test(test_tight_block),
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_equal_sizes_fill_the_block),
         cmocka_unit_test(test_last_resort_is_a_slot),
         cmocka_unit_test(test_stale_handles),
         cmocka_unit_test(test_user_data),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_linear_free_at_once),
+        cmocka_unit_test(test_linear_stack),
+        cmocka_unit_test(test_linear_double_stack),
+        cmocka_unit_test(test_linear_ring),
+        cmocka_unit_test(test_linear_handles),
+        cmocka_unit_test(test_linear_grow),
+        cmocka_unit_test(test_linear_granularity),
+        cmocka_unit_test(test_linear_statistics),
+        cmocka_unit_test(test_linear_host_memory_fails),
         cmocka_unit_test(test_bad_create_infos),
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_destroy_reports_what_lives),
         cmocka_unit_test(test_create_fails),
         cmocka_unit_test(test_operations_fail),
         cmocka_unit_test(test_checker),
+        cmocka_unit_test(test_checker_of_linear_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /*
-    sequence_linear.c - what linear pools are for: a ring, a stack, two stacks, and a frame that is
-    freed one by one or at once. The mallocs do the same without knowing of it.
+    sequence_linear.c - what linear pools and linear virtual blocks are for: a ring, a stack, two
+    stacks, and a frame that is freed one by one or at once. The mallocs do the same without knowing
+    of it.
 */
 #include "contest.h"
 #include "sequences.h"
@@ -147,23 +148,21 @@ static void pattern_rounds(Contest* contest, size_t pattern, const uint64_t* siz
     }
 }
 
-void run_linear(void) {
+static void run_patterns(Table* table, unsigned traits) {
     const Churn churn = {"linear", LINEAR_LIVE, 256, 65536, 256, 256, 1};
     Setup setup = {0};
     uint64_t* sizes = allocate_or_die(LINEAR_SIZES, sizeof *sizes);
     Random random = {RANDOM_SEED};
     Contest contest;
-    Table table =
-        TABLE("linear", "linear pools: 1000 live of 256 B-64 KiB in one block",
-              "the mallocs, and VMA where there is no reset, free one by one", linear_columns);
     setup.blockBytes = 128 * MIB;
+    setup.spanBytes = 128 * MIB;
     setup.maxBlocks = 1;
     setup.poolIsLinear = true;
     setup.poolIgnoresGranularity = true;
     for (uint32_t i = 0; i < LINEAR_SIZES; i++) {
         sizes[i] = random_size(&random, churn.lo, churn.hi, churn.unit);
     }
-    contest_open(&contest, &churn, &setup, THREAD_SAFE);
+    contest_open(&contest, &churn, &setup, traits);
     for (size_t pattern = 0; pattern < PATTERN_COUNT; pattern++) {
         pattern_rounds(&contest, pattern, sizes);
         for (uint32_t i = 0; i < contest.count; i++) {
@@ -172,12 +171,12 @@ void run_linear(void) {
                 contestant->ratio[round] =
                     contest.contestants[0].nsPerPair[round] / contestant->nsPerPair[round];
             }
-            table_row(&table);
-            table_text(&table, "pattern", patterns[pattern].name);
-            table_text(&table, "subject", contestant->kind->name);
-            table_spread(&table, "nsPerPair", spread_of(contestant->nsPerPair, settings.rounds));
+            table_row(table);
+            table_text(table, "pattern", patterns[pattern].name);
+            table_text(table, "subject", contestant->kind->name);
+            table_spread(table, "nsPerPair", spread_of(contestant->nsPerPair, settings.rounds));
             if (i > 0) {
-                table_spread(&table, "ratio", spread_of(contestant->ratio, settings.rounds));
+                table_spread(table, "ratio", spread_of(contestant->ratio, settings.rounds));
             }
         }
     }
@@ -186,6 +185,17 @@ void run_linear(void) {
     }
     memset(contest.nothing.slots, 0, LINEAR_LIVE * sizeof(void*));
     contest_close(&contest);
-    table_print(&table);
     free(sizes);
+}
+
+void run_linear(void) {
+    Table pools =
+        TABLE("linear", "linear pools: 1000 live of 256 B-64 KiB in one block",
+              "the mallocs, and VMA where there is no reset, free one by one", linear_columns);
+    Table blocks = TABLE("linearVirtual", "linear virtual blocks: 1000 live of 256 B-64 KiB",
+                         "VMA clears a block as well", linear_columns);
+    run_patterns(&pools, THREAD_SAFE);
+    run_patterns(&blocks, VIRTUAL);
+    table_print(&pools);
+    table_print(&blocks);
 }

@@ -190,7 +190,10 @@ typedef struct OursVirtual {
 
 static Subject* ours_virtual_open(const Setup* setup) {
     OursVirtual* ours = allocate_or_die(1, sizeof *ours);
-    SxvkVirtualBlockCreateInfo info = {.size = setup->spanBytes};
+    SxvkVirtualBlockCreateInfo info = {
+        .size = setup->spanBytes,
+        .flags = setup->poolIsLinear ? SXVK_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT : 0,
+    };
     ours->base.kind = &subject_ours_virtual;
     check(sxvkCreateVirtualBlock(&info, &ours->block), "sxvkCreateVirtualBlock");
     return &ours->base;
@@ -205,18 +208,32 @@ static void ours_virtual_close(Subject* subject) {
     free(ours);
 }
 
-static void* ours_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment,
-                                   uint32_t type) {
-    SxvkVirtualAllocationCreateInfo info = {.size = size, .alignment = alignment};
+static void* ours_virtual_take(Subject* subject, uint64_t size, uint64_t alignment,
+                               SxvkVirtualAllocationCreateFlags flags) {
+    SxvkVirtualAllocationCreateInfo info = {.size = size, .alignment = alignment, .flags = flags};
     SxvkVirtualAllocation allocation;
     VkDeviceSize offset;
     VkResult result =
         sxvkVirtualAllocate(((OursVirtual*)subject)->block, &info, &allocation, &offset);
-    (void)type;
     if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
         check(result, "sxvkVirtualAllocate");
     }
     return allocation;
+}
+
+static void* ours_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment,
+                                   uint32_t type) {
+    (void)type;
+    return ours_virtual_take(subject, size, alignment, 0);
+}
+
+static void* ours_virtual_allocate_upper(Subject* subject, uint64_t size, uint64_t alignment) {
+    return ours_virtual_take(subject, size, alignment,
+                             SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT);
+}
+
+static void ours_virtual_reset(Subject* subject) {
+    sxvkClearVirtualBlock(((OursVirtual*)subject)->block);
 }
 
 static void ours_virtual_release(Subject* subject, void* allocation) {
@@ -231,4 +248,6 @@ const SubjectKind subject_ours_virtual = {
     .close = ours_virtual_close,
     .allocate = ours_virtual_allocate,
     .release = ours_virtual_release,
+    .allocateUpper = ours_virtual_allocate_upper,
+    .reset = ours_virtual_reset,
 };

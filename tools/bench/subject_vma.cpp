@@ -155,6 +155,7 @@ Subject* vma_virtual_open(const Setup* setup) {
     VmaVirtual* vma = static_cast<VmaVirtual*>(allocate_or_die(1, sizeof(VmaVirtual)));
     VmaVirtualBlockCreateInfo info = {};
     info.size = setup->spanBytes;
+    info.flags = setup->poolIsLinear ? VMA_VIRTUAL_BLOCK_CREATE_LINEAR_ALGORITHM_BIT : 0;
     vma->base.kind = &subject_vma_virtual;
     check(vmaCreateVirtualBlock(&info, &vma->block), "vmaCreateVirtualBlock");
     return &vma->base;
@@ -167,12 +168,14 @@ void vma_virtual_close(Subject* subject) {
 }
 
 // The handle is a number of 64 bits there; none is 0 but the null handle.
-void* vma_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t) {
+void* vma_virtual_take(Subject* subject, uint64_t size, uint64_t alignment,
+                       VmaVirtualAllocationCreateFlags flags) {
     VmaVirtualAllocationCreateInfo info = {};
     VmaVirtualAllocation allocation = VK_NULL_HANDLE;
     VkDeviceSize offset;
     info.size = size;
     info.alignment = alignment;
+    info.flags = flags;
     VkResult result = vmaVirtualAllocate(reinterpret_cast<VmaVirtual*>(subject)->block, &info,
                                          &allocation, &offset);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
@@ -180,6 +183,19 @@ void* vma_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment, 
     }
     check(result, "vmaVirtualAllocate");
     return reinterpret_cast<void*>((uintptr_t)allocation);
+}
+
+void* vma_virtual_allocate(Subject* subject, uint64_t size, uint64_t alignment, uint32_t) {
+    return vma_virtual_take(subject, size, alignment, 0);
+}
+
+void* vma_virtual_allocate_upper(Subject* subject, uint64_t size, uint64_t alignment) {
+    return vma_virtual_take(subject, size, alignment,
+                            VMA_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT);
+}
+
+void vma_virtual_reset(Subject* subject) {
+    vmaClearVirtualBlock(reinterpret_cast<VmaVirtual*>(subject)->block);
 }
 
 void vma_virtual_release(Subject* subject, void* allocation) {
@@ -225,4 +241,6 @@ extern "C" const SubjectKind subject_vma_virtual = {
     nullptr,
     nullptr,
     nullptr,
+    vma_virtual_allocate_upper,
+    vma_virtual_reset,
 };
