@@ -258,7 +258,7 @@ static void check_upload(const Row* row) {
     expect(cJSON_IsString(what), "upload[%d]: no 'what'", row->index);
     spread(row, "nsPerOperation", 0.1, 1e6);
     (void)number(row, "driverCalls", 1, 1e6);
-    (void)number(row, "hostBytesPerLive", 1, 1e5);
+    (void)number(row, "hostBytesPerLive", 0.1, 1e5);
 }
 
 static const struct {

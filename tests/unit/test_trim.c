@@ -26,6 +26,7 @@
 
 #define PEAK       30000
 #define FEW        200
+#define MANY       8000 /* so many that there are slabs */
 #define LEFT_BYTES (16 * 1024)
 
 static SxvkAllocation peak[PEAK];
@@ -234,20 +235,20 @@ static void test_many_lives(void** state) {
     Rig* rig = rig_create(NULL);
     const sxvki_records* records = &rig->allocator->device.records;
     (void)state;
-    fill(rig, peak, 1000, 20);
-    assert_true(has_slots(peak, 1000));
-    sxvkFreeMemoryPages(rig->allocator, 1000, peak);
+    fill(rig, peak, MANY, 20);
+    assert_true(has_slots(peak, MANY));
+    sxvkFreeMemoryPages(rig->allocator, MANY, peak);
     for (uint32_t lives = 1; lives < 1u << 30; lives += (1u << 29) - 100) {
         const uint32_t latest = (records->origin + 2 * lives) & ~SXVKI_GENERATION_CLAIMED;
-        fill(rig, again, 1000, lives);
-        sxvkFreeMemoryPages(rig->allocator, 1000, again);
-        *sxvki_generation_of(records, sxvki_handle_index(again[999])) = latest;
+        fill(rig, again, MANY, lives);
+        sxvkFreeMemoryPages(rig->allocator, MANY, again);
+        *sxvki_generation_of(records, sxvki_handle_index(again[MANY - 1])) = latest;
         trim(rig);
         assert_int_equal(records->hot.made + records->slabs.made, 0);
         assert_true(((records->first_generation - latest) & ~SXVKI_GENERATION_CLAIMED) < 16);
-        fill(rig, again, 1000, 20);
-        assert_all_stale(rig, peak, 1000);
-        sxvkFreeMemoryPages(rig->allocator, 1000, again);
+        fill(rig, again, MANY, 20);
+        assert_all_stale(rig, peak, MANY);
+        sxvkFreeMemoryPages(rig->allocator, MANY, again);
     }
     rig_destroy(rig);
 }
