@@ -2796,8 +2796,8 @@ SXVKI_INLINE void sxvki_records_unpin(sxvki_records* records) {
     sxvki_add64(&records->pins, (uint64_t)0 - 1);
 }
 
-/*  Let *latest be this generation if that is the later one, counted from the origin. Should somebody
-    need what is retired, and so have it in use meanwhile, the one after it is even as well. */
+/*  Let *latest be this generation if that is the later one, counted from the origin. Should
+    somebody need what is retired, and so have it in use, the one after it is even as well. */
 SXVKI_INLINE void sxvki_records_remember(const sxvki_records* records, const uint32_t* generation,
                                          uint32_t* latest) {
     uint32_t dead = (sxvki_load32_relaxed(generation) + 1) & ~(SXVKI_GENERATION_CLAIMED | 1);
