@@ -71,6 +71,11 @@ if [ -z "$cc" ]; then
     fi
 fi
 
+if ! command -v "$cc" >/dev/null; then
+    say "there is no compiler $cc"
+    exit 1
+fi
+
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/sx_vkalloc.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 

@@ -184,6 +184,9 @@ static void check_settings(void) {
     if (peer != NULL) {
         wrong("there is no peer, in this build,", peer);
     }
+    if (settings.jsonPath != NULL && strcmp(settings.jsonPath, "-") == 0) {
+        wrong("the tables are on standard output, so --json takes a file, not", "-");
+    }
     if (settings.plotsPath != NULL && mkdir(settings.plotsPath, 0777) != 0 && errno != EEXIST) {
         wrong("cannot make the folder", settings.plotsPath);
     }

@@ -415,6 +415,9 @@ void run_createbuffer(void) {
     progress("createbuffer: looking for a device");
     if (!real_open(real)) {
         progress_end();
+        if (settings.device != NULL) {
+            die("createbuffer: %s", real->gpu.error); /* asked for by name */
+        }
         (void)printf("\ncreatebuffer: left out: %s\n", real->gpu.error);
         table_row(&table);
         table_text(&table, "leftOut", real->gpu.error);

@@ -218,7 +218,7 @@ uint32_t subjects_with(unsigned traits, const SubjectKind* kinds[MAX_SUBJECTS]) 
 const char* subjects_unknown_peer(void) {
     const char* at = settings.peers;
     while (at != NULL && *at != '\0') {
-        bool known = strncmp(at, "none", 4) == 0 && (at[4] == ',' || at[4] == '\0');
+        bool known = strcmp(settings.peers, "none") == 0; /* alone */
         for (size_t i = 0; i < KIND_COUNT && !known; i++) {
             size_t length = strlen(all_kinds[i]->key);
             known = strncmp(at, all_kinds[i]->key, length) == 0 &&
