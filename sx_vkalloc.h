@@ -9611,8 +9611,8 @@ SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtu
 
     Where head would pass tail + size, the ring goes on in a larger buffer: the old head gets the
     bit CLOSED, on which a thread that is late fails, and the old buffer waits in `retired` for its
-    last value. Its struct is used again, never freed before the ring, and its positions go on
-    growing, so a compare-and-swap that waited through all that fails as well.
+    last value. Its struct is used again, never freed before the ring, from a position on that is
+    beyond its old head, so a compare-and-swap that waited through all that fails as well.
 
     I1  tail <= head <= tail + size
     I2  values and positions in `ends` grow, between tail and head; all values are above `completed`
@@ -9852,8 +9852,9 @@ SXVKI_COLD static void sxvki_ring_note_end(SxvkFrameRing ring, uint64_t head) {
     }
 }
 
-/*  The bytes in flight are at their peak before a tail moves, and when a value ends. */
-SXVKI_COLD static void sxvki_ring_note_peak(SxvkFrameRing ring) {
+/*  The bytes in flight are at their peak before a tail moves, and when a value ends. Returns the
+    head that they were counted with. */
+SXVKI_COLD static uint64_t sxvki_ring_note_peak(SxvkFrameRing ring) {
     const sxvki_ring_buffer* b = (const sxvki_ring_buffer*)ring->current;
     uint64_t head = sxvki_ring_head(b);
     uint64_t frame = head - ring->frame_start + ring->frame_spilled;
@@ -9862,6 +9863,7 @@ SXVKI_COLD static void sxvki_ring_note_peak(SxvkFrameRing ring) {
     stats->peakBytesInFlight = sxvki_max64(stats->peakBytesInFlight, stats->bytesInFlight);
     stats->peakFrameBytes = sxvki_max64(stats->peakFrameBytes, frame);
     ring->recent_peak = sxvki_max64(ring->recent_peak, stats->bytesInFlight);
+    return head;
 }
 
 SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* b) {
@@ -10036,17 +10038,15 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
                                             uint64_t value) {
     sxvki_ring_buffer* b;
     VkDeviceSize smaller = 0;
-    uint64_t head;
     int is_later;
     sxvki_lock_take(&ring->lock);
     b = (sxvki_ring_buffer*)ring->current;
     is_later = value > ring->value;
     if (is_later) {
-        sxvki_ring_note_peak(ring);
-        head = sxvki_load64(&b->head);
-        if ((head & SXVKI_RING_CLOSED) != 0) {
-            /* All is complete: from the start of a lap, the whole size is there. */
-            head = sxvki_align_up(head & ~SXVKI_RING_CLOSED, b->backing.size);
+        uint64_t head = sxvki_ring_note_peak(ring);
+        if (ring->value == ring->completed) {
+            /* From the start of a lap, the whole size is there. */
+            head = sxvki_align_up(head, b->backing.size);
             sxvki_ring_set(&b->tail, head);
             sxvki_ring_set(&b->head, head);
         } else {

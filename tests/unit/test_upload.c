@@ -313,10 +313,12 @@ static void test_ring_out_of_memory(void** state) {
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_null(slice.buffer);
     assert_true(sxvki_ring_is_valid(ring));
+    assert_int_equal(ring_statistics(ring).spillCount, 0);
     sim_clear_faults(rig->sim);
     assert_true(sim_fail(rig->sim, SIM_CALL_CREATE_BUFFER, 1, 2, VK_ERROR_OUT_OF_DEVICE_MEMORY));
     slice = take(ring, 8 * KIB);
     assert_int_equal(ring_statistics(ring).size, 32 * KIB); /* 128 and 64 were refused */
+    assert_int_equal(ring_statistics(ring).spillCount, 1);
     assert_true(sxvki_ring_is_valid(ring));
     sim_clear_faults(rig->sim);
     messages_clear(&rig->messages);
@@ -385,6 +387,58 @@ static void test_ring_on_every_gpu(void** state) {
 }
 
 /* ------------------------------------------------------------------ rings and threads */
+
+/*  A thread that stopped with a head in its hand fails, whatever became of the buffer meanwhile: here
+    it is retired with that head, and is used again as a smaller one. */
+static void test_ring_late_thread(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    sxvki_ring_buffer* late;
+    uint64_t head, mask, frame;
+    (void)state;
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    take(ring, 16 * KIB);
+    assert_int_equal(sxvkCompleteFrameRing(ring, 1), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 2), VK_SUCCESS);
+    late = (sxvki_ring_buffer*)ring->current;
+    head = sxvki_load64(&late->head);
+    mask = late->mask;
+    take(ring, 100 * KIB);
+    assert_ptr_not_equal(ring->current, late);
+    for (frame = 3; ring->current != late; frame++) {
+        assert_int_equal(sxvkBeginFrameRing(ring, frame), VK_SUCCESS);
+        assert_int_equal(sxvkCompleteFrameRing(ring, frame - 1), VK_SUCCESS);
+        assert_true(frame < 2000);
+    }
+    assert_true(late->mask < mask);
+    assert_false(sxvki_cas64(&late->head, &head, head + mask + 1));
+    assert_true(sxvki_ring_is_valid(ring));
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
+/*  The open value is completed while another buffer is made: the old one goes at once. */
+static void test_ring_completed_while_growing(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    SxvkBufferSlice slice;
+    (void)state;
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    take(ring, 1000);
+    ring->is_growing = 1; /* as the slow path does before it asks the driver */
+    assert_int_equal(sxvkCompleteFrameRing(ring, 1), VK_SUCCESS);
+    assert_int_equal(sxvki_ring_replace(ring, "test", 8 * KIB, 8 * KIB), VK_SUCCESS);
+    assert_true(sxvki_ring_is_valid(ring));
+    assert_int_equal(ring_statistics(ring).bufferCount, 1);
+    assert_int_equal(sim_live_resource_count(rig->sim), 1);
+    assert_int_equal(sxvkAllocateFromFrameRing(ring, 16, 0, &slice),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_BAD_FRAME_VALUE, 1);
+    assert_int_equal(sxvkBeginFrameRing(ring, 2), VK_SUCCESS);
+    assert_int_equal(take(ring, 8 * KIB).offset, 0);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
 
 #define THREADS 8
 #define FRAMES  60
@@ -1194,6 +1248,8 @@ int main(void) {
         cmocka_unit_test(test_ring_out_of_memory),
         cmocka_unit_test(test_ring_device_address),
         cmocka_unit_test(test_ring_on_every_gpu),
+        cmocka_unit_test(test_ring_late_thread),
+        cmocka_unit_test(test_ring_completed_while_growing),
         cmocka_unit_test(test_ring_threads),
         cmocka_unit_test(test_ring_wild_threads),
         cmocka_unit_test(test_smart_on_every_gpu),
