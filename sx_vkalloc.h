@@ -9060,11 +9060,23 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
     return 1;
 }
 
+/*  `host` is set. It may grow up to `most`, and has books for `size` at once; both are granules.
+    Returns 0 where there is no host memory; then, too, shut it down. */
+SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most, uint64_t size) {
+    sxvki_bins_init(&block->domain.bins, &block->records, most);
+    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) &&
+           sxvki_virtual_reserve(block, size);
+}
+
+SXVKI_COLD static void sxvki_virtual_shutdown(SxvkVirtualBlock block) {
+    sxvki_bins_shutdown(&block->domain.bins);
+    sxvki_host_free(&block->host, block->domain.classes);
+    sxvki_records_shutdown(&block->records);
+}
+
 SXVKI_COLD static void sxvki_virtual_destroy(SxvkVirtualBlock block) {
     sxvki_host host = block->host;
-    sxvki_bins_shutdown(&block->domain.bins);
-    sxvki_host_free(&host, block->domain.classes);
-    sxvki_records_shutdown(&block->records);
+    sxvki_virtual_shutdown(block);
     sxvki_host_free(&host, block);
 }
 
@@ -9085,9 +9097,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
     block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
     block->size = info->size >> block->shift;
     bins = &block->domain.bins;
-    sxvki_bins_init(bins, &block->records, block->size + 1);
-    if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
-        !sxvki_virtual_reserve(block, block->size) || !sxvki_bins_prepare(bins)) {
+    if (!sxvki_virtual_init(block, block->size + 1, block->size) || !sxvki_bins_prepare(bins)) {
         sxvki_virtual_destroy(block);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -9099,7 +9109,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
 }
 
 /*  Size is larger than the block's. */
-static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
+SXVKI_COLD static int sxvki_virtual_grow(SxvkVirtualBlock block, uint64_t size) {
     sxvki_bins* bins = &block->domain.bins;
     sxvki_record* end = sxvki_record_at(&block->records, block->end);
     uint32_t last = end->prev;
@@ -10323,7 +10333,7 @@ SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* 
                                      : SXVKI_RING_IS_CLOSED);
 }
 
-/*  The range is valid. */
+/*  The range is valid, and *write zero. */
 SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
                                                VkDeviceSize offset, VkDeviceSize size,
                                                SxvkSmartBufferWrite* write) {
@@ -10331,19 +10341,16 @@ SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const cha
     uint32_t copy = 0;
     if (buffer->is_staged) {
         result = sxvki_ring_allocate(buffer->ring, function, size, 0, &write->staging);
-        write->pData = write->staging.pMappedData;
     } else {
         result = sxvki_smart_turn(buffer, function, &copy);
-        offset += copy * buffer->stride;
-        write->pData = buffer->backing.data + offset;
     }
-    if (result != VK_SUCCESS) {
-        memset(write, 0, sizeof *write);
-        return result;
+    if (result == VK_SUCCESS) {
+        write->size = size;
+        write->dstOffset = offset + copy * buffer->stride;
+        write->pData = buffer->is_staged ? write->staging.pMappedData
+                                         : buffer->backing.data + write->dstOffset;
     }
-    write->size = size;
-    write->dstOffset = offset;
-    return VK_SUCCESS;
+    return result;
 }
 
 /*  Over a range of a buffer: all work of the stages `from` before all of `to`. */
@@ -10670,31 +10677,14 @@ SXVKI_COLD static void sxvki_arena_statistics(SxvkBufferArena arena, SxvkStatist
 /*  Accepts one that was made in part. */
 SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* function) {
     SxvkAllocator allocator = arena->plan.allocator;
-    const sxvki_host* host = &allocator->device.host;
     uint32_t id;
     for (id = 0; id < arena->buffers.capacity; id++) {
         sxvki_backing_destroy(allocator, &sxvki_arena_buffer_at(arena, id)->backing, function);
     }
-    sxvki_table_shutdown(&arena->buffers, host);
-    sxvki_bins_shutdown(&arena->ranges.domain.bins);
-    sxvki_host_free(host, arena->ranges.domain.classes);
-    sxvki_records_shutdown(&arena->ranges.records);
+    sxvki_table_shutdown(&arena->buffers, &arena->ranges.host);
+    sxvki_virtual_shutdown(&arena->ranges);
     sxvki_lock_shutdown(&arena->lock);
     sxvki_plan_destroy(&arena->plan);
-}
-
-/*  The virtual block, without a part yet. Returns 0 where there is no host memory. */
-SXVKI_COLD static int sxvki_arena_init_ranges(SxvkBufferArena arena, VkDeviceSize unit) {
-    struct SxvkVirtualBlock_T* ranges = &arena->ranges;
-    ranges->host = arena->plan.allocator->device.host;
-    ranges->shift = sxvki_high_bit(unit);
-    sxvki_bins_init(&ranges->domain.bins, &ranges->records, SXVKI_GRANULES_MAX);
-    if (!sxvki_records_init(&ranges->records, &ranges->host, sxvki_salt(arena), 0) ||
-        !sxvki_virtual_reserve(ranges, SXVKI_ARENA_BUFFER_MAX >> ranges->shift)) {
-        return 0;
-    }
-    ranges->room = 0; /* there is always room for a slab: in a further buffer */
-    return 1;
 }
 
 /*  The info is valid. */
@@ -10715,13 +10705,17 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     if ((info->allocationFlags & host_access) != 0) {
         unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
     }
-    if (!sxvki_arena_init_ranges(arena, unit) ||
+    arena->ranges.host = device->host;
+    arena->ranges.shift = sxvki_high_bit(unit);
+    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX,
+                            SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_table_init(&arena->buffers, SXVKI_ARENA_BUFFERS_FIRST_SHIFT, sizeof(sxvki_arena_buffer),
                      offsetof(sxvki_arena_buffer, next));
+    arena->ranges.room = 0; /* there is always room for a slab: in a further buffer */
     arena->plan.info.flags = info->allocationFlags;
     arena->plan.info.minAlignment = unit;
     arena->buffer_size = info->bufferSize;
@@ -10783,6 +10777,7 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
         (void)allocator;                                                                           \
         (void)function;                                                                            \
         (void)sizeof(condition);                                                                   \
+        (void)(field);                                                                             \
     } while (0)
 #endif
 
@@ -10803,8 +10798,6 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
     SXVKI_REJECT_IF(pointer == NULL, NULL_ARGUMENT, field);
-    (void)pointer;
-    (void)field;
     return VK_SUCCESS;
 }
 
@@ -10848,7 +10841,6 @@ static int sxvki_claim_checked(SxvkAllocator allocator, const char* function, co
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
     SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
-    (void)pool;
     return VK_SUCCESS;
 }
 
@@ -10942,9 +10934,6 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
                          (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
                     CONFLICTING_FLAGS,
                     "pCreateInfo->flags, UPPER_ADDRESS outside of the blocks of a linear pool");
-    (void)both;
-    (void)never;
-    (void)strategy;
     return VK_SUCCESS;
 }
 
@@ -10977,7 +10966,6 @@ static VkResult sxvki_check_requirements(SxvkAllocator allocator, const char* fu
                     "pMemoryRequirements->size");
     SXVKI_REJECT_IF(!sxvki_is_pow2(requirements->alignment) || requirements->alignment >> 40 != 0,
                     BAD_ALIGNMENT, "pMemoryRequirements->alignment");
-    (void)requirements;
     return VK_SUCCESS;
 }
 
@@ -10991,7 +10979,6 @@ static VkResult sxvki_check_buffer_info(SxvkAllocator allocator, const char* fun
                         !allocator->device.vk.device_address,
                     MISSING_FEATURE,
                     "pBufferCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11006,7 +10993,6 @@ static VkResult sxvki_check_image_info(SxvkAllocator allocator, const char* func
     SXVKI_REJECT_IF(info->arrayLayers == 0, BAD_SIZE, "pImageCreateInfo->arrayLayers");
     SXVKI_REJECT_IF((info->flags & VK_IMAGE_CREATE_DISJOINT_BIT) != 0, BAD_STRUCT,
                     "pImageCreateInfo->flags, VK_IMAGE_CREATE_DISJOINT_BIT");
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11033,8 +11019,6 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
                         (!sxvki_is_pow2(info->minAllocationAlignment) ||
                          info->minAllocationAlignment >> 40 != 0),
                     BAD_ALIGNMENT, "pCreateInfo->minAllocationAlignment");
-    (void)device;
-    (void)info;
     return VK_SUCCESS;
 }
 
@@ -11044,10 +11028,6 @@ static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function,
     VkDeviceSize bytes = sxvki_look(&allocator->device, index).size;
     SXVKI_REJECT_IF(offset > bytes, BAD_RANGE, "offset");
     SXVKI_REJECT_IF(!(whole && size == VK_WHOLE_SIZE) && size > bytes - offset, BAD_RANGE, "size");
-    (void)bytes;
-    (void)offset;
-    (void)size;
-    (void)whole;
     return VK_SUCCESS;
 }
 
@@ -11071,8 +11051,6 @@ static VkResult sxvki_check_fit(SxvkAllocator allocator, const char* function, u
                     "the resource needs a stricter alignment than the allocation or offset has");
     SXVKI_REJECT_IF(((needs->memoryTypeBits >> view.block->type) & 1) == 0, BAD_STRUCT,
                     "the resource cannot live in the memory type of the allocation");
-    (void)view;
-    (void)needs;
     return VK_SUCCESS;
 }
 
@@ -11084,7 +11062,6 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, 
         return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FEATURE, function,
                             "pNext, SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT");
     }
-    (void)has_resource;
     return VK_SUCCESS;
 }
 
@@ -11192,7 +11169,6 @@ SXVKI_COLD static VkResult sxvki_check_plan(SxvkAllocator allocator, const char*
                     "pCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
     SXVKI_REJECT_IF(pool != VK_NULL_HANDLE && pool->device != &allocator->device, INVALID_POOL,
                     "pCreateInfo->pool");
-    (void)pool;
     if (has_address && vk->fn.vkGetBufferDeviceAddress == NULL) {
         return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FUNCTION, function,
                             "vkGetBufferDeviceAddress");
@@ -11217,7 +11193,6 @@ SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const 
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
                         (sxvki_type_flags(&allocator->device, info->pool->type) & need) != need,
                     BAD_STRUCT, "pCreateInfo->pool, not of HOST_VISIBLE and HOST_COHERENT memory");
-    (void)need;
     return VK_SUCCESS;
 }
 
@@ -11257,9 +11232,6 @@ SXVKI_COLD static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const
                     "buffer, a READBACK one is read, all others are written");
     SXVKI_REJECT_IF(offset > buffer->size, BAD_RANGE, "offset");
     SXVKI_REJECT_IF(size == 0 || size > buffer->size - offset, BAD_RANGE, "size");
-    (void)reads;
-    (void)offset;
-    (void)size;
     return VK_SUCCESS;
 }
 
@@ -11269,7 +11241,6 @@ SXVKI_COLD static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const ch
     SxvkAllocator allocator = buffer->plan.allocator;
     SXVKI_REJECT_IF(commands == NULL && buffer->access != SXVK_SMART_BUFFER_ACCESS_DYNAMIC,
                     NULL_ARGUMENT, "commands");
-    (void)commands;
     return VK_SUCCESS;
 }
 
@@ -11279,8 +11250,6 @@ static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function,
     SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
     SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
                     BAD_ALIGNMENT, "alignment");
-    (void)size;
-    (void)alignment;
     return VK_SUCCESS;
 }
 
@@ -11303,7 +11272,6 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     of_buffers.flags = info->allocationFlags;
     of_buffers.usage = info->memoryUsage;
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &of_buffers));
-    (void)flags;
     return sxvki_check_plan(allocator, function, info->usage, info->pool);
 }
 #endif
@@ -11317,6 +11285,14 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     reported to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
 */
 
+/*  An output, which may be a null pointer itself. */
+#define SXVKI_NULL(output)                                                                         \
+    do {                                                                                           \
+        if ((output) != NULL) {                                                                    \
+            memset((output), 0, sizeof *(output));                                                 \
+        }                                                                                          \
+    } while (0)
+
 #define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
     do {                                                                                           \
         if ((allocator) == VK_NULL_HANDLE) {                                                       \
@@ -11325,26 +11301,18 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     } while (0)
 
 static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
-    if (allocation != NULL) {
-        *allocation = VK_NULL_HANDLE;
-    }
-    if (info != NULL) {
-        memset(info, 0, sizeof *info);
-    }
+    SXVKI_NULL(allocation);
+    SXVKI_NULL(info);
 }
 
 static void sxvki_null_buffer(VkBuffer* buffer, SxvkAllocation* allocation,
                               SxvkAllocationInfo* info) {
-    if (buffer != NULL) {
-        *buffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(buffer);
     sxvki_null_outputs(allocation, info);
 }
 
 static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* info) {
-    if (image != NULL) {
-        *image = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(image);
     sxvki_null_outputs(allocation, info);
 }
 
@@ -11383,7 +11351,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
 }
 
 #ifdef VOLK_H_
-SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkImportVulkanFunctionsFromVolk(
     const SxvkAllocatorCreateInfo* pCreateInfo, SxvkVulkanFunctions* pVulkanFunctions) {
     sxvki_vk vk;
     if (pVulkanFunctions == NULL) {
@@ -11408,7 +11376,8 @@ SX_VKALLOC_API VkResult sxvkImportVulkanFunctionsFromVolk(
 }
 #endif
 
-SX_VKALLOC_API void sxvkGetAllocatorInfo(SxvkAllocator allocator, SxvkAllocatorInfo* pInfo) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetAllocatorInfo(SxvkAllocator allocator,
+                                                    SxvkAllocatorInfo* pInfo) {
     if (pInfo == NULL) {
         return;
     }
@@ -11565,9 +11534,7 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
     sxvki_wish wish;
     sxvki_text text;
     uint32_t bits;
-    if (ppText != NULL) {
-        *ppText = NULL;
-    }
+    SXVKI_NULL(ppText);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppText);
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
@@ -11949,9 +11916,7 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
                                       void** ppData) {
     const char* function = "sxvkMapMemory";
     uint32_t index;
-    if (ppData != NULL) {
-        *ppData = NULL;
-    }
+    SXVKI_NULL(ppData);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppData);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12178,9 +12143,7 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
-    if (pBuffer != NULL) {
-        *pBuffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pBuffer);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12207,18 +12170,16 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                 const VkBufferCreateInfo* pBufferCreateInfo,
-                                                 VkBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
+                         const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
     return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer", allocation, 0,
                               pBufferCreateInfo, pBuffer);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingBuffer2(SxvkAllocator allocator,
-                                                  SxvkAllocation allocation,
-                                                  VkDeviceSize allocationLocalOffset,
-                                                  const VkBufferCreateInfo* pBufferCreateInfo,
-                                                  VkBuffer* pBuffer) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingBuffer2(
+    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
+    const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
     return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer2", allocation,
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
 }
@@ -12347,9 +12308,7 @@ SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char
     const sxvki_device* device;
     uint32_t index;
     VkResult result;
-    if (pImage != NULL) {
-        *pImage = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pImage);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pImage);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
@@ -12375,17 +12334,16 @@ SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                const VkImageCreateInfo* pImageCreateInfo,
-                                                VkImage* pImage) {
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
+                        const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
     return sxvki_alias_image(allocator, "sxvkCreateAliasingImage", allocation, 0, pImageCreateInfo,
                              pImage);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateAliasingImage2(SxvkAllocator allocator, SxvkAllocation allocation,
-                                                 VkDeviceSize allocationLocalOffset,
-                                                 const VkImageCreateInfo* pImageCreateInfo,
-                                                 VkImage* pImage) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingImage2(
+    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
+    const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
     return sxvki_alias_image(allocator, "sxvkCreateAliasingImage2", allocation,
                              allocationLocalOffset, pImageCreateInfo, pImage);
 }
@@ -12473,9 +12431,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
                                                   const SxvkPoolCreateInfo* pCreateInfo,
                                                   SxvkPool* pPool) {
     const char* function = "sxvkCreatePool";
-    if (pPool != NULL) {
-        *pPool = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pPool);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
@@ -12503,7 +12459,8 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
     }
 }
 
-SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool,
+                                               const char** ppName) {
     const char* function = "sxvkGetPoolName";
     if (ppName != NULL) {
         *ppName = NULL;
@@ -12556,8 +12513,8 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
     sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
 }
 
-SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
-                                          SxvkStatistics* pPoolStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
+                                                     SxvkStatistics* pPoolStats) {
     const char* function = "sxvkGetPoolStatistics";
     if (pPoolStats != NULL) {
         memset(pPoolStats, 0, sizeof *pPoolStats);
@@ -12598,9 +12555,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
     const char* function = "sxvkBuildStatsString";
     sxvki_text text;
     sxvki_json json;
-    if (ppStatsString != NULL) {
-        *ppStatsString = NULL;
-    }
+    SXVKI_NULL(ppStatsString);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppStatsString);
     sxvki_text_init(&text, &allocator->device.host);
@@ -12610,7 +12565,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
     return sxvki_text_hand_over(&allocator->device.reporter, function, &text, ppStatsString);
 }
 
-SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
+SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_host_free(&allocator->device.host, pStatsString);
     }
@@ -12663,8 +12618,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- virtual blocks --- */
 
-SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo* pCreateInfo,
-                                               SxvkVirtualBlock* pVirtualBlock) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
+    const SxvkVirtualBlockCreateInfo* pCreateInfo, SxvkVirtualBlock* pVirtualBlock) {
     sxvki_reporter reporter;
     VkResult result;
     if (pVirtualBlock == NULL) {
@@ -12684,7 +12639,7 @@ SX_VKALLOC_API VkResult sxvkCreateVirtualBlock(const SxvkVirtualBlockCreateInfo*
     return result;
 }
 
-SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
     if (virtualBlock != NULL) {
         if (virtualBlock->domain.live_count != 0) {
             sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_LEAKED_ALLOCATION,
@@ -12694,7 +12649,8 @@ SX_VKALLOC_API void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
     }
 }
 
-SX_VKALLOC_API VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock, VkDeviceSize newSize) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtualBlock,
+                                                        VkDeviceSize newSize) {
     const char* function = "sxvkGrowVirtualBlock";
     uint64_t size;
     if (virtualBlock == NULL) {
@@ -12742,9 +12698,7 @@ SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
     if (pOffset != NULL) {
         *pOffset = VK_WHOLE_SIZE;
     }
-    if (pAllocation != NULL) {
-        *pAllocation = NULL;
-    }
+    SXVKI_NULL(pAllocation);
     if (virtualBlock == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -12818,8 +12772,8 @@ SX_VKALLOC_API void sxvkGetVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
     }
 }
 
-SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
-                                                        SxvkDetailedStatistics* pStats) {
+SX_VKALLOC_API SXVKI_COLD void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
+                                                                   SxvkDetailedStatistics* pStats) {
     if (pStats != NULL) {
         memset(pStats, 0, sizeof *pStats);
         if (virtualBlock != NULL) {
@@ -12829,15 +12783,13 @@ SX_VKALLOC_API void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtual
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
-SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
-                                                         char** ppStatsString,
-                                                         VkBool32 detailedMap) {
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                                    char** ppStatsString,
+                                                                    VkBool32 detailedMap) {
     const char* function = "sxvkBuildVirtualBlockStatsString";
     sxvki_text text;
     sxvki_json json;
-    if (ppStatsString != NULL) {
-        *ppStatsString = NULL;
-    }
+    SXVKI_NULL(ppStatsString);
     if (virtualBlock == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -12852,8 +12804,8 @@ SX_VKALLOC_API VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualBlock virtua
     return sxvki_text_hand_over(&virtualBlock->reporter, function, &text, ppStatsString);
 }
 
-SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
-                                                    char* pStatsString) {
+SX_VKALLOC_API SXVKI_COLD void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBlock,
+                                                               char* pStatsString) {
     if (virtualBlock != NULL) {
         sxvki_host_free(&virtualBlock->host, pStatsString);
     }
@@ -12868,9 +12820,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
                                                        const SxvkFrameRingCreateInfo* pCreateInfo,
                                                        SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
-    if (pRing != NULL) {
-        *pRing = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pRing);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
@@ -12897,9 +12847,7 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
                                                   VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromFrameRing";
     SxvkAllocator allocator;
-    if (pSlice != NULL) {
-        memset(pSlice, 0, sizeof *pSlice);
-    }
+    SXVKI_NULL(pSlice);
     if (ring == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -12931,9 +12879,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
                       SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
-    if (pBuffer != NULL) {
-        *pBuffer = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pBuffer);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
@@ -12967,9 +12913,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer b
                                                                SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
     SxvkAllocator allocator;
-    if (pWrite != NULL) {
-        memset(pWrite, 0, sizeof *pWrite);
-    }
+    SXVKI_NULL(pWrite);
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -13049,9 +12993,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
                       SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
-    if (pArena != NULL) {
-        *pArena = VK_NULL_HANDLE;
-    }
+    SXVKI_NULL(pArena);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pArena);
     SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
@@ -13080,12 +13022,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
                                                     SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromBufferArena";
     SxvkAllocator allocator;
-    if (pAllocation != NULL) {
-        *pAllocation = VK_NULL_HANDLE;
-    }
-    if (pSlice != NULL) {
-        memset(pSlice, 0, sizeof *pSlice);
-    }
+    SXVKI_NULL(pAllocation);
+    SXVKI_NULL(pSlice);
     if (arena == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
