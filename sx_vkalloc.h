@@ -10917,8 +10917,10 @@ SXVKI_COLD static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommand
         by = VK_PIPELINE_STAGE_TRANSFER_BIT;
     }
     if (buffer->barriers) {
+        /* TRANSFER: the next copy to the same place must not come before this one is done. */
         sxvki_record_barrier(vk, commands, seen, &region, by, VK_ACCESS_MEMORY_WRITE_BIT,
-                             VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+                             VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                             VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     }
 }
 
