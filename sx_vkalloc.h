@@ -10227,7 +10227,7 @@ SXVKI_COLD static VkResult sxvki_backing_create_most(const sxvki_plan* plan, con
         if (!sxvki_is_full(result) || most <= least) {
             return result;
         }
-        most = sxvki_max64(most / 2, least);
+        most = sxvki_max64(sxvki_align_down(most / 2, plan->info.minAlignment), least);
     }
 }
 
@@ -10921,8 +10921,10 @@ SXVKI_COLD static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommand
         by = VK_PIPELINE_STAGE_TRANSFER_BIT;
     }
     if (buffer->barriers) {
+        /* TRANSFER: the next copy to the same place must not come before this one is done. */
         sxvki_record_barrier(vk, commands, seen, &region, by, VK_ACCESS_MEMORY_WRITE_BIT,
-                             VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+                             VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                             VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     }
 }
 
@@ -10986,14 +10988,20 @@ SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
     return 1;
 }
 
-SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing) {
+/*  With a range at its start that is handed out: arena_reserve was called. */
+SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing,
+                                              uint64_t taken, sxvki_virtual_spot* spot) {
+    sxvki_bins* bins = &arena->ranges.domain.bins;
     uint32_t id = sxvki_table_take(&arena->buffers);
     uint64_t size = backing->size >> arena->ranges.shift;
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     buffer->backing = *backing;
-    buffer->first = sxvki_bins_add_block(&arena->ranges.domain.bins, id, size);
+    buffer->first = sxvki_bins_add_block(bins, id, size);
     arena->ranges.size += size;
     arena->buffer_count++;
+    spot->index = sxvki_bins_carve(bins, buffer->first, 0, taken);
+    sxvki_virtual_count_in(&arena->ranges, sxvki_record_at(&arena->ranges.records, spot->index), 0,
+                           spot);
 }
 
 SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id,
@@ -11007,9 +11015,13 @@ SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t
     arena->buffer_count--;
 }
 
-/*  One more buffer, by this thread or another one. */
+/*  One more buffer, and what is wished for from its start: a search might find a range of another
+    buffer before it, one that is aligned badly or that was freed meanwhile. VK_NOT_READY: another
+    thread has made one. */
 SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* function,
-                                            VkDeviceSize least, uint32_t step) {
+                                            uint64_t size, uint32_t step,
+                                            sxvki_virtual_spot* spot) {
+    VkDeviceSize least = size << arena->ranges.shift;
     VkDeviceSize most = arena->buffer_size;
     sxvki_backing made;
     VkResult result;
@@ -11017,7 +11029,7 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
         sxvki_lock_drop(&arena->lock);
         sxvki_spin_pause(step);
         sxvki_lock_take(&arena->lock);
-        return VK_SUCCESS;
+        return VK_NOT_READY;
     }
     if (most == 0) {
         most = arena->ranges.size << arena->ranges.shift >> 1;
@@ -11032,7 +11044,7 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
     arena->is_growing = 0;
     if (result == VK_SUCCESS) {
         if (sxvki_arena_reserve(arena)) {
-            sxvki_arena_add_buffer(arena, &made);
+            sxvki_arena_add_buffer(arena, &made, size, spot);
         } else {
             sxvki_lock_drop(&arena->lock);
             sxvki_backing_destroy(arena->plan.allocator, &made, function);
@@ -11061,18 +11073,16 @@ SXVKI_APART static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena,
 SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* function,
                                              const SxvkVirtualAllocationCreateInfo* wish,
                                              sxvki_virtual_spot* spot) {
-    VkResult result = VK_SUCCESS;
+    VkResult result = VK_NOT_READY;
     uint32_t step;
-    for (step = 0; result == VK_SUCCESS; step++) {
+    for (step = 0; result == VK_NOT_READY; step++) {
         result = sxvki_virtual_take(&arena->ranges, wish->size, wish->alignment,
                                     SXVKI_STRATEGY_MIN_TIME, spot);
         if (result == VK_SUCCESS) {
             uint32_t id = sxvki_arena_buffer_of(arena, spot->index);
             arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
-            return VK_SUCCESS;
-        }
-        if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            result = sxvki_arena_grow(arena, function, wish->size << arena->ranges.shift, step);
+        } else if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
+            result = sxvki_arena_grow(arena, function, wish->size, step, spot);
         }
     }
     return result;

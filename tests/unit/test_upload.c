@@ -1087,6 +1087,52 @@ static void test_arena_many(void** state) {
     rig_destroy(rig);
 }
 
+/*  What a fresh buffer was made for lies at its start, whatever the bins would find first: here a
+    range of an older buffer, as large as the fresh one's but aligned badly. */
+static void test_arena_aligned(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 1025 * KIB, 0);
+    SxvkArenaAllocation first, aligned[3];
+    SxvkBufferSlice slice;
+    uint32_t i;
+    (void)state;
+    assert_int_equal(sxvkAllocateFromBufferArena(arena, 16, 0, &first, NULL), VK_SUCCESS);
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(
+            sxvkAllocateFromBufferArena(arena, 600 * KIB, 512 * KIB, &aligned[i], &slice),
+            VK_SUCCESS);
+        assert_int_equal(slice.offset, 0);
+        assert_int_equal(sim_live_resource_count(rig->sim), i + 2);
+        assert_true(sxvki_arena_is_valid(arena));
+    }
+    for (i = 0; i < 3; i++) {
+        sxvkFreeToBufferArena(arena, aligned[i]);
+    }
+    sxvkFreeToBufferArena(arena, first);
+    assert_int_equal(sim_live_resource_count(rig->sim), 1);
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    rig_destroy(rig);
+}
+
+/*  Where the device has no room for a whole buffer, half of one is still a multiple of the unit. */
+static void test_arena_halves(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 1000 * 16, 0);
+    SxvkArenaAllocation a;
+    uint32_t i;
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        sim_fail(rig->sim, SIM_CALL_CREATE_BUFFER, 1, 4, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_int_equal(sxvkAllocateFromBufferArena(arena, 800, 0, &a, NULL), VK_SUCCESS);
+    }
+    assert_int_equal(arena_statistics(arena).blockCount, 2);
+    assert_int_equal(arena_statistics(arena).blockBytes, 2 * 992);
+    assert_true(sxvki_arena_is_valid(arena));
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    rig_expect(rig, SXVK_MESSAGE_LEAKED_ALLOCATION, 1);
+    rig_destroy(rig);
+}
+
 static void test_arena_bad_input(void** state) {
     Rig* rig = upload_rig(0);
     const SxvkBufferArenaCreateInfo good = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT};
@@ -1260,6 +1306,8 @@ int main(void) {
         cmocka_unit_test(test_arena_basics),
         cmocka_unit_test(test_arena_model),
         cmocka_unit_test(test_arena_many),
+        cmocka_unit_test(test_arena_aligned),
+        cmocka_unit_test(test_arena_halves),
         cmocka_unit_test(test_arena_bad_input),
         cmocka_unit_test(test_arena_threads),
         cmocka_unit_test(test_checkers),
