@@ -9751,9 +9751,9 @@ SXVKI_INLINE int sxvki_virtual_is_plain(const struct SxvkVirtualBlock_T* block,
 
 /*  The common case: plain, and the first slab of the class will do. Returns 0 where not. *full is
     the slab if it is to be unlisted, else null. */
-SXVKI_INLINE int sxvki_virtual_take_first(SxvkVirtualBlock block,
-                                          const SxvkVirtualAllocationCreateInfo* info,
-                                          sxvki_virtual_spot* spot, sxvki_slab** full) {
+SXVKI_HOT int sxvki_virtual_take_first(SxvkVirtualBlock block,
+                                       const SxvkVirtualAllocationCreateInfo* info,
+                                       sxvki_virtual_spot* spot, sxvki_slab** full) {
     uint64_t size = info->size;
     uint64_t mask = info->alignment - (info->alignment != 0);
     uint64_t step = (size + mask) & ~mask;
