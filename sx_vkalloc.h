@@ -1091,16 +1091,17 @@ SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing 
 */
 SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value);
 
-/*  The device is done with all slices up to value, which was begun; nothing happens where it, or a
-    later one, was completed before. To complete the value begun last ends it: the next
-    allocation needs another begin. Up to 32 values stand apart; where more are in flight, the
-    later ones are taken back together.
+/*  The device is done with all slices up to value, which is not above the one begun last; nothing
+    happens where it, or a later one, was completed before. To complete the value begun last ends
+    it: the next allocation needs another begin. No allocation that may belong to value is still
+    running. Up to 32 values stand apart; where more are in flight, the later ones are taken back
+    together.
     Cost      O(values completed); destroys the buffers that waited for them
 */
 SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value);
 
-/*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. On
-    failure *pSlice is zero.
+/*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. An
+    alignment above the size of the ring makes the ring as large. On failure *pSlice is zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
     Threads   safe; but a message callback must not allocate from the ring that reports
     Cost      one compare-and-swap; where the ring is full one buffer is made
@@ -1415,7 +1416,6 @@ extern "C" {
 #if defined(__GNUC__)
 #define SXVKI_APART       __attribute__((noinline))
 #define SXVKI_COLD        __attribute__((cold))
-#define SXVKI_APART       __attribute__((noinline))
 #define SXVKI_UNUSED      __attribute__((unused))
 #define SXVKI_INLINE      static inline __attribute__((unused))
 #define SXVKI_HOT         static inline __attribute__((unused, always_inline))
@@ -1424,7 +1424,6 @@ extern "C" {
 #else
 #define SXVKI_APART
 #define SXVKI_COLD
-#define SXVKI_APART
 #define SXVKI_UNUSED
 #define SXVKI_INLINE      static inline
 #define SXVKI_HOT         static inline
