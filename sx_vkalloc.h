@@ -3655,12 +3655,12 @@ SXVKI_COLD static void sxvki_lane_grow(sxvki_lane* lane, uint64_t capacity) {
 #endif
 
 SXVKI_INLINE int sxvki_linear_has_record(const sxvki_linear* linear) {
-    return SXVKI_LIKELY(linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE);
+    return linear->spare != SXVKI_NONE || linear->stale != SXVKI_NONE;
 }
 
 /*  Make sure that there is a record for the next range. Returns 0: no host memory. */
 SXVKI_INLINE int sxvki_linear_prepare(sxvki_linear* linear) {
-    return sxvki_linear_has_record(linear) ||
+    return SXVKI_LIKELY(sxvki_linear_has_record(linear)) ||
            sxvki_records_take(linear->records, SXVKI_LINEAR_SPARES, &linear->spare) != 0;
 }
 
@@ -9437,7 +9437,8 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
 
 /*  `host` is set. It may grow up to `most`, and has books for `size` at once; both are granules.
     Returns 0 where there is no host memory; then, too, shut it down. */
-SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most, uint64_t size) {
+SXVKI_UNUSED SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most,
+                                                      uint64_t size) {
     sxvki_bins_init(&block->domain.bins, &block->records, most);
     return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) &&
            sxvki_virtual_reserve(block, size);
@@ -11617,6 +11618,8 @@ SXVKI_COLD static VkResult sxvki_check_virtual_info(const SxvkVirtualBlockCreate
         message = SXVK_MESSAGE_BAD_SIZE;
         field = "pCreateInfo->size, which wants a larger pCreateInfo->granularity";
     }
+#else
+    (void)info;
 #endif
     if (message != SXVK_MESSAGE_NONE) {
         sxvki_report(reporter, message, function, field);
