@@ -395,6 +395,7 @@ test("a dump inside the page, with names that try to get out", async () => {
     await tab("leaks");
     await says("#panel", "No leaks.");
 
+    await open(`${scratch}/nasty.json`);
     mkdirSync(`${scratch}/saved`);
     await browser.send("Browser.setDownloadBehavior", {behavior: "allow", downloadPath: `${scratch}/saved`});
     await browser.clickOn("#save");

@@ -29,11 +29,13 @@ first_of() {
     return 1
 }
 
-if ! chromium=$(first_of ${CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable); then
-    echo "memview is not tested: there is no Chromium here (apt-get install chromium)"
+chromium=$(first_of "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable) ||
+    chromium=false
+if ! "$chromium" --version >/dev/null 2>&1; then
+    echo "memview is not tested: there is no Chromium here that starts (apt-get install chromium)"
     exit 77
 fi
-node=$(first_of ${NODE:-} node nodejs) || node=false
+node=$(first_of "${NODE:-}" node nodejs) || node=false
 if ! "$node" -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null; then
     echo "memview is not tested: there is no Node.js 18 or newer here (apt-get install nodejs)"
     exit 77
