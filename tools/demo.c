@@ -1,6 +1,7 @@
 /*
     Replays the memory traffic of a real program on a real Vulkan device, compares every byte, and
-    shows what the allocator made of it: a table, a JSON dump and a picture of memory at the peak.
+    shows what the allocator made of it: a table, and memory at the peak as a JSON dump, as a page to
+    look around in and as a picture.
 
         sh tools/demo.sh            builds and runs it
         sxvk_demo --help            what it takes
@@ -54,7 +55,7 @@ static void print_usage(FILE* file) {
           "                       default: $SXVK_DEVICE, else discrete before integrated before "
           "others\n"
           "  --trace PATH         what to replay, default: " DEFAULT_TRACE "\n"
-          "  --out DIR            where dump.json and memory.svg go, default: build/demo\n"
+          "  --out DIR            where the dump and its pictures go, default: build/demo\n"
           "  --validate           run under the Khronos validation layer; slower\n"
           "  --list               list the devices\n"
           "  --help               this text\n",
@@ -278,7 +279,7 @@ static void program_name(const char* path, char* name, size_t size) {
 
 static bool run_events(Replay* replay, const Options* options, Snapshot* atPeak) {
     Progress progress = {.terminal = isatty(STDOUT_FILENO) != 0};
-    char path[4096];
+    char path[4096], pagePath[4096];
     size_t peak;
     if (!find_peak(replay->trace, &peak)) {
         fputs("sxvk_demo: out of host memory\n", stderr);
@@ -291,7 +292,8 @@ static bool run_events(Replay* replay, const Options* options, Snapshot* atPeak)
         if (i == peak) {
             memcpy(atPeak->heaps, replay->heaps, sizeof(atPeak->heaps));
             snprintf(path, sizeof(path), "%s/dump.json", options->out);
-            if (!replay_check(replay) || !replay_write_dump(replay, path)) {
+            snprintf(pagePath, sizeof(pagePath), "%s/memory.html", options->out);
+            if (!replay_check(replay) || !replay_write_dump(replay, path, pagePath)) {
                 return false;
             }
             snprintf(path, sizeof(path), "%s/memory.svg", options->out);
@@ -387,7 +389,8 @@ int main(int argc, char** argv) {
     }
     passed = passed && messages == 0;
     if (passed) {
-        printf("Written: %s/dump.json, %s/memory.svg\n", options.out, options.out);
+        printf("Written: %s/dump.json, %s/memory.html, %s/memory.svg\n", options.out, options.out,
+               options.out);
     }
     puts(passed ? "All bytes match." : "FAILED");
     return passed ? 0 : 1;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing, builds the demo and runs it: a real program's Vulkan memory traffic,
-# replayed on the best device of this machine, every byte compared. Leaves build/demo/dump.json and
-# build/demo/memory.svg.
+# replayed on the best device of this machine, every byte compared. Leaves build/demo/memory.html, to
+# look around in memory with a browser, and dump.json and memory.svg beside it.
 #
 #   sh tools/demo.sh                       the best device found
 #   sh tools/demo.sh --help                what else it takes: another trace, another device, ...

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "demo_calls.h"
+#include "memview_page.h"
 
 #define MAX_REPORTS       20 /* of one sort; the rest is only counted */
 #define STAGING_MIN_BYTES ((VkDeviceSize)32 << 20)
@@ -668,7 +669,7 @@ bool replay_check(Replay* replay) {
     return check_vk(replay, sxvkCheckIntegrity(replay->allocator), "sxvkCheckIntegrity");
 }
 
-bool replay_write_dump(Replay* replay, const char* path) {
+bool replay_write_dump(Replay* replay, const char* path, const char* pagePath) {
     char* dump;
     if (!check_vk(replay, sxvkBuildStatsString(replay->allocator, &dump, VK_TRUE),
                   "sxvkBuildStatsString")) {
@@ -679,8 +680,10 @@ bool replay_write_dump(Replay* replay, const char* path) {
     if (file != NULL && fclose(file) != 0) {
         written = false;
     }
+    bool pageWritten = memview_page_write(dump, pagePath);
     sxvkFreeStatsString(replay->allocator, dump);
-    return written || replay_fail(replay, "cannot write %s", path);
+    return (written || replay_fail(replay, "cannot write %s", path)) &&
+           (pageWritten || replay_fail(replay, "cannot make %s", pagePath));
 }
 
 /* --- the picture ------------------------------------------------------------------------------ */

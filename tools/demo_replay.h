@@ -101,7 +101,8 @@ bool replay_event(Replay* replay, size_t index);
 /*  Does the allocator agree with our own count of it, and with itself? */
 bool replay_check(Replay* replay);
 
-bool replay_write_dump(Replay* replay, const char* path);
+/*  The dump by itself, and inside of memview. */
+bool replay_write_dump(Replay* replay, const char* path, const char* pagePath);
 bool replay_write_picture(Replay* replay, const char* path);
 
 /*  Compare and destroy what is still alive; then the allocator must be empty. */

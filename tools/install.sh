@@ -4,7 +4,7 @@
 #   sh tools/install.sh demo    for tools/demo.sh: compiler, CMake, Vulkan headers, loader and a
 #                               driver, liblzma
 #   sh tools/install.sh test    for tools/test.sh: the same, the validation layer, test libraries, clang,
-#                               valgrind
+#                               valgrind, and Chromium and Node.js for memview
 #
 # Knows Debian and Ubuntu (apt-get), Fedora (dnf) and Arch (pacman). Needs root or password-less sudo
 # only when something is missing; where it may not install it names the packages and the command, and
@@ -48,6 +48,14 @@ links() {
     "$c_compiler" "$scratch/b.c" "-l$2" -o "$scratch/b.out" 2>/dev/null
 }
 
+# one_of PROGRAM...: one of them is here.
+one_of() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null && return 0
+    done
+    return 1
+}
+
 # manifest SUBDIR PATTERN: the Vulkan loader would find a JSON file of this name.
 manifest() (
     IFS=:
@@ -70,7 +78,7 @@ have() {
             /version/ { split($3, v, "."); found = v[1] > 3 || (v[1] == 3 && v[2] >= 20) }
             END { exit !found }'
         ;;
-    build-tool) command -v ninja >/dev/null || command -v make >/dev/null ;;
+    build-tool) one_of ninja make ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     vulkan) links vulkan/vulkan.h vulkan ;;
     vulkan-driver) [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] || manifest icd.d '*.json' ;;
@@ -82,6 +90,8 @@ have() {
     mimalloc) links mimalloc.h mimalloc ;;
     valgrind) command -v valgrind >/dev/null ;;
     volk) printf '#include <volk.h>\n' | "$c_compiler" -E - >/dev/null 2>&1 ;;
+    chromium) one_of chromium chromium-browser google-chrome google-chrome-stable ;;
+    nodejs) one_of node nodejs ;;
     esac
 }
 
@@ -131,7 +141,7 @@ required="c-compiler cxx-compiler cmake build-tool vulkan vulkan-driver lzma"
 optional="lavapipe validation"
 if [ "$mode" = test ]; then
     required="$required sanitizers lavapipe validation pkg-config cjson cmocka"
-    optional="clang volk mimalloc valgrind"
+    optional="clang volk mimalloc valgrind chromium nodejs"
 fi
 
 # missing THING...: those of them that are not here.

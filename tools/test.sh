@@ -7,7 +7,7 @@
 #   sh tools/test.sh --sanitize         only the sanitized twins
 #   sh tools/test.sh --tsan             the sanitized twins under TSan instead
 #   sh tools/test.sh -L unit -R bins    -L -LE -R -E -j -V -VV -N go to ctest; the labels are unit,
-#                                       fuzz, gpu, bench, example, compile, layout, guard, install
+#                                       fuzz, gpu, bench, example, compile, layout, guard, memview, install
 
 set -eu
 cd "$(dirname "$0")/.."
