@@ -542,7 +542,7 @@ typedef struct SxvkFrameRingCreateInfo {
     VkDeviceSize minAlignment;
     SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
     SxvkPool pool;               /* optional; of a type that is HOST_VISIBLE and HOST_COHERENT */
-    const char* pName;           /* optional; of the buffers' memory; copied */
+    const char* pName;           /* of the buffers' memory; copied; null = "frame ring" */
 } SxvkFrameRingCreateInfo;
 
 typedef struct SxvkFrameRingStatistics {
@@ -582,7 +582,7 @@ typedef struct SxvkSmartBufferCreateInfo {
     SxvkFrameRing ring;      /* lends staging memory and counts frames; outlives the buffer */
     uint32_t framesInFlight; /* DYNAMIC: copies of the content; 1 to 8; 0 = 3 */
     SxvkPool pool;           /* optional; its memory type then decides alone */
-    const char* pName;       /* optional; copied */
+    const char* pName;       /* of its memory; copied; null = "smart buffer" */
 } SxvkSmartBufferCreateInfo;
 
 typedef struct SxvkSmartBufferInfo {
@@ -618,7 +618,7 @@ typedef struct SxvkBufferArenaCreateInfo {
        it. 0 = the least that the device allows for the usage. */
     VkDeviceSize minAlignment;
     SxvkPool pool;     /* optional; its memory type then decides alone */
-    const char* pName; /* optional; of the buffers' memory; copied */
+    const char* pName; /* of the buffers' memory; copied; null = "buffer arena" */
 } SxvkBufferArenaCreateInfo;
 #endif
 #endif
@@ -1092,16 +1092,17 @@ SX_VKALLOC_API void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing 
 SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value);
 
 /*  The device is done with all slices up to value, which is not above the one begun last; nothing
-    happens where it, or a later one, was completed before. To complete the value begun last ends
-    it: the next allocation needs another begin. No allocation that may belong to value is still
-    running. Up to 32 values stand apart; where more are in flight, the later ones are taken back
-    together.
+    happens where it, or a later one, was completed before. It need not be one that was begun: one
+    between two of them, where the counter of a timeline semaphore may stand, completes those below
+    it. To complete the value begun last ends it: the next allocation needs another begin. No
+    allocation that may belong to value is still running. Up to 32 values stand apart; where more
+    are in flight, the later ones are taken back together.
     Cost      O(values completed); destroys the buffers that waited for them
 */
 SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value);
 
 /*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. An
-    alignment above the size of the ring makes the ring as large. On failure *pSlice is zero.
+    alignment above the size of the ring is offset 0. On failure *pSlice is zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
     Threads   safe; but a message callback must not allocate from the ring that reports
     Cost      one compare-and-swap; where the ring is full one buffer is made
@@ -1212,7 +1213,8 @@ SX_VKALLOC_API void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
 /* --- virtual blocks --------------------------------------------------------------------------- */
 /*
     Ranges of a block that is nothing but its size: slices of a buffer of yours, descriptors, pages,
-    rows of a table. No allocator and no device is needed, and nothing is shared between blocks.
+    rows of a table. No allocator and no device is needed, nor, with
+    SX_VKALLOC_STATIC_VULKAN_FUNCTIONS 0, a Vulkan library; nothing is shared between blocks.
 
     Threads   not synchronised: one block, one thread at a time
     Memory    through pAllocationCallbacks; about 4 KiB for a block, 16 to 64 bytes an allocation
@@ -10142,6 +10144,13 @@ SXVKI_COLD SXVKI_UNUSED static int sxvki_virtual_is_valid(const struct SxvkVirtu
 
 #if !SX_VKALLOC_NO_UPLOAD
 
+#define SXVKI_UPLOAD_WRITES                                                                        \
+    ((VkFlags)SXVK_ALLOCATION_CREATE_MAPPED_BIT |                                                  \
+     (VkFlags)SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT)
+#define SXVKI_UPLOAD_READS                                                                         \
+    ((VkFlags)SXVK_ALLOCATION_CREATE_MAPPED_BIT |                                                  \
+     (VkFlags)SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT)
+
 /*  A buffer and all that there is to know of it. */
 typedef struct sxvki_backing {
     VkBuffer buffer;
@@ -10159,14 +10168,14 @@ typedef struct sxvki_plan {
 } sxvki_plan;
 
 /*  A zeroed object that begins with its plan, which is filled in; null where there is no host
-    memory. */
+    memory. Without a name the memory has that of what it is for, which messages then show. */
 SXVKI_COLD static void* sxvki_plan_create(SxvkAllocator allocator, size_t object_size,
                                           VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
-                                          SxvkPool pool, const char* name) {
+                                          SxvkPool pool, const char* name, const char* kind) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_plan* plan = (sxvki_plan*)sxvki_host_alloc_zeroed(host, object_size);
     char* copy;
-    if (plan == NULL || !sxvki_host_copy_string(host, name, &copy)) {
+    if (plan == NULL || !sxvki_host_copy_string(host, name != NULL ? name : kind, &copy)) {
         sxvki_host_free(host, plan);
         return NULL;
     }
@@ -10492,7 +10501,7 @@ SXVKI_COLD static VkResult sxvki_ring_reject(SxvkFrameRing ring, const char* fun
 SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* function,
                                                uint64_t size, uint64_t alignment,
                                                sxvki_ring_buffer** from, uint64_t* offset) {
-    uint64_t least = sxvki_pow2_ceil(sxvki_max64(size, alignment));
+    uint64_t least = sxvki_pow2_ceil(sxvki_max64(size, ring->alignment));
     VkResult result = VK_SUCCESS;
     uint32_t step;
     for (step = 0; result == VK_SUCCESS; step++) {
@@ -10501,7 +10510,8 @@ SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* f
         int is_growing;
         sxvki_lock_take(&ring->lock);
         b = (sxvki_ring_buffer*)ring->current;
-        if (sxvki_ring_bump(b, size, alignment, offset)) {
+        /* Of what is aligned to more than the buffer's size there is offset 0 in each lap. */
+        if (sxvki_ring_bump(b, size, sxvki_min64(alignment, b->backing.size), offset)) {
             sxvki_lock_drop(&ring->lock);
             *from = b;
             return VK_SUCCESS;
@@ -10612,6 +10622,15 @@ SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* f
     return VK_SUCCESS;
 }
 
+SXVKI_COLD static void sxvki_ring_statistics(SxvkFrameRing ring, SxvkFrameRingStatistics* stats) {
+    sxvki_lock_take(&ring->lock);
+    sxvki_ring_note_peak(ring);
+    *stats = ring->stats;
+    stats->begunValue = ring->value;
+    stats->completedValue = ring->completed;
+    sxvki_lock_drop(&ring->lock);
+}
+
 /*  Accepts one that was made in part. */
 SXVKI_COLD static void sxvki_ring_destroy(SxvkFrameRing ring, const char* function) {
     SxvkAllocator allocator = ring->plan.allocator;
@@ -10639,7 +10658,7 @@ SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char
     const sxvki_device* device = &allocator->device;
     VkBufferUsageFlags usage = info->usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
     SxvkFrameRing ring = (SxvkFrameRing)sxvki_plan_create(
-        allocator, sizeof *ring, usage, info->memoryUsage, info->pool, info->pName);
+        allocator, sizeof *ring, usage, info->memoryUsage, info->pool, info->pName, "frame ring");
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
     if (ring == NULL) {
         return result;
@@ -10651,8 +10670,7 @@ SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char
     ring->alignment = sxvki_max64(sxvki_usage_alignment(&device->vk, usage), info->minAlignment);
     ring->min_size = sxvki_pow2_ceil(
         sxvki_max64(info->size != 0 ? info->size : SXVKI_RING_SIZE, ring->alignment));
-    ring->plan.info.flags =
-        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+    ring->plan.info.flags = SXVKI_UPLOAD_WRITES;
     ring->plan.info.requiredFlags =
         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     ring->plan.info.minAlignment = ring->alignment;
@@ -10734,16 +10752,13 @@ SXVKI_COLD static SxvkSmartBufferAccess sxvki_smart_access(const SxvkSmartBuffer
 SXVKI_COLD static SxvkAllocationCreateFlags sxvki_smart_flags(
     const struct SxvkSmartBuffer_T* buffer, VkBufferUsageFlags usage) {
     const VkFlags copies = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-    const VkFlags write =
-        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
     switch (buffer->access) {
     case SXVK_SMART_BUFFER_ACCESS_STATIC:
-        return write | SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
-    case SXVK_SMART_BUFFER_ACCESS_DYNAMIC: return write;
+        return SXVKI_UPLOAD_WRITES | SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+    case SXVK_SMART_BUFFER_ACCESS_DYNAMIC: return SXVKI_UPLOAD_WRITES;
     case SXVK_SMART_BUFFER_ACCESS_READBACK:
         return (usage & ~copies) == 0 || buffer->plan.allocator->device.model.unified
-                   ? (VkFlags)SXVK_ALLOCATION_CREATE_MAPPED_BIT |
-                         (VkFlags)SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT
+                   ? SXVKI_UPLOAD_READS
                    : 0;
     default: return 0;
     }
@@ -10754,8 +10769,7 @@ SXVKI_COLD static VkResult sxvki_smart_make_shadow(SxvkSmartBuffer buffer, const
     sxvki_plan plan = buffer->plan;
     plan.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     plan.info.pool = VK_NULL_HANDLE;
-    plan.info.flags =
-        SXVK_ALLOCATION_CREATE_MAPPED_BIT | SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    plan.info.flags = SXVKI_UPLOAD_READS;
     return sxvki_backing_create(&plan, function, buffer->size, &buffer->shadow);
 }
 
@@ -10778,7 +10792,7 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
         allocator, sizeof *buffer,
         info->usage |
             (VkFlags)(reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
-        SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName);
+        SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName, "smart buffer");
     VkResult result;
     if (buffer == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -10990,20 +11004,42 @@ SXVKI_COLD static int sxvki_arena_reserve(SxvkBufferArena arena) {
     return 1;
 }
 
+/*  Hand out a range at the start of an empty buffer; bins_prepare was called. */
+SXVKI_COLD static void sxvki_arena_carve(SxvkBufferArena arena, const sxvki_arena_buffer* buffer,
+                                         uint64_t size, sxvki_virtual_spot* spot) {
+    spot->index = sxvki_bins_carve(&arena->ranges.domain.bins, buffer->first, 0, size);
+    sxvki_virtual_count_in(&arena->ranges, sxvki_record_at(&arena->ranges.records, spot->index), 0,
+                           spot);
+}
+
+/*  What no search finds may be an empty buffer all the same: its range is in the bin of the size,
+    behind others that are too small. Returns 0 where it is not. */
+SXVKI_COLD static int sxvki_arena_take_empty(SxvkBufferArena arena, uint64_t size,
+                                             sxvki_virtual_spot* spot) {
+    const sxvki_arena_buffer* buffer;
+    if (arena->empty == SXVKI_NONE) {
+        return 0;
+    }
+    buffer = sxvki_arena_buffer_at(arena, arena->empty);
+    if (buffer->backing.size >> arena->ranges.shift < size) {
+        return 0;
+    }
+    sxvki_arena_carve(arena, buffer, size, spot);
+    arena->empty = SXVKI_NONE;
+    return 1;
+}
+
 /*  With a range at its start that is handed out: arena_reserve was called. */
 SXVKI_COLD static void sxvki_arena_add_buffer(SxvkBufferArena arena, const sxvki_backing* backing,
                                               uint64_t taken, sxvki_virtual_spot* spot) {
-    sxvki_bins* bins = &arena->ranges.domain.bins;
     uint32_t id = sxvki_table_take(&arena->buffers);
     uint64_t size = backing->size >> arena->ranges.shift;
     sxvki_arena_buffer* buffer = sxvki_arena_buffer_at(arena, id);
     buffer->backing = *backing;
-    buffer->first = sxvki_bins_add_block(bins, id, size);
+    buffer->first = sxvki_bins_add_block(&arena->ranges.domain.bins, id, size);
     arena->ranges.size += size;
     arena->buffer_count++;
-    spot->index = sxvki_bins_carve(bins, buffer->first, 0, taken);
-    sxvki_virtual_count_in(&arena->ranges, sxvki_record_at(&arena->ranges.records, spot->index), 0,
-                           spot);
+    sxvki_arena_carve(arena, buffer, taken, spot);
 }
 
 SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t id,
@@ -11034,7 +11070,9 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
         return VK_NOT_READY;
     }
     if (most == 0) {
-        most = arena->ranges.size << arena->ranges.shift >> 1;
+        /* Half of what is used, not of what there is: slices with large alignments leave most of a
+           buffer empty, and would make the next one larger still. */
+        most = arena->ranges.domain.live_bytes >> SXVKI_GRANULE_SHIFT << arena->ranges.shift >> 1;
         most = sxvki_pow2_floor(sxvki_max64(most, SXVKI_ARENA_BUFFER_MIN));
         most = sxvki_min64(most, SXVKI_ARENA_BUFFER_MAX);
     }
@@ -11071,7 +11109,7 @@ SXVKI_APART static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena,
     sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, slice);
 }
 
-/*  A range, a new slab, or a further buffer. */
+/*  A range, a new slab, the empty buffer, or a further one. */
 SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* function,
                                              const SxvkVirtualAllocationCreateInfo* wish,
                                              sxvki_virtual_spot* spot) {
@@ -11084,7 +11122,9 @@ SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* 
             uint32_t id = sxvki_arena_buffer_of(arena, spot->index);
             arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
         } else if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            result = sxvki_arena_grow(arena, function, wish->size, step, spot);
+            result = sxvki_arena_take_empty(arena, wish->size, spot)
+                         ? VK_SUCCESS
+                         : sxvki_arena_grow(arena, function, wish->size, step, spot);
         }
     }
     return result;
@@ -11210,18 +11250,16 @@ SXVKI_COLD static void sxvki_arena_destroy(SxvkBufferArena arena, const char* fu
 SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
                                               const SxvkBufferArenaCreateInfo* info,
                                               SxvkBufferArena* made) {
-    const VkFlags host_access = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
-                                SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
-                                SXVK_ALLOCATION_CREATE_MAPPED_BIT;
     const sxvki_device* device = &allocator->device;
     VkDeviceSize unit = sxvki_max64(sxvki_usage_alignment(&device->vk, info->usage),
                                     sxvki_max64(info->minAlignment, device->debug.minAlignment));
-    SxvkBufferArena arena = (SxvkBufferArena)sxvki_plan_create(
-        allocator, sizeof *arena, info->usage, info->memoryUsage, info->pool, info->pName);
+    SxvkBufferArena arena =
+        (SxvkBufferArena)sxvki_plan_create(allocator, sizeof *arena, info->usage, info->memoryUsage,
+                                           info->pool, info->pName, "buffer arena");
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    if ((info->allocationFlags & host_access) != 0) {
+    if ((info->allocationFlags & (SXVKI_UPLOAD_WRITES | SXVKI_UPLOAD_READS)) != 0) {
         unit = sxvki_max64(unit, device->vk.atom); /* slices must not share an atom, see >>map */
     }
     arena->ranges.host = device->host;
@@ -13422,12 +13460,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
     }
     memset(pStatistics, 0, sizeof *pStatistics);
     if (ring != VK_NULL_HANDLE) {
-        sxvki_lock_take(&ring->lock);
-        sxvki_ring_note_peak(ring);
-        *pStatistics = ring->stats;
-        pStatistics->begunValue = ring->value;
-        pStatistics->completedValue = ring->completed;
-        sxvki_lock_drop(&ring->lock);
+        sxvki_ring_statistics(ring, pStatistics);
     }
 }
 

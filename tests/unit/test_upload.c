@@ -326,6 +326,71 @@ static void test_ring_out_of_memory(void** state) {
     rig_destroy(rig);
 }
 
+/*  An alignment above the size of the ring is offset 0: no buffer as large as the alignment. Where
+    another slice stands at 0, the ring goes on as where it is full. */
+static void test_ring_large_alignment(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    VkDeviceSize alignment = (VkDeviceSize)1 << 31;
+    SxvkBufferSlice slice;
+    (void)state;
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateFromFrameRing(ring, 100, alignment, &slice), VK_SUCCESS);
+    assert_int_equal(slice.offset, 0);
+    assert_int_equal(ring_statistics(ring).size, 4 * KIB);
+    assert_int_equal(sxvkAllocateFromFrameRing(ring, 100, alignment, &slice), VK_SUCCESS);
+    assert_int_equal(slice.offset, 0);
+    assert_int_equal(ring_statistics(ring).size, 8 * KIB);
+    assert_int_equal(ring_statistics(ring).bytesInFlight, 200);
+    assert_true(sxvki_ring_is_valid(ring));
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
+/*  A value between two that were begun completes the ones below it, and no slice of those above. */
+static void test_ring_value_between(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    (void)state;
+    assert_int_equal(sxvkBeginFrameRing(ring, 10), VK_SUCCESS);
+    take(ring, 1 * KIB);
+    assert_int_equal(sxvkBeginFrameRing(ring, 20), VK_SUCCESS);
+    take(ring, 2 * KIB);
+    assert_int_equal(sxvkCompleteFrameRing(ring, 19), VK_SUCCESS);
+    assert_int_equal(ring_statistics(ring).bytesInFlight, 2 * KIB);
+    assert_int_equal(ring_statistics(ring).completedValue, 19);
+    take(ring, 2 * KIB - 16);                              /* value 20 is still open */
+    assert_int_equal(ring_statistics(ring).spillCount, 1); /* it does not go round at 3 KiB */
+    assert_int_equal(sxvkCompleteFrameRing(ring, 21), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(rig, SXVK_MESSAGE_BAD_FRAME_VALUE, 1);
+    assert_int_equal(sxvkCompleteFrameRing(ring, 20), VK_SUCCESS);
+    assert_int_equal(ring_statistics(ring).bytesInFlight, 0);
+    assert_true(sxvki_ring_is_valid(ring));
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
+/*  What names memory in messages and dumps: the name that the caller gave, or what it is for. */
+static void test_ring_names(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring;
+    SxvkFrameRingCreateInfo info = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT};
+    SxvkAllocationInfo memory;
+    (void)state;
+    assert_int_equal(sxvkCreateFrameRing(rig->allocator, &info, &ring), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    sxvkGetAllocationInfo(rig->allocator, take(ring, 16).allocation, &memory);
+    assert_string_equal(memory.pName, "frame ring");
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    info.pName = "uniforms";
+    assert_int_equal(sxvkCreateFrameRing(rig->allocator, &info, &ring), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    sxvkGetAllocationInfo(rig->allocator, take(ring, 16).allocation, &memory);
+    assert_string_equal(memory.pName, "uniforms");
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
 static void test_ring_device_address(void** state) {
     Rig* rig = upload_rig(SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT);
     SxvkFrameRing ring = make_ring(rig, 0, VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
@@ -1114,6 +1179,61 @@ static void test_arena_aligned(void** state) {
     rig_destroy(rig);
 }
 
+/*  An empty buffer serves all that is not larger, also where the bins do not look: in its own bin
+    behind ranges that are a little too small. */
+static void test_arena_empty_serves(void** state) {
+    enum { COUNT = 12 };
+    Rig* rig = upload_rig(0);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 1040 * KIB, 0);
+    SxvkArenaAllocation whole, others[COUNT], small[COUNT];
+    uint32_t i;
+    (void)state;
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(sxvkAllocateFromBufferArena(arena, 1039 * KIB, 0, &others[i], NULL),
+                         VK_SUCCESS);
+        assert_int_equal(sxvkAllocateFromBufferArena(arena, 1 * KIB, 0, &small[i], NULL),
+                         VK_SUCCESS);
+    }
+    assert_int_equal(sxvkAllocateFromBufferArena(arena, 1040 * KIB, 0, &whole, NULL), VK_SUCCESS);
+    assert_int_equal(arena_statistics(arena).blockCount, 1 + COUNT);
+    sxvkFreeToBufferArena(arena, whole);
+    for (i = 0; i < COUNT; i++) {
+        sxvkFreeToBufferArena(arena, others[i]);
+    }
+    assert_int_equal(sxvkAllocateFromBufferArena(arena, 1040 * KIB, 0, &whole, NULL), VK_SUCCESS);
+    assert_int_equal(arena_statistics(arena).blockCount, 1 + COUNT);
+    assert_true(sxvki_arena_is_valid(arena));
+    for (i = 0; i < COUNT; i++) {
+        sxvkFreeToBufferArena(arena, small[i]);
+    }
+    sxvkFreeToBufferArena(arena, whole);
+    assert_int_equal(arena_statistics(arena).blockCount, 1);
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    rig_destroy(rig);
+}
+
+/*  Slices that no two of fit into one buffer get small ones: what is used makes buffers grow. */
+static void test_arena_large_alignment(void** state) {
+    enum { COUNT = 20 };
+    Rig* rig = upload_rig(0);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 0, 0);
+    SxvkArenaAllocation slices[COUNT];
+    SxvkBufferSlice slice;
+    uint32_t i;
+    (void)state;
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(sxvkAllocateFromBufferArena(arena, 100, 16 * MIB, &slices[i], &slice),
+                         VK_SUCCESS);
+        assert_int_equal(slice.offset, 0);
+    }
+    assert_int_equal(arena_statistics(arena).blockBytes, COUNT * 256 * KIB);
+    for (i = 0; i < COUNT; i++) {
+        sxvkFreeToBufferArena(arena, slices[i]);
+    }
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    rig_destroy(rig);
+}
+
 /*  Where the device has no room for a whole buffer, half of one is still a multiple of the unit. */
 static void test_arena_halves(void** state) {
     Rig* rig = upload_rig(0);
@@ -1292,6 +1412,9 @@ int main(void) {
         cmocka_unit_test(test_ring_model),
         cmocka_unit_test(test_ring_bad_input),
         cmocka_unit_test(test_ring_out_of_memory),
+        cmocka_unit_test(test_ring_large_alignment),
+        cmocka_unit_test(test_ring_value_between),
+        cmocka_unit_test(test_ring_names),
         cmocka_unit_test(test_ring_device_address),
         cmocka_unit_test(test_ring_on_every_gpu),
         cmocka_unit_test(test_ring_late_thread),
@@ -1307,6 +1430,8 @@ int main(void) {
         cmocka_unit_test(test_arena_model),
         cmocka_unit_test(test_arena_many),
         cmocka_unit_test(test_arena_aligned),
+        cmocka_unit_test(test_arena_empty_serves),
+        cmocka_unit_test(test_arena_large_alignment),
         cmocka_unit_test(test_arena_halves),
         cmocka_unit_test(test_arena_bad_input),
         cmocka_unit_test(test_arena_threads),
