@@ -3,9 +3,14 @@
     the next frames while the device still reads the ones before, and every byte that the device saw
     is compared. The layer watches memory and, with synchronisation validation, hazards.
 
+    Where the device works in the CPU's memory only STREAMING is staged: one test makes the allocator
+    believe that there is other memory, see
+    "a device with memory of its own".
+
     Run by CTest (gpu.gpu_upload), or by hand; SXVK_DEVICE chooses the device.
 */
 #include "gpu_fixture.h"
+#include "sim.h"
 
 #define IN_FLIGHT 3
 #define FRAMES    60
@@ -320,12 +325,234 @@ static void test_arena(void** state) {
     frames_close(&frames);
 }
 
+/* --- a device with memory of its own ----------------------------------------------------------- */
+
+/*  What the allocator believes: the heaps and types of sim_profile_discrete, as which the real type
+    is told of. Of memory that is said to be the device's alone, no map is let through. */
+typedef struct Disguise {
+    SimProfile profile;
+    uint32_t realType;
+    VkDeviceMemory memories[64]; /* that are said not to be host-visible */
+    uint32_t count;
+} Disguise;
+
+static Disguise disguise;
+
+static VKAPI_ATTR void VKAPI_CALL disguised_properties(VkPhysicalDevice physicalDevice,
+                                                       VkPhysicalDeviceProperties* properties) {
+    vkGetPhysicalDeviceProperties(physicalDevice, properties);
+    properties->deviceType = disguise.profile.deviceType;
+}
+
+static VKAPI_ATTR void VKAPI_CALL disguised_memory(VkPhysicalDevice physicalDevice,
+                                                   VkPhysicalDeviceMemoryProperties* memory) {
+    (void)physicalDevice;
+    *memory = disguise.profile.memory;
+}
+
+static void disguise_bits(VkMemoryRequirements* needs) {
+    bool fits = (needs->memoryTypeBits & (1u << disguise.realType)) != 0;
+    needs->memoryTypeBits = fits ? (1u << disguise.profile.memory.memoryTypeCount) - 1 : 0;
+}
+
+static VKAPI_ATTR void VKAPI_CALL disguised_needs(VkDevice device,
+                                                  const VkBufferMemoryRequirementsInfo2* info,
+                                                  VkMemoryRequirements2* needs) {
+    vkGetBufferMemoryRequirements2(device, info, needs);
+    disguise_bits(&needs->memoryRequirements);
+}
+
+static VKAPI_ATTR void VKAPI_CALL disguised_needs_of_info(
+    VkDevice device, const VkDeviceBufferMemoryRequirements* info, VkMemoryRequirements2* needs) {
+    vkGetDeviceBufferMemoryRequirements(device, info, needs);
+    disguise_bits(&needs->memoryRequirements);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL disguised_allocate(VkDevice device,
+                                                         const VkMemoryAllocateInfo* info,
+                                                         const VkAllocationCallbacks* callbacks,
+                                                         VkDeviceMemory* memory) {
+    VkMemoryAllocateInfo real = *info;
+    const VkMemoryType* told = &disguise.profile.memory.memoryTypes[info->memoryTypeIndex];
+    real.memoryTypeIndex = disguise.realType;
+    VkResult result = vkAllocateMemory(device, &real, callbacks, memory);
+    if (result == VK_SUCCESS && !(told->propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)) {
+        assert_true(disguise.count < 64);
+        disguise.memories[disguise.count++] = *memory;
+    }
+    return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL disguised_map(VkDevice device, VkDeviceMemory memory,
+                                                    VkDeviceSize offset, VkDeviceSize size,
+                                                    VkMemoryMapFlags flags, void** data) {
+    for (uint32_t i = 0; i < disguise.count; i++) {
+        assert_true(disguise.memories[i] != memory);
+    }
+    return vkMapMemory(device, memory, offset, size, flags, data);
+}
+
+/*  In place of the allocator that the fixture has. */
+static void put_on_disguise(Fixture* fixture) {
+    const SxvkVulkanFunctions functions = {
+        .vkGetInstanceProcAddr = vkGetInstanceProcAddr,
+        .vkGetDeviceProcAddr = vkGetDeviceProcAddr,
+        .vkGetPhysicalDeviceProperties = disguised_properties,
+        .vkGetPhysicalDeviceMemoryProperties = disguised_memory,
+        .vkGetBufferMemoryRequirements2 = disguised_needs,
+        .vkGetDeviceBufferMemoryRequirements = disguised_needs_of_info,
+        .vkAllocateMemory = disguised_allocate,
+        .vkMapMemory = disguised_map,
+    };
+    SxvkAllocatorCreateInfo info = fixture_allocator_info(fixture);
+    memset(&disguise, 0, sizeof disguise);
+    disguise.profile = sim_profile_discrete();
+    disguise.realType = find_coherent_type(fixture, UINT32_MAX);
+    info.pVulkanFunctions = &functions;
+    info.flags &= ~(SxvkAllocatorCreateFlags)SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    sxvkDestroyAllocator(fixture->allocator);
+    assert_ok(sxvkCreateAllocator(&info, &fixture->allocator));
+}
+
+/*  Must be staged, or must not, as on a discrete GPU with a small BAR. */
+static SxvkSmartBuffer disguised_buffer(const Frames* frames, SxvkSmartBufferAccess access,
+                                        VkDeviceSize size, VkBufferUsageFlags usage, bool staged) {
+    const SxvkSmartBufferCreateInfo info = {.size = size,
+                                            .usage = usage,
+                                            .access = access,
+                                            .ring = frames->ring,
+                                            .framesInFlight = IN_FLIGHT};
+    SxvkSmartBuffer buffer;
+    SxvkSmartBufferInfo smart;
+    assert_ok(sxvkCreateSmartBuffer(frames->fixture->allocator, &info, &buffer));
+    sxvkGetSmartBufferInfo(buffer, &smart);
+    assert_int_equal(smart.isStaged, staged);
+    assert_int_equal(smart.slice.pMappedData == NULL, staged);
+    return buffer;
+}
+
+#define PART         1000 /* bytes of the static buffer that each frame writes, and all later ones read */
+#define ANEW         3001 /* of the dynamic one */
+#define STREAM       20000
+#define BACK         4096 /* of what is read back, of each frame that may be in flight */
+#define BACKS        (IN_FLIGHT + 1)
+#define PART_AT      0 /* in the results of a frame: its part, and that of the frame before */
+#define ANEW_AT      4096
+#define STREAM_AT(i) (8192 + (i)*24576)
+
+/*  What the frame before wrote into the static buffer is read along: nothing has overwritten it. */
+static void copy_parts(Frames* frames, uint64_t frame, const SxvkBufferSlice* all) {
+    uint64_t first = frame > 1 ? frame - 2 : 0;
+    SxvkBufferSlice parts = *all;
+    parts.offset += first * PART;
+    parts.size = (frame - first) * PART;
+    copy_to_result(frames, frame, PART_AT, &parts);
+}
+
+static void check_parts(const Frames* frames, uint64_t frame) {
+    const uint8_t* result = frames_result(frames, frame) + PART_AT;
+    if (frame > 1) {
+        check_pattern(result, PART, 1000 + frame - 1);
+        result += PART;
+    }
+    check_pattern(result, PART, 1000 + frame);
+}
+
+/*  The device copies this frame's content into the READBACK buffer, where each frame in flight has
+    a place; what was there was read by the CPU before. */
+static void record_back(VkCommandBuffer commands, SxvkSmartBuffer back, uint64_t frame,
+                        const SxvkBufferSlice* from) {
+    SxvkSmartBufferInfo smart;
+    sxvkGetSmartBufferInfo(back, &smart);
+    const VkBufferCopy region = {
+        .srcOffset = from->offset, .dstOffset = frame % BACKS * BACK, .size = from->size};
+    everything_barrier(commands);
+    vkCmdCopyBuffer(commands, from->buffer, smart.slice.buffer, 1, &region);
+    assert_ok(sxvkRecordSmartBufferRead(back, commands, frame % BACKS * BACK, BACK));
+}
+
+static void check_back(SxvkSmartBuffer back, uint64_t frame) {
+    uint8_t bytes[ANEW];
+    assert_ok(sxvkReadSmartBuffer(back, frame % BACKS * BACK, ANEW, bytes));
+    check_pattern(bytes, ANEW, 2000 + frame);
+}
+
+/*  All four kinds at once, where STATIC, STREAMING and READBACK go through a copy. */
+static void test_staged(void** state) {
+    Fixture* fixture = (Fixture*)*state;
+    static uint8_t bytes[STREAM];
+    static uint8_t model[STREAM];
+    static uint8_t seen[FRAMES + 1][2][STREAM];
+    const VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
+    SxvkSmartBufferInfo smart;
+    Frames frames;
+    uint64_t seed = 77;
+    put_on_disguise(fixture);
+    frames_open(&frames, fixture, 4096, 0);
+    SxvkSmartBuffer fixed =
+        disguised_buffer(&frames, SXVK_SMART_BUFFER_ACCESS_STATIC, FRAMES * PART, usage, true);
+    SxvkSmartBuffer stream =
+        disguised_buffer(&frames, SXVK_SMART_BUFFER_ACCESS_STREAMING, STREAM, usage, true);
+    SxvkSmartBuffer anew =
+        disguised_buffer(&frames, SXVK_SMART_BUFFER_ACCESS_DYNAMIC, ANEW, usage, false);
+    SxvkSmartBuffer back =
+        disguised_buffer(&frames, SXVK_SMART_BUFFER_ACCESS_READBACK, BACKS * BACK,
+                         usage | VK_BUFFER_USAGE_TRANSFER_DST_BIT, true);
+    assert_true(disguise.count > 0);
+    for (uint64_t frame = 1; frame <= FRAMES; frame++) {
+        VkCommandBuffer commands = frames_begin(&frames, frame);
+        if (frame > IN_FLIGHT) {
+            check_back(back, frame - IN_FLIGHT);
+        }
+        SxvkSmartBufferWrite write;
+        assert_ok(sxvkPrepareSmartBufferWrite(fixed, (frame - 1) * PART, PART, &write));
+        fill_pattern((uint8_t*)write.pData, PART, 1000 + frame);
+        assert_ok(sxvkRecordSmartBufferWrite(fixed, commands, &write));
+        sxvkGetSmartBufferInfo(fixed, &smart);
+        copy_parts(&frames, frame, &smart.slice);
+
+        fill_pattern(bytes, ANEW, 2000 + frame);
+        assert_ok(sxvkWriteSmartBuffer(anew, NULL, 0, ANEW, bytes));
+        sxvkGetSmartBufferInfo(anew, &smart);
+        copy_to_result(&frames, frame, ANEW_AT, &smart.slice);
+        record_back(commands, back, frame, &smart.slice);
+
+        sxvkGetSmartBufferInfo(stream, &smart);
+        for (size_t i = 0; i < 2; i++) { /* the second write waits for the read before it */
+            bool whole = frame == 1 && i == 0;
+            size_t offset = whole ? 0 : random_below(&seed, STREAM - 4);
+            size_t size = whole ? STREAM : 1 + random_below(&seed, STREAM - offset);
+            fill_pattern(model + offset, size, seed);
+            assert_ok(sxvkWriteSmartBuffer(stream, commands, offset, size, model + offset));
+            copy_to_result(&frames, frame, STREAM_AT(i), &smart.slice);
+            memcpy(seen[frame][i], model, STREAM);
+        }
+        frames_submit(&frames, frame);
+    }
+    frames_finish(&frames, FRAMES);
+    for (uint64_t frame = 1; frame <= FRAMES; frame++) {
+        check_parts(&frames, frame);
+        check_pattern(frames_result(&frames, frame) + ANEW_AT, ANEW, 2000 + frame);
+        for (size_t i = 0; i < 2; i++) {
+            const uint8_t* result = frames_result(&frames, frame) + STREAM_AT(i);
+            assert_memory_equal(result, seen[frame][i], STREAM);
+        }
+        if (frame > FRAMES - IN_FLIGHT) {
+            check_back(back, frame);
+        }
+    }
+    sxvkDestroySmartBuffer(fixture->allocator, back);
+    sxvkDestroySmartBuffer(fixture->allocator, anew);
+    sxvkDestroySmartBuffer(fixture->allocator, stream);
+    sxvkDestroySmartBuffer(fixture->allocator, fixed);
+    frames_close(&frames);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        gpu_test(test_ring),
-        gpu_test(test_streaming),
-        gpu_test(test_dynamic_static_readback),
-        gpu_test(test_arena),
+        gpu_test(test_ring),  gpu_test(test_streaming), gpu_test(test_dynamic_static_readback),
+        gpu_test(test_arena), gpu_test(test_staged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
