@@ -1,16 +1,18 @@
 /*
     Shows a virtual block that manages the descriptors of a bindless table: no memory, no device,
-    just slots 0 to N - 1. A material takes as many neighbouring ones as it has textures and gives
-    them back in any order; when the table is full it grows, and nobody has to move.
+    just slots 0 to N - 1, and so no Vulkan library to link with. A material takes as many
+    neighbouring ones as it has textures and gives them back in any order; when the table is full it
+    grows, and nobody has to move.
 
     Build and run, from the repository:
-        cc -std=c99 -I. examples/07_virtual_block.c -o virtual_block -lvulkan -pthread
+        cc -std=c99 -I. examples/07_virtual_block.c -o virtual_block -pthread
         ./virtual_block
 */
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SX_VKALLOC_STATIC_VULKAN_FUNCTIONS 0 /* nothing here asks the Vulkan library */
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
 
