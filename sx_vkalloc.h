@@ -2585,7 +2585,8 @@ SXVKI_INLINE uint64_t sxvki_record_end(const sxvki_record* r) {
     return sxvki_record_offset(r) + sxvki_record_size(r);
 }
 
-/*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
+/*  `block` and `generation` are stored atomically because a thread with a stale handle may look.
+    It may even try to claim what it saw, too late: so the owner also reads the generation so. */
 SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
                                    uint64_t size) {
     r->offset_low = (uint32_t)offset;
@@ -2594,8 +2595,12 @@ SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t off
                                          (uint32_t)(size >> 32) << (SXVKI_BLOCK_ID_BITS + 6));
 }
 
+SXVKI_INLINE uint32_t sxvki_record_generation(const sxvki_record* r) {
+    return sxvki_load32_relaxed(&r->generation);
+}
+
 SXVKI_INLINE int sxvki_record_is_live(const sxvki_record* r) {
-    return (int)(sxvki_load32_relaxed(&r->generation) & 1);
+    return (int)(sxvki_record_generation(r) & 1);
 }
 
 SXVKI_INLINE uint32_t sxvki_generation_after(uint32_t generation) {
@@ -2604,7 +2609,7 @@ SXVKI_INLINE uint32_t sxvki_generation_after(uint32_t generation) {
 
 /*  Release: who sees the new generation sees what was written before, see sxvkForEachAllocation. */
 SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
-    sxvki_store32(&r->generation, sxvki_generation_after(r->generation));
+    sxvki_store32(&r->generation, sxvki_generation_after(sxvki_record_generation(r)));
 }
 
 /*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
@@ -3801,7 +3806,8 @@ SXVKI_COLD static void sxvki_linear_give_all(sxvki_records* records, uint32_t ch
     uint32_t index;
     for (index = chain; index != SXVKI_NONE;) {
         sxvki_record* r = sxvki_record_at(records, index);
-        sxvki_store32(&r->generation, (r->generation + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
+        sxvki_store32(&r->generation,
+                      (sxvki_record_generation(r) + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
         index = r->next;
     }
     sxvki_records_give_all(records, chain);
@@ -5779,7 +5785,7 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
-    return sxvki_handle_make(r->generation, index);
+    return sxvki_handle_make(sxvki_record_generation(r), index);
 }
 
 /* --- linear pools; the caller holds the lock of the domain --- */
@@ -5803,7 +5809,7 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
-    return sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
+    return sxvki_handle_make(sxvki_record_generation(r) + 2 * domain->linear.epoch,
                              SXVKI_HANDLE_LINEAR_BIT | index);
 }
 
@@ -5927,7 +5933,7 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
 }
 
 /*  A slot of a listed slab; null where the class has none. */
-SXVKI_INLINE SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place) {
+SXVKI_HOT SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place) {
     sxvki_slab_class* c = &domain->classes[sxvki_slab_class_of(place->slot_size)];
     uint64_t bytes = (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
     uint32_t id = c->list;
@@ -5946,7 +5952,7 @@ SXVKI_INLINE SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const s
     slot = &slab->slots[i];
     slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
     sxvki_store32_relaxed(&slot->state, place->state);
-    generation = sxvki_generation_after(slot->generation);
+    generation = sxvki_generation_after(sxvki_load32_relaxed(&slot->generation));
     sxvki_store32(&slot->generation, generation);
     c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
     return sxvki_handle_make(generation, sxvki_slot_index(id, i));
@@ -6732,7 +6738,7 @@ SXVKI_COLD static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_
     r->link_a = (uint32_t)((granules << SXVKI_GRANULE_SHIFT) - request->size);
     sxvki_store32_relaxed(&r->link_b, request->state);
     sxvki_record_age(r);
-    *taken = sxvki_handle_make(r->generation, chain);
+    *taken = sxvki_handle_make(sxvki_record_generation(r), chain);
     sxvki_lock_drop(&pool->dedicated_lock);
     return VK_SUCCESS;
 }
@@ -7666,7 +7672,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
     domain = block->domain;
     r = sxvki_record_at(&device->records, index);
     if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
-        sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+        sxvki_store32(&r->generation, sxvki_record_generation(r) | SXVKI_GENERATION_CLAIMED);
         sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
@@ -7693,7 +7699,7 @@ static int sxvki_claim(sxvki_device* device, SxvkAllocation allocation) {
         sxvki_block* block = sxvki_linear_enter(device, allocation);
         if (block != NULL) {
             sxvki_record* r = sxvki_record_at(&device->records, index ^ SXVKI_HANDLE_LINEAR_BIT);
-            sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+            sxvki_store32(&r->generation, sxvki_record_generation(r) | SXVKI_GENERATION_CLAIMED);
             sxvki_lock_drop(&block->domain->lock);
         }
         return block != NULL;
