@@ -7621,6 +7621,7 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
     sxvki_block* block;
     sxvki_domain* domain;
     sxvki_record* r;
+    uint32_t generation;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
         return NULL;
     }
@@ -7634,9 +7635,10 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
         return NULL; /* dedicated by now, or the block has just gone */
     }
     sxvki_lock_take(&domain->lock);
-    if ((r->generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
+    generation = sxvki_record_generation(r);
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
         allocation !=
-            sxvki_handle_make(r->generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
+            sxvki_handle_make(generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
         sxvki_lock_drop(&domain->lock);
         return NULL;
     }
@@ -9778,13 +9780,11 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
     return 1;
 }
 
-/*  `host` is set. It may grow up to `most`, and has books for `size` at once; both are granules.
-    Returns 0 where there is no host memory; then, too, shut it down. */
-SXVKI_UNUSED SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most,
-                                                      uint64_t size) {
+/*  `host` is set. The block may grow up to so many granules. Returns 0 where there is no host
+    memory; then, too, shut it down. */
+SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most) {
     sxvki_bins_init(&block->domain.bins, &block->records, most);
-    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) &&
-           sxvki_virtual_reserve(block, size);
+    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0);
 }
 
 SXVKI_COLD static void sxvki_virtual_shutdown(SxvkVirtualBlock block) {
@@ -9837,9 +9837,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
     block->reporter.user_data = info->pMessageUserData;
     block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
     block->size = info->size >> block->shift;
-    sxvki_bins_init(&block->domain.bins, &block->records, block->size + 1);
-    if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
-        !sxvki_virtual_fill(block, info->flags)) {
+    if (!sxvki_virtual_init(block, block->size + 1) || !sxvki_virtual_fill(block, info->flags)) {
         sxvki_virtual_destroy(block);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -11569,8 +11567,8 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     }
     arena->ranges.host = device->host;
     arena->ranges.shift = sxvki_high_bit(unit);
-    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX,
-                            SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
+    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX) ||
+        !sxvki_virtual_reserve(&arena->ranges, SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
