@@ -1041,7 +1041,8 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
     Threads   safe; no lock is held for longer than it takes to look at 128 ranges, or at all
               blocks of a pool. So ranges that come and go meanwhile may be in the dump or not; but
               those in it do not overlap.
-    Cost      5 to 10 us for each range, and as host memory 60 bytes for each in a block
+    Cost      1 to 2 us for each range; of host memory the text, and up to 150 bytes for each range
+              of the block it is at
 */
 SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
                                              VkBool32 detailedMap);
@@ -9068,8 +9069,9 @@ SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
 /* --- the JSON dump --- */
 
 /*
-    To write down a range takes 5 to 10 us, and there may be a million of them: others cannot wait
-    for that. So a dump looks in portions, with the lock held, at what there is; it writes without.
+    To write down a range takes a microsecond, and there may be a million of them: others cannot
+    wait for that. So a dump looks in portions, with the lock held, at what there is, and writes
+    without.
 
     In between the block may change in all ways: ranges are split and joined, slabs closed, pools
     reset, the block goes away. What was seen has its handle, and while that is valid its range is
