@@ -1029,7 +1029,8 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
 SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                           SxvkStatistics* pPoolStats);
 
-/*  Walk every range: for debugging. */
+/*  Walk every range, with the lock held that others need for memory of that type: 5 to 50 ms for a
+    million. For debugging, as are the checks below. */
 SX_VKALLOC_API void sxvkCalculateStatistics(SxvkAllocator allocator, SxvkTotalStatistics* pStats);
 SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                                 SxvkDetailedStatistics* pPoolStats);
@@ -1037,8 +1038,11 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
 #if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
 /*  A JSON dump with VMA's keys; detailedMap lists every range. On failure *ppStatsString is null.
     Owner     caller: sxvkFreeStatsString
-    Threads   safe; but with detailedMap others who want memory of the same type wait while its
-              ranges are written: 5 to 10 us for each, a second and more for 200,000
+    Threads   safe; no lock is held for longer than it takes to look at 128 ranges, or at all
+              blocks of a pool. So ranges that come and go meanwhile may be in the dump or not; but
+              those in it do not overlap.
+    Cost      1 to 2 us for each range; of host memory the text, and up to 150 bytes for each range
+              of the block it is at
 */
 SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppStatsString,
                                              VkBool32 detailedMap);
@@ -2587,7 +2591,8 @@ SXVKI_INLINE uint64_t sxvki_record_end(const sxvki_record* r) {
     return sxvki_record_offset(r) + sxvki_record_size(r);
 }
 
-/*  `block` and `generation` are stored atomically because a thread with a stale handle may look. */
+/*  `block` and `generation` are stored atomically because a thread with a stale handle may look.
+    It may even try to claim what it saw, too late: so the owner also reads the generation so. */
 SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
                                    uint64_t size) {
     r->offset_low = (uint32_t)offset;
@@ -2596,8 +2601,12 @@ SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t off
                                          (uint32_t)(size >> 32) << (SXVKI_BLOCK_ID_BITS + 6));
 }
 
+SXVKI_INLINE uint32_t sxvki_record_generation(const sxvki_record* r) {
+    return sxvki_load32_relaxed(&r->generation);
+}
+
 SXVKI_INLINE int sxvki_record_is_live(const sxvki_record* r) {
-    return (int)(sxvki_load32_relaxed(&r->generation) & 1);
+    return (int)(sxvki_record_generation(r) & 1);
 }
 
 SXVKI_INLINE uint32_t sxvki_generation_after(uint32_t generation) {
@@ -2606,7 +2615,7 @@ SXVKI_INLINE uint32_t sxvki_generation_after(uint32_t generation) {
 
 /*  Release: who sees the new generation sees what was written before, see sxvkForEachAllocation. */
 SXVKI_INLINE void sxvki_record_age(sxvki_record* r) {
-    sxvki_store32(&r->generation, sxvki_generation_after(r->generation));
+    sxvki_store32(&r->generation, sxvki_generation_after(sxvki_record_generation(r)));
 }
 
 /*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
@@ -3803,7 +3812,8 @@ SXVKI_COLD static void sxvki_linear_give_all(sxvki_records* records, uint32_t ch
     uint32_t index;
     for (index = chain; index != SXVKI_NONE;) {
         sxvki_record* r = sxvki_record_at(records, index);
-        sxvki_store32(&r->generation, (r->generation + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
+        sxvki_store32(&r->generation,
+                      (sxvki_record_generation(r) + 2 * epoch) & ~SXVKI_GENERATION_CLAIMED);
         index = r->next;
     }
     sxvki_records_give_all(records, chain);
@@ -5426,7 +5436,8 @@ struct SxvkPool_T {
     sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
     uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
-    SxvkPool prev_pool; /* list of custom pools */
+    uint64_t serial;    /* of a custom pool: higher than those of all before; 0: a default one */
+    SxvkPool prev_pool; /* list of custom pools, the newest in front */
     SxvkPool next_pool;
 };
 
@@ -5781,7 +5792,7 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
-    return sxvki_handle_make(r->generation, index);
+    return sxvki_handle_make(sxvki_record_generation(r), index);
 }
 
 /* --- linear pools; the caller holds the lock of the domain --- */
@@ -5805,7 +5816,7 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
     domain->live_count++;
     domain->take_count++;
     domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
-    return sxvki_handle_make(r->generation + 2 * domain->linear.epoch,
+    return sxvki_handle_make(sxvki_record_generation(r) + 2 * domain->linear.epoch,
                              SXVKI_HANDLE_LINEAR_BIT | index);
 }
 
@@ -5929,7 +5940,7 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
 }
 
 /*  A slot of a listed slab; null where the class has none. */
-SXVKI_INLINE SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place) {
+SXVKI_HOT SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvki_place* place) {
     sxvki_slab_class* c = &domain->classes[sxvki_slab_class_of(place->slot_size)];
     uint64_t bytes = (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
     uint32_t id = c->list;
@@ -5948,7 +5959,7 @@ SXVKI_INLINE SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const s
     slot = &slab->slots[i];
     slot->tail = (uint32_t)(((uint64_t)place->slot_size << SXVKI_GRANULE_SHIFT) - bytes);
     sxvki_store32_relaxed(&slot->state, place->state);
-    generation = sxvki_generation_after(slot->generation);
+    generation = sxvki_generation_after(sxvki_load32_relaxed(&slot->generation));
     sxvki_store32(&slot->generation, generation);
     c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
     return sxvki_handle_make(generation, sxvki_slot_index(id, i));
@@ -6734,7 +6745,7 @@ SXVKI_COLD static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_
     r->link_a = (uint32_t)((granules << SXVKI_GRANULE_SHIFT) - request->size);
     sxvki_store32_relaxed(&r->link_b, request->state);
     sxvki_record_age(r);
-    *taken = sxvki_handle_make(r->generation, chain);
+    *taken = sxvki_handle_make(sxvki_record_generation(r), chain);
     sxvki_lock_drop(&pool->dedicated_lock);
     return VK_SUCCESS;
 }
@@ -6986,7 +6997,8 @@ SXVKI_COLD static int sxvki_pool_dedicated_is_valid(const struct SxvkPool_T* poo
 struct SxvkAllocator_T {
     sxvki_device device;
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
-    sxvki_lock pools_lock;                    /* guards the list of custom pools */
+    sxvki_lock pools_lock;                    /* guards the list of custom pools, and the next */
+    uint64_t pool_serial;                     /* of the newest custom pool */
     SxvkPool first_pool;
     sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
     sxvki_decision decisions[SXVKI_DECISIONS];
@@ -7612,6 +7624,7 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
     sxvki_block* block;
     sxvki_domain* domain;
     sxvki_record* r;
+    uint32_t generation;
     if (index >= sxvki_load32(&device->records.hot.capacity)) {
         return NULL;
     }
@@ -7625,9 +7638,10 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
         return NULL; /* dedicated by now, or the block has just gone */
     }
     sxvki_lock_take(&domain->lock);
-    if ((r->generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
+    generation = sxvki_record_generation(r);
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1 ||
         allocation !=
-            sxvki_handle_make(r->generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
+            sxvki_handle_make(generation + 2 * block->epoch, SXVKI_HANDLE_LINEAR_BIT | index)) {
         sxvki_lock_drop(&domain->lock);
         return NULL;
     }
@@ -7668,7 +7682,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
     domain = block->domain;
     r = sxvki_record_at(&device->records, index);
     if (sxvki_record_state(r) & SXVKI_STATE_MAPPINGS) {
-        sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+        sxvki_store32(&r->generation, sxvki_record_generation(r) | SXVKI_GENERATION_CLAIMED);
         sxvki_lock_drop(&domain->lock);
         sxvki_give_mapped(device, index, function);
         return 1;
@@ -7695,7 +7709,7 @@ static int sxvki_claim(sxvki_device* device, SxvkAllocation allocation) {
         sxvki_block* block = sxvki_linear_enter(device, allocation);
         if (block != NULL) {
             sxvki_record* r = sxvki_record_at(&device->records, index ^ SXVKI_HANDLE_LINEAR_BIT);
-            sxvki_store32(&r->generation, r->generation | SXVKI_GENERATION_CLAIMED);
+            sxvki_store32(&r->generation, sxvki_record_generation(r) | SXVKI_GENERATION_CLAIMED);
             sxvki_lock_drop(&block->domain->lock);
         }
         return block != NULL;
@@ -8148,6 +8162,7 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
         return result;
     }
     sxvki_lock_take(&allocator->pools_lock);
+    pool->serial = ++allocator->pool_serial;
     pool->next_pool = allocator->first_pool;
     if (pool->next_pool != NULL) {
         pool->next_pool->prev_pool = pool;
@@ -8815,10 +8830,10 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 /*  >>stats      statistics, dump, integrity                                                      */
 /* ============================================================================================== */
 /*
-    Fast statistics add up counters that the domains keep anyway. The detailed ones, the dump, the
-    margins and the integrity check walk every range, one domain under its lock at a time: the
-    picture of each domain is consistent, the whole is as of no single moment while other threads
-    work.
+    Fast statistics add up counters that the domains keep anyway. The detailed ones, the margins and
+    the integrity check walk every range, one domain under its lock at a time: the picture of each
+    domain is consistent, the whole is as of no single moment while other threads work. Those who
+    want the lock wait meanwhile, so these are for debugging; the dump goes in portions, see below.
 */
 
 static void sxvki_add_fast(SxvkStatistics* stats, SxvkPool pool) {
@@ -8943,8 +8958,7 @@ static void sxvki_total_visit(SxvkPool pool, void* context) {
     sxvki_add_detailed(&total->memoryType[pool->type], pool);
 }
 
-SXVKI_COLD static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalStatistics* total) {
-    const sxvki_device* device = &allocator->device;
+SXVKI_COLD static void sxvki_total_init(SxvkTotalStatistics* total) {
     uint32_t i;
     sxvki_detailed_init(&total->total);
     for (i = 0; i < VK_MAX_MEMORY_TYPES; i++) {
@@ -8953,11 +8967,21 @@ SXVKI_COLD static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalS
     for (i = 0; i < VK_MAX_MEMORY_HEAPS; i++) {
         sxvki_detailed_init(&total->memoryHeap[i]);
     }
-    sxvki_visit_pools(allocator, sxvki_total_visit, total);
+}
+
+/*  The sums of the memory types. */
+SXVKI_COLD static void sxvki_total_add_up(SxvkTotalStatistics* total, const sxvki_device* device) {
+    uint32_t i;
     for (i = 0; i < device->model.properties.memoryTypeCount; i++) {
         sxvki_detailed_merge(&total->memoryHeap[sxvki_type_heap(device, i)], &total->memoryType[i]);
         sxvki_detailed_merge(&total->total, &total->memoryType[i]);
     }
+}
+
+SXVKI_COLD static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalStatistics* total) {
+    sxvki_total_init(total);
+    sxvki_visit_pools(allocator, sxvki_total_visit, total);
+    sxvki_total_add_up(total, &allocator->device);
 }
 
 /* --- margins and integrity --- */
@@ -9046,7 +9070,374 @@ SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
 
 /* --- the JSON dump --- */
 
+/*
+    To write down a range takes a microsecond, and there may be a million of them: others cannot
+    wait for that. So a dump looks in portions, with the lock held, at what there is, and writes
+    without.
+
+    In between the block may change in all ways: ranges are split and joined, slabs closed, pools
+    reset, the block goes away. What was seen has its handle, and while that is valid its range is
+    where it was. So the tour goes on behind the newest one that is still there, or, where none is,
+    from the start of the block, and passes what lies before the end of what it saw last. Handles
+    may be asked for at any time, as the records are pinned. Each range in the dump was live when it
+    was looked at; they are in the order of their offsets and do not overlap, no allocation comes
+    twice, and what lies between them is free, or was at some time since.
+
+    Custom pools are found again by their serial number, blocks by their id, in O(pools + blocks).
+*/
+
 #if !SX_VKALLOC_NO_STATS_STRING
+#define SXVKI_TOUR_PORTION 128u /* ranges to look at under one lock: 3 to 7 us */
+
+/*  An allocation as it was when the tour passed. */
+typedef struct sxvki_sight {
+    SxvkAllocation handle;
+    VkDeviceSize offset;
+    VkDeviceSize size;
+    void* user_data;
+    char* name; /* a copy */
+    uint32_t state;
+} sxvki_sight;
+
+typedef struct sxvki_tour {
+    SxvkAllocator allocator;
+    SxvkPool pool;
+    uint64_t serial;             /* of the pool */
+    VkDeviceSize max_block_size; /* the same, as are the next two */
+    int is_linear;
+    char* name;      /* a copy; only custom pools have one */
+    uint32_t domain; /* where the block is */
+    uint32_t block;  /* its id; SXVKI_NONE: before the first one */
+    uint32_t maps;   /* times that the block is mapped */
+    VkDeviceSize block_size;
+    VkDeviceSize end;      /* of the last range seen */
+    SxvkAllocation passed; /* a range before `end`, or null */
+    sxvki_sight* sights;   /* of this block, or of the pool's dedicated allocations */
+    uint32_t count;
+    uint32_t capacity;
+    int failed; /* there was no host memory */
+} sxvki_tour;
+
+SXVKI_COLD static void sxvki_tour_clear(sxvki_tour* tour) {
+    while (tour->count != 0) {
+        sxvki_host_free(&tour->allocator->device.host, tour->sights[--tour->count].name);
+    }
+    tour->end = 0;
+    tour->passed = VK_NULL_HANDLE;
+}
+
+SXVKI_COLD static void sxvki_tour_shutdown(sxvki_tour* tour) {
+    const sxvki_host* host = &tour->allocator->device.host;
+    sxvki_tour_clear(tour);
+    sxvki_host_free(host, tour->sights);
+    sxvki_host_free(host, tour->name);
+}
+
+/*  Room for another portion. Returns 0 where there is no host memory. */
+SXVKI_COLD static int sxvki_tour_reserve(sxvki_tour* tour) {
+    const sxvki_host* host = &tour->allocator->device.host;
+    uint32_t capacity = 2 * tour->count + SXVKI_TOUR_PORTION;
+    sxvki_sight* sights;
+    if (tour->failed || tour->capacity - tour->count >= SXVKI_TOUR_PORTION) {
+        return !tour->failed;
+    }
+    sights = (sxvki_sight*)sxvki_host_alloc(host, capacity * sizeof *sights, 64);
+    if (sights == NULL) {
+        tour->failed = 1;
+        return 0;
+    }
+    if (tour->count != 0) {
+        memcpy(sights, tour->sights, tour->count * sizeof *sights);
+    }
+    sxvki_host_free(host, tour->sights);
+    tour->sights = sights;
+    tour->capacity = capacity;
+    return 1;
+}
+
+/*  Note a range, unless it is being freed. The caller holds the lock, and has reserved room. */
+SXVKI_COLD static void sxvki_tour_see(sxvki_tour* tour, uint32_t index) {
+    const sxvki_device* device = &tour->allocator->device;
+    sxvki_sight* sight = &tour->sights[tour->count];
+    sxvki_view view = sxvki_look(device, index);
+    sight->handle = sxvki_handle_of(device, index);
+    if (!sxvki_allocation_is_valid(device, sight->handle)) {
+        return;
+    }
+    sight->offset = view.offset;
+    sight->size = view.size;
+    sight->state = sxvki_view_state(&view);
+    sight->user_data = NULL;
+    sight->name = NULL;
+    if (sight->state & SXVKI_STATE_COLD) {
+        const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
+        const char* name = (const char*)sxvki_load_ptr(&cold->name);
+        sight->user_data = sxvki_load_ptr(&cold->user_data);
+        tour->failed |= !sxvki_host_copy_string(&device->host, name, &sight->name);
+    }
+    tour->end = view.offset + view.size;
+    tour->passed = VK_NULL_HANDLE;
+    tour->count++;
+}
+
+/*  Keep the pool from going away, for a short time. Returns 0 where it is gone. */
+SXVKI_COLD static int sxvki_tour_enter_pool(sxvki_tour* tour) {
+    SxvkPool pool;
+    if (tour->serial == 0) {
+        return 1;
+    }
+    sxvki_lock_take(&tour->allocator->pools_lock);
+    for (pool = tour->allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+        if (pool->serial == tour->serial) {
+            return 1;
+        }
+    }
+    sxvki_lock_drop(&tour->allocator->pools_lock);
+    return 0;
+}
+
+SXVKI_COLD static void sxvki_tour_leave_pool(sxvki_tour* tour) {
+    if (tour->serial != 0) {
+        sxvki_lock_drop(&tour->allocator->pools_lock);
+    }
+}
+
+/*  Go to a pool, before its first block. */
+SXVKI_COLD static void sxvki_tour_set_pool(sxvki_tour* tour, SxvkPool pool) {
+    tour->pool = pool;
+    tour->serial = pool->serial;
+    tour->max_block_size = pool->max_block_size;
+    tour->is_linear = sxvki_pool_is_linear(pool);
+    tour->block = SXVKI_NONE;
+}
+
+/*  The next custom pool of a type; they are in the order of their serial numbers. To begin, tell a
+    number that is higher than all. Returns 0 after the last. */
+SXVKI_COLD static int sxvki_tour_next_pool(sxvki_tour* tour, uint32_t type, uint64_t* serial) {
+    SxvkAllocator allocator = tour->allocator;
+    SxvkPool pool;
+    sxvki_host_free(&allocator->device.host, tour->name);
+    tour->name = NULL;
+    sxvki_lock_take(&allocator->pools_lock);
+    pool = allocator->first_pool;
+    while (pool != NULL && (pool->type != type || pool->serial >= *serial)) {
+        pool = pool->next_pool;
+    }
+    if (pool != NULL) {
+        *serial = pool->serial;
+        sxvki_tour_set_pool(tour, pool);
+        tour->failed |= !sxvki_host_copy_string(&allocator->device.host, pool->name, &tour->name);
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    return pool != NULL;
+}
+
+/*  The block with the next higher id. Returns 0 after the last. */
+SXVKI_COLD static int sxvki_tour_next_block(sxvki_tour* tour) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t i, id, least = tour->block + 1;
+    tour->block = SXVKI_NONE;
+    sxvki_tour_clear(tour);
+    if (!sxvki_tour_enter_pool(tour)) {
+        return 0;
+    }
+    for (i = 0; i < sxvki_pool_domain_count(tour->pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(tour->pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        sxvki_lock_take(&domain->lock);
+        for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+            if (id >= least && id < tour->block) {
+                tour->block = id;
+                tour->domain = i;
+                tour->block_size = sxvki_block_at(device, id)->size;
+                tour->maps = sxvki_load32(&sxvki_block_at(device, id)->map_word) & 0xFFFFFFu;
+            }
+        }
+        sxvki_lock_drop(&domain->lock);
+    }
+    sxvki_tour_leave_pool(tour);
+    return tour->block != SXVKI_NONE;
+}
+
+/*  The newest of what was seen that is still there, or null. No lock is held. */
+SXVKI_COLD static SxvkAllocation sxvki_tour_known(const sxvki_tour* tour) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t i = tour->count;
+    if (tour->passed != VK_NULL_HANDLE && sxvki_allocation_is_valid(device, tour->passed)) {
+        return tour->passed;
+    }
+    while (i-- != 0) {
+        if (sxvki_allocation_is_valid(device, tour->sights[i].handle)) {
+            return tour->sights[i].handle;
+        }
+    }
+    return VK_NULL_HANDLE;
+}
+
+/*  Lock what the tour is at, and name in *known what it can go on behind; null: from the start.
+    Returns null, and no lock is held, where the pool is gone. */
+SXVKI_COLD static sxvki_lock* sxvki_tour_enter(sxvki_tour* tour, int dedicated,
+                                               SxvkAllocation* known) {
+    for (;;) {
+        sxvki_lock* lock;
+        *known = sxvki_tour_known(tour);
+        if (!sxvki_tour_enter_pool(tour)) {
+            return NULL;
+        }
+        lock = dedicated ? &tour->pool->dedicated_lock
+                         : &sxvki_pool_domain(tour->pool, tour->domain)->lock;
+        sxvki_lock_take(lock);
+        if (*known == VK_NULL_HANDLE ||
+            sxvki_allocation_is_valid(&tour->allocator->device, *known)) {
+            return lock;
+        }
+        sxvki_lock_drop(lock);
+        sxvki_tour_leave_pool(tour);
+    }
+}
+
+SXVKI_COLD static void sxvki_tour_leave(sxvki_tour* tour, sxvki_lock* lock) {
+    sxvki_lock_drop(lock);
+    sxvki_tour_leave_pool(tour);
+}
+
+/*  Begin behind an allocation, which keeps its block, or at the start of the block. Returns 0 where
+    that is gone. */
+SXVKI_COLD static int sxvki_tour_start(sxvki_tour* tour, SxvkAllocation known, sxvki_walk* walk) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t index = sxvki_allocation_index(known);
+    sxvki_domain* domain = sxvki_pool_domain(tour->pool, tour->domain);
+    uint32_t id;
+    walk->records = &device->records;
+    walk->slot = 0;
+    if (known == VK_NULL_HANDLE) {
+        sxvki_domain_read(domain, NULL);
+        id = domain->block_first;
+        while (id != SXVKI_NONE && id != tour->block) {
+            id = sxvki_block_at(device, id)->next;
+        }
+        if (id == SXVKI_NONE || sxvki_block_at(device, id)->size != tour->block_size) {
+            return 0;
+        }
+        walk->record = sxvki_block_first(sxvki_block_at(device, id));
+    } else if (index & SXVKI_HANDLE_SLAB_BIT) {
+        walk->record = sxvki_slab_of(walk->records, index)->record;
+        walk->slot = index % 64 + 1;
+    } else {
+        walk->record = sxvki_record_at(walk->records, index)->next;
+    }
+    return 1;
+}
+
+/*  Look at up to `most` ranges of the block. Returns 0 after the last. */
+SXVKI_COLD static int sxvki_tour_see_some(sxvki_tour* tour, uint32_t most) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t last = tour->count + SXVKI_TOUR_PORTION;
+    uint32_t index = SXVKI_NONE;
+    SxvkAllocation known;
+    sxvki_walk walk;
+    sxvki_lock* lock = sxvki_tour_enter(tour, 0, &known);
+    if (lock == NULL) {
+        return 0;
+    }
+    if (sxvki_tour_start(tour, known, &walk)) {
+        while (most-- != 0 && tour->count != last &&
+               (index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+            if (sxvki_look(device, index).offset >= tour->end) {
+                sxvki_tour_see(tour, index);
+            } else {
+                tour->passed = sxvki_handle_of(device, index);
+            }
+        }
+    }
+    sxvki_tour_leave(tour, lock);
+    return index != SXVKI_NONE;
+}
+
+/*  All of the block. Others may free and allocate as fast as this one walks: portions grow a little
+    where nothing new was seen, and so it comes to an end. */
+SXVKI_COLD static void sxvki_tour_see_block(sxvki_tour* tour) {
+    uint32_t most = SXVKI_TOUR_PORTION;
+    uint32_t count = 0;
+    while (sxvki_tour_reserve(tour) && sxvki_tour_see_some(tour, most)) {
+        most = tour->count != count ? SXVKI_TOUR_PORTION : most + SXVKI_TOUR_PORTION / 16;
+        count = tour->count;
+    }
+}
+
+/*  The dedicated allocations of the pool. New ones come in front, so those that were not seen yet
+    are behind what was. */
+SXVKI_COLD static void sxvki_tour_see_dedicated(sxvki_tour* tour) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t id = 0;
+    sxvki_tour_clear(tour);
+    while (id != SXVKI_NONE && sxvki_tour_reserve(tour)) {
+        SxvkAllocation known;
+        sxvki_lock* lock = sxvki_tour_enter(tour, 1, &known);
+        uint32_t most = SXVKI_TOUR_PORTION;
+        if (lock == NULL) {
+            return;
+        }
+        id = known == VK_NULL_HANDLE ? tour->pool->dedicated_first
+                                     : sxvki_block_of(device, sxvki_allocation_index(known))->next;
+        for (; id != SXVKI_NONE && most-- != 0; id = sxvki_block_at(device, id)->next) {
+            sxvki_tour_see(tour, sxvki_block_at(device, id)->first);
+        }
+        sxvki_tour_leave(tour, lock);
+    }
+}
+
+/*  What the tour has seen of its block. */
+SXVKI_COLD static void sxvki_tour_add_block(const sxvki_tour* tour, SxvkDetailedStatistics* stats) {
+    VkDeviceSize end = 0;
+    uint32_t i;
+    stats->statistics.blockCount++;
+    stats->statistics.blockBytes += tour->block_size;
+    for (i = 0; i < tour->count; i++) {
+        sxvki_detailed_add_gap(stats, end, tour->sights[i].offset);
+        sxvki_detailed_add_live(stats, tour->sights[i].size);
+        end = tour->sights[i].offset + tour->sights[i].size;
+    }
+    sxvki_detailed_add_gap(stats, end, tour->block_size);
+}
+
+SXVKI_COLD static void sxvki_tour_add_pool(sxvki_tour* tour, SxvkDetailedStatistics* stats) {
+    uint32_t i;
+    while (sxvki_tour_next_block(tour)) {
+        sxvki_tour_see_block(tour);
+        sxvki_tour_add_block(tour, stats);
+    }
+    sxvki_tour_see_dedicated(tour);
+    for (i = 0; i < tour->count; i++) {
+        stats->statistics.blockCount++;
+        stats->statistics.blockBytes += tour->sights[i].size;
+        sxvki_detailed_add_live(stats, tour->sights[i].size);
+    }
+}
+
+/*  What sxvki_calculate_total tells, in portions. */
+SXVKI_COLD static void sxvki_tour_total(sxvki_tour* tour, SxvkTotalStatistics* total) {
+    const sxvki_device* device = &tour->allocator->device;
+    uint32_t type;
+    sxvki_total_init(total);
+    for (type = 0; type < device->model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(tour->allocator, type);
+        uint64_t serial = UINT64_MAX;
+        if (pool != NULL) {
+            sxvki_tour_set_pool(tour, pool);
+            sxvki_tour_add_pool(tour, &total->memoryType[type]);
+        }
+        while (sxvki_tour_next_pool(tour, type, &serial)) {
+            sxvki_tour_add_pool(tour, &total->memoryType[type]);
+        }
+    }
+    sxvki_total_add_up(total, device);
+}
+
+/* --- and what it writes --- */
+
 SXVKI_COLD static void sxvki_json_flags(sxvki_json* json, const sxvki_flag_name* names,
                                         VkFlags flags) {
     sxvki_json_key(json, "Flags");
@@ -9080,28 +9471,23 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
 
 /*  The members of an allocation, inside of its object. */
 SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator allocator,
-                                             uint32_t index) {
+                                             const sxvki_sight* sight) {
     static const char kinds[][16] = {"UNKNOWN", "BUFFER", "IMAGE_UNKNOWN", "IMAGE_LINEAR",
                                      "IMAGE_OPTIMAL"};
-    sxvki_view view = sxvki_look(&allocator->device, index);
-    uint32_t state = sxvki_view_state(&view);
-    uint32_t class_id = (state >> SXVKI_STATE_CLASS_SHIFT) & 0xFF;
-    sxvki_json_pair_string(json, "Type", kinds[(state >> SXVKI_STATE_KIND_SHIFT) & 7]);
-    sxvki_json_pair_u64(json, "Size", view.size);
+    uint32_t class_id = (sight->state >> SXVKI_STATE_CLASS_SHIFT) & 0xFF;
+    sxvki_json_pair_string(json, "Type", kinds[(sight->state >> SXVKI_STATE_KIND_SHIFT) & 7]);
+    sxvki_json_pair_u64(json, "Size", sight->size);
     if (class_id != 0) {
         sxvki_json_pair_u64(json, "Usage",
                             sxvki_load64_relaxed(&allocator->classes[class_id]) >> 3);
     }
-    if (state & SXVKI_STATE_COLD) {
-        const sxvki_cold* cold = sxvki_cold_find(&allocator->device.records, index);
-        if (cold->user_data != NULL) {
-            char digits[24];
-            sxvki_json_pair_string(json, "CustomData",
-                                   sxvki_digits(digits + 23, (uintptr_t)cold->user_data, 16));
-        }
-        if (cold->name != NULL) {
-            sxvki_json_pair_string(json, "Name", (const char*)cold->name);
-        }
+    if (sight->user_data != NULL) {
+        char digits[24];
+        sxvki_json_pair_string(json, "CustomData",
+                               sxvki_digits(digits + 23, (uintptr_t)sight->user_data, 16));
+    }
+    if (sight->name != NULL) {
+        sxvki_json_pair_string(json, "Name", sight->name);
     }
 }
 
@@ -9115,101 +9501,55 @@ SXVKI_COLD static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDev
     }
 }
 
-/*  The live allocations of a block as of one moment, although slots may be given back meanwhile: an
-    array to free, or null where there is no host memory. What a slot says of itself stays as long
-    as the lock is held. */
-SXVKI_COLD static uint32_t* sxvki_block_allocations(const sxvki_device* device,
-                                                    const sxvki_block* block, uint32_t* count) {
-    sxvki_walk walk;
-    uint32_t* indices;
-    uint32_t index, most = 0;
-    *count = 0;
-    sxvki_walk_init(&walk, device, block);
-    while (sxvki_walk_next(&walk) != SXVKI_NONE) {
-        most++;
-    }
-    indices = (uint32_t*)sxvki_host_alloc(&device->host, ((size_t)most + 1) * sizeof *indices, 64);
-    if (indices == NULL) {
-        return NULL;
-    }
-    sxvki_walk_init(&walk, device, block);
-    while (*count < most && (index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
-        indices[(*count)++] = index;
-    }
-    return indices;
-}
-
-SXVKI_COLD static void sxvki_json_block(sxvki_json* json, SxvkAllocator allocator,
-                                        const sxvki_block* block) {
-    const sxvki_device* device = &allocator->device;
+/*  The block that a tour is at. */
+SXVKI_COLD static void sxvki_json_block(sxvki_json* json, const sxvki_tour* tour) {
     SxvkDetailedStatistics stats;
-    uint32_t i, count;
     VkDeviceSize end = 0;
-    uint32_t* indices = sxvki_block_allocations(device, block, &count);
-    if (indices == NULL) {
-        json->text->failed = 1;
-        return;
-    }
+    uint32_t i;
     sxvki_detailed_init(&stats);
-    for (i = 0; i < count; i++) {
-        sxvki_view view = sxvki_look(device, indices[i]);
-        sxvki_detailed_add_range(&stats, &view, &end);
-    }
-    sxvki_detailed_add_gap(&stats, end, block->size);
-    end = 0;
-    sxvki_json_key_u64(json, "", block->id);
+    sxvki_tour_add_block(tour, &stats);
+    sxvki_json_key_u64(json, "", tour->block);
     sxvki_json_begin(json, "{");
-    sxvki_json_pair_u64(json, "MapRefCount", sxvki_load32(&block->map_word) & 0xFFFFFFu);
-    sxvki_json_pair_u64(json, "TotalBytes", block->size);
-    sxvki_json_pair_u64(json, "UnusedBytes", block->size - stats.statistics.allocationBytes);
+    sxvki_json_pair_u64(json, "MapRefCount", tour->maps);
+    sxvki_json_pair_u64(json, "TotalBytes", tour->block_size);
+    sxvki_json_pair_u64(json, "UnusedBytes", tour->block_size - stats.statistics.allocationBytes);
     sxvki_json_pair_u64(json, "Allocations", stats.statistics.allocationCount);
     sxvki_json_pair_u64(json, "UnusedRanges", stats.unusedRangeCount);
     sxvki_json_key(json, "Suballocations");
     sxvki_json_begin(json, "[");
-    for (i = 0; i < count; i++) {
-        sxvki_view view = sxvki_look(device, indices[i]);
-        sxvki_json_gap(json, end, view.offset);
+    for (i = 0; i < tour->count; i++) {
+        const sxvki_sight* sight = &tour->sights[i];
+        sxvki_json_gap(json, end, sight->offset);
         sxvki_json_begin(json, "{");
-        sxvki_json_pair_u64(json, "Offset", view.offset);
-        sxvki_json_allocation(json, allocator, indices[i]);
+        sxvki_json_pair_u64(json, "Offset", sight->offset);
+        sxvki_json_allocation(json, tour->allocator, sight);
         sxvki_json_end(json, "}");
-        end = view.offset + view.size;
+        end = sight->offset + sight->size;
     }
-    sxvki_json_gap(json, end, block->size);
+    sxvki_json_gap(json, end, tour->block_size);
     sxvki_json_end(json, "]");
     sxvki_json_end(json, "}");
-    sxvki_host_free(&device->host, indices);
 }
 
-/*  The members of a pool, inside of its object. */
-SXVKI_COLD static void sxvki_json_pool(sxvki_json* json, SxvkAllocator allocator, SxvkPool pool) {
-    const sxvki_device* device = &allocator->device;
-    uint32_t i, id;
-    sxvki_json_pair_u64(json, "PreferredBlockSize", pool->max_block_size);
+/*  The members of the pool that a tour is at, inside of its object. */
+SXVKI_COLD static void sxvki_json_pool(sxvki_json* json, sxvki_tour* tour) {
+    uint32_t i;
+    sxvki_json_pair_u64(json, "PreferredBlockSize", tour->max_block_size);
     sxvki_json_key(json, "Blocks");
     sxvki_json_begin(json, "{");
-    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
-        sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain == NULL) {
-            continue;
-        }
-        sxvki_lock_take(&domain->lock);
-        sxvki_domain_read(domain, NULL);
-        for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
-            sxvki_json_block(json, allocator, sxvki_block_at(device, id));
-        }
-        sxvki_lock_drop(&domain->lock);
+    while (sxvki_tour_next_block(tour)) {
+        sxvki_tour_see_block(tour);
+        sxvki_json_block(json, tour);
     }
     sxvki_json_end(json, "}");
     sxvki_json_key(json, "DedicatedAllocations");
     sxvki_json_begin(json, "[");
-    sxvki_lock_take(&pool->dedicated_lock);
-    for (id = pool->dedicated_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+    sxvki_tour_see_dedicated(tour);
+    for (i = 0; i < tour->count; i++) {
         sxvki_json_begin(json, "{");
-        sxvki_json_allocation(json, allocator, sxvki_block_at(device, id)->first);
+        sxvki_json_allocation(json, tour->allocator, &tour->sights[i]);
         sxvki_json_end(json, "}");
     }
-    sxvki_lock_drop(&pool->dedicated_lock);
     sxvki_json_end(json, "]");
 }
 
@@ -9274,27 +9614,23 @@ SXVKI_COLD static void sxvki_json_heaps(sxvki_json* json, const sxvki_device* de
 }
 
 /*  Custom pools of one memory type: an array under the type. */
-SXVKI_COLD static void sxvki_json_custom_pools(sxvki_json* json, SxvkAllocator allocator,
-                                               uint32_t type) {
-    SxvkPool pool;
+SXVKI_COLD static void sxvki_json_custom_pools(sxvki_json* json, sxvki_tour* tour, uint32_t type) {
+    uint64_t serial = UINT64_MAX;
     int any = 0;
-    for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
-        if (pool->type != type) {
-            continue;
-        }
+    while (sxvki_tour_next_pool(tour, type, &serial)) {
         if (!any) {
             sxvki_json_key_u64(json, "Type ", type);
             sxvki_json_begin(json, "[");
             any = 1;
         }
         sxvki_json_begin(json, "{");
-        if (pool->name != NULL) {
-            sxvki_json_pair_string(json, "Name", pool->name);
+        if (tour->name != NULL) {
+            sxvki_json_pair_string(json, "Name", tour->name);
         }
-        if (sxvki_pool_is_linear(pool)) {
+        if (tour->is_linear) {
             sxvki_json_pair_string(json, "Algorithm", "LinearAlgorithm");
         }
-        sxvki_json_pool(json, allocator, pool);
+        sxvki_json_pool(json, tour);
         sxvki_json_end(json, "}");
     }
     if (any) {
@@ -9302,12 +9638,39 @@ SXVKI_COLD static void sxvki_json_custom_pools(sxvki_json* json, SxvkAllocator a
     }
 }
 
-SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator, int detailed) {
-    const sxvki_device* device = &allocator->device;
-    uint32_t count = device->model.properties.memoryTypeCount;
-    SxvkTotalStatistics total;
+/*  All pools: default ones under their type, custom ones in arrays under theirs. */
+SXVKI_COLD static void sxvki_json_pools(sxvki_json* json, sxvki_tour* tour) {
+    uint32_t count = tour->allocator->device.model.properties.memoryTypeCount;
     uint32_t type;
-    sxvki_calculate_total(allocator, &total);
+    sxvki_json_key(json, "DefaultPools");
+    sxvki_json_begin(json, "{");
+    for (type = 0; type < count; type++) {
+        SxvkPool pool = sxvki_default_pool(tour->allocator, type);
+        if (pool != NULL) {
+            sxvki_tour_set_pool(tour, pool);
+            sxvki_json_key_u64(json, "Type ", type);
+            sxvki_json_begin(json, "{");
+            sxvki_json_pool(json, tour);
+            sxvki_json_end(json, "}");
+        }
+    }
+    sxvki_json_end(json, "}");
+    sxvki_json_key(json, "CustomPools");
+    sxvki_json_begin(json, "{");
+    for (type = 0; type < count; type++) {
+        sxvki_json_custom_pools(json, tour, type);
+    }
+    sxvki_json_end(json, "}");
+}
+
+SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator, int detailed) {
+    sxvki_device* device = &allocator->device;
+    SxvkTotalStatistics total;
+    sxvki_tour tour;
+    memset(&tour, 0, sizeof tour);
+    tour.allocator = allocator;
+    sxvki_records_pin(&device->records);
+    sxvki_tour_total(&tour, &total);
     sxvki_json_begin(json, "{");
     sxvki_json_general(json, device);
     sxvki_json_key(json, "Total");
@@ -9316,29 +9679,13 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
     sxvki_json_end(json, "}");
     sxvki_json_heaps(json, device, &total);
     if (detailed) {
-        sxvki_json_key(json, "DefaultPools");
-        sxvki_json_begin(json, "{");
-        for (type = 0; type < count; type++) {
-            SxvkPool pool = sxvki_default_pool(allocator, type);
-            if (pool != NULL) {
-                sxvki_json_key_u64(json, "Type ", type);
-                sxvki_json_begin(json, "{");
-                sxvki_json_pool(json, allocator, pool);
-                sxvki_json_end(json, "}");
-            }
-        }
-        sxvki_json_end(json, "}");
-        sxvki_json_key(json, "CustomPools");
-        sxvki_json_begin(json, "{");
-        sxvki_lock_take(&allocator->pools_lock);
-        for (type = 0; type < count; type++) {
-            sxvki_json_custom_pools(json, allocator, type);
-        }
-        sxvki_lock_drop(&allocator->pools_lock);
-        sxvki_json_end(json, "}");
+        sxvki_json_pools(json, &tour);
     }
     sxvki_json_end(json, "}");
     sxvki_text_add(json->text, "\n");
+    json->text->failed |= tour.failed;
+    sxvki_tour_shutdown(&tour);
+    sxvki_records_unpin(&device->records);
 }
 #endif
 
@@ -9437,13 +9784,11 @@ SXVKI_COLD static int sxvki_virtual_reserve(SxvkVirtualBlock block, uint64_t siz
     return 1;
 }
 
-/*  `host` is set. It may grow up to `most`, and has books for `size` at once; both are granules.
-    Returns 0 where there is no host memory; then, too, shut it down. */
-SXVKI_UNUSED SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most,
-                                                      uint64_t size) {
+/*  `host` is set. The block may grow up to so many granules. Returns 0 where there is no host
+    memory; then, too, shut it down. */
+SXVKI_COLD static int sxvki_virtual_init(SxvkVirtualBlock block, uint64_t most) {
     sxvki_bins_init(&block->domain.bins, &block->records, most);
-    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) &&
-           sxvki_virtual_reserve(block, size);
+    return sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0);
 }
 
 SXVKI_COLD static void sxvki_virtual_shutdown(SxvkVirtualBlock block) {
@@ -9496,9 +9841,7 @@ SXVKI_COLD static VkResult sxvki_virtual_create(const SxvkVirtualBlockCreateInfo
     block->reporter.user_data = info->pMessageUserData;
     block->shift = info->granularity == 0 ? 0 : sxvki_high_bit(info->granularity);
     block->size = info->size >> block->shift;
-    sxvki_bins_init(&block->domain.bins, &block->records, block->size + 1);
-    if (!sxvki_records_init(&block->records, &block->host, sxvki_salt(block), 0) ||
-        !sxvki_virtual_fill(block, info->flags)) {
+    if (!sxvki_virtual_init(block, block->size + 1) || !sxvki_virtual_fill(block, info->flags)) {
         sxvki_virtual_destroy(block);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -11264,8 +11607,8 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
     }
     arena->ranges.host = device->host;
     arena->ranges.shift = sxvki_high_bit(unit);
-    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX,
-                            SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
+    if (!sxvki_virtual_init(&arena->ranges, SXVKI_GRANULES_MAX) ||
+        !sxvki_virtual_reserve(&arena->ranges, SXVKI_ARENA_BUFFER_MAX >> arena->ranges.shift) ||
         !sxvki_lock_init(&arena->lock, device->blocks_lock.on != 0)) {
         sxvki_arena_destroy(arena, NULL);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -13072,7 +13415,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
     if (!sxvki_host_copy_string(&allocator->device.host, pName, &copy)) {
         return sxvki_reported(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
     }
-    sxvki_lock_take(&allocator->pools_lock); /* a dump may be reading it */
+    sxvki_lock_take(&allocator->pools_lock); /* a dump may be copying it */
     old = pool->name;
     pool->name = copy;
     sxvki_lock_drop(&allocator->pools_lock);
