@@ -51,11 +51,12 @@ CONTENTS (grep for the tag)
     >>slabs      equal slots for small ranges           >>linear     stacks, rings, all at once
     >>memtype    which memory type suits a request      >>vk         function table, device snapshot
     >>report     messages to the user                   >>budget     bytes and counts per heap
-    >>block      one VkDeviceMemory and its mapping      >>pool       blocks of one type; growth
-    >>core       the allocator and its ladder           >>resource   requirements of buffers, images
-    >>map        mapping, flushing, copying             >>stats      statistics, dump, integrity
-    >>virtual    the engine over plain numbers          >>upload     rings, smart buffers, arenas
-    >>validate   argument checks                        >>public     the thin entry points
+    >>module     who holds how much; pressure           >>block      one VkDeviceMemory, its mapping
+    >>pool       blocks of one type; growth             >>core       the allocator and its ladder
+    >>resource   requirements of buffers, images        >>map        mapping, flushing, copying
+    >>stats      statistics, dump, integrity            >>virtual    the engine over plain numbers
+    >>upload     rings, smart buffers, arenas           >>validate   argument checks
+    >>public     the thin entry points
 
 VOCABULARY
     block        one VkDeviceMemory                  range        a used or free interval of a block
@@ -175,7 +176,8 @@ extern "C" {
 typedef struct SxvkAllocator_T* SxvkAllocator;
 typedef struct SxvkPool_T* SxvkPool;
 
-/*  Not a pointer to anything: an index and a generation, see CONTRACT. */
+/*  Neither is a pointer to anything: an index and a generation, see CONTRACT. */
+typedef struct SxvkModule_T* SxvkModule;
 typedef struct SxvkAllocation_T* SxvkAllocation;
 
 typedef enum SxvkAllocatorCreateFlagBits {
@@ -319,6 +321,9 @@ typedef enum SxvkMessageSeverity {
     X(FREED_WHILE_MAPPED, WARNING, "an allocation was freed while mapped")                         \
     X(LEAKED_ALLOCATION, ERROR, "an allocation was alive when its owner was destroyed")            \
     X(LEAKED_POOL, ERROR, "a pool was alive when the allocator was destroyed")                     \
+    X(LEAKED_MODULE, ERROR, "a module was alive when the allocator was destroyed")                 \
+    X(INVALID_MODULE, ERROR, "the module was destroyed, or is not of this allocator")              \
+    X(MODULE_IN_USE, WARNING, "the module is destroyed; this belongs to none from now on")         \
     X(CORRUPTED_MARGIN, ERROR, "somebody wrote past the end of an allocation")                     \
     X(BROKEN_INVARIANT, ERROR, "the allocator's own data is inconsistent")                         \
     X(OUT_OF_HOST_MEMORY, WARNING, "a host allocation failed")                                     \
@@ -350,6 +355,49 @@ typedef void(VKAPI_PTR* PFN_sxvkFreeDeviceMemoryFunction)(
 /*  See sxvkForEachAllocation; return VK_FALSE to stop. */
 typedef VkBool32(VKAPI_PTR* PFN_sxvkAllocationCallback)(void* pUserData, SxvkAllocator allocator,
                                                         SxvkAllocation allocation);
+
+/*  How near a heap is to its budget, or a module to its soft limit. See SxvkPressureCreateInfo. */
+typedef enum SxvkPressureLevel {
+    SXVK_PRESSURE_LEVEL_NORMAL = 0,
+    SXVK_PRESSURE_LEVEL_WARNING = 1,  /* from 85 % of it on */
+    SXVK_PRESSURE_LEVEL_CRITICAL = 2, /* from 95 % on */
+    SXVK_PRESSURE_LEVEL_OVER = 3,     /* more than all of it is in use */
+    SXVK_PRESSURE_LEVEL_MAX_ENUM = 0x7FFFFFFF
+} SxvkPressureLevel;
+
+typedef struct SxvkPressureInfo {
+    SxvkPressureLevel level;
+    SxvkPressureLevel previousLevel; /* the same where bytesNeeded is not 0 */
+    uint32_t heapIndex;              /* UINT32_MAX where it is about a module */
+    SxvkModule module;               /* null where it is about a heap */
+    VkDeviceSize usage;              /* bytes */
+    VkDeviceSize budget;             /* bytes; of a module the soft limit */
+    /* 0, or the size of an allocation that is about to fail in this heap. */
+    VkDeviceSize bytesNeeded;
+} SxvkPressureInfo;
+
+/*  A level has changed; or an allocation is about to fail, after the ladder of memory types and its
+    fallback: then VK_TRUE says that something was freed, and it is tried once more. What is
+    returned matters nowhere else.
+    Called outside every lock, by the thread that caused it, when the function that it called is
+    done but for this (bytesNeeded: in the middle of it). The callback may use the allocator, and
+    allocate, free, and destroy pools and modules that it did not come from.
+    A change is told once. Those of levels come one after the other, never at once and never from
+    within each other: what happens meanwhile is told afterwards, or by the next call, and only if
+    the level is still another one. A failure may be told by several threads at once; inside of that
+    callback an allocation that fails just fails. */
+typedef VkBool32(VKAPI_PTR* PFN_sxvkPressureCallback)(void* pUserData, SxvkAllocator allocator,
+                                                      const SxvkPressureInfo* pInfo);
+
+/*  Thresholds are shares, from 0 to 1, of the budget of a heap, or of a soft limit. */
+typedef struct SxvkPressureCreateInfo {
+    PFN_sxvkPressureCallback pfnCallback; /* optional */
+    void* pUserData;
+    float warningThreshold;  /* 0 = 0.85 */
+    float criticalThreshold; /* 0 = 0.95; not below the one above */
+    /* 0 = 0.05, at most 0.5: a level ends where the usage is by so much below its threshold. */
+    float hysteresis;
+} SxvkPressureCreateInfo;
 
 typedef struct SxvkDeviceMemoryCallbacks {
     PFN_sxvkAllocateDeviceMemoryFunction pfnAllocate; /* optional */
@@ -430,6 +478,7 @@ typedef struct SxvkAllocatorCreateInfo {
     PFN_sxvkMessageCallback pfnMessage; /* optional; see SX_VKALLOC_DEBUG */
     void* pMessageUserData;
     const SxvkDebugInfo* pDebugInfo; /* optional */
+    const SxvkPressureCreateInfo* pPressureInfo; /* optional */
 } SxvkAllocatorCreateInfo;
 
 typedef struct SxvkAllocatorInfo {
@@ -437,6 +486,28 @@ typedef struct SxvkAllocatorInfo {
     VkPhysicalDevice physicalDevice;
     VkDevice device;
 } SxvkAllocatorInfo;
+
+typedef enum SxvkModuleStrategy {
+    SXVK_MODULE_STRATEGY_DEFAULT = 0,
+    SXVK_MODULE_STRATEGY_SPEED = 1,  /* STRATEGY_MIN_TIME, of any size */
+    SXVK_MODULE_STRATEGY_MEMORY = 2, /* STRATEGY_MIN_MEMORY */
+    SXVK_MODULE_STRATEGY_MAX_ENUM = 0x7FFFFFFF
+} SxvkModuleStrategy;
+
+typedef struct SxvkModuleCreateInfo {
+    VkFlags flags;     /* 0 */
+    const char* pName; /* UTF-8; copied; no two modules have the same one */
+    SxvkModuleStrategy strategy; /* of allocations with no STRATEGY flag of their own */
+    /* Bytes, a power of two; 0 = what the buffer needs. Of memory for buffers, with others the
+       largest counts. */
+    VkDeviceSize minBufferAlignment;
+    VkDeviceSize softLimit; /* bytes, for the pressure level alone: nothing fails; 0 = none */
+    float warningThreshold; /* 0 = that of the allocator */
+    /* As in SxvkAllocationCreateInfo, for allocations that have none. */
+    SxvkMemoryUsage fallbackUsage;
+    VkMemoryPropertyFlags fallbackRequiredFlags;
+    void* pUserData;
+} SxvkModuleCreateInfo;
 
 typedef struct SxvkAllocationCreateInfo {
     SxvkAllocationCreateFlags flags;
@@ -455,6 +526,12 @@ typedef struct SxvkAllocationCreateInfo {
     /* Optional chain for VkMemoryAllocateInfo, in place of the pool's; makes the allocation
        dedicated. */
     const void* pNext;
+    SxvkModule module; /* optional; who holds it; null = the pool's */
+    /* A second choice of memory, tried where the first one has none, or where no type fits it: in
+       the default pools, with the same flags and memoryTypeBits, and these in place of usage and
+       requiredFlags. Both 0 = the module's. SxvkAllocationInfo2 says which one it was. */
+    SxvkMemoryUsage fallbackUsage;
+    VkMemoryPropertyFlags fallbackRequiredFlags;
 } SxvkAllocationCreateInfo;
 
 typedef struct SxvkPoolCreateInfo {
@@ -472,6 +549,7 @@ typedef struct SxvkPoolCreateInfo {
     VkDeviceSize minAllocationAlignment; /* bytes, a power of two; 0 = none */
     /* Optional chain for the VkMemoryAllocateInfo of each block; must live as long as the pool. */
     const void* pMemoryAllocateNext;
+    SxvkModule module; /* optional; of allocations that name none */
 } SxvkPoolCreateInfo;
 
 typedef struct SxvkAllocationInfo {
@@ -488,6 +566,8 @@ typedef struct SxvkAllocationInfo2 {
     SxvkAllocationInfo allocationInfo;
     VkDeviceSize blockSize;   /* of deviceMemory */
     VkBool32 dedicatedMemory;
+    VkBool32 isFallback; /* it is memory of the second choice */
+    SxvkModule module;   /* null: none, or one that was destroyed */
 } SxvkAllocationInfo2;
 
 typedef struct SxvkStatistics {
@@ -516,7 +596,34 @@ typedef struct SxvkBudget {
     SxvkStatistics statistics; /* of this allocator in this heap */
     VkDeviceSize usage;        /* of the whole process, as the driver says, else our own bytes */
     VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
+    float percentage;          /* of the budget that is in use; may be above 100; 0 of nothing */
+    VkBool32 isOverBudget;
+    SxvkPressureLevel level;
 } SxvkBudget;
+
+typedef struct SxvkModuleStatistics {
+    const char* pName; /* until the module is destroyed */
+    void* pUserData;
+    uint32_t allocationCount;
+    uint32_t fallbackCount;       /* allocations, ever, of memory of the second choice */
+    VkDeviceSize allocationBytes; /* live, as asked for, as are the next two */
+    VkDeviceSize peakBytes;       /* the most that there ever were */
+    VkDeviceSize heapBytes[VK_MAX_MEMORY_HEAPS];
+    VkDeviceSize softLimit;
+    SxvkPressureLevel level;
+    /* Of the memory types that it has memory of: 1 - bytes of allocations / bytes of blocks, in the
+       default pools, which all modules share. 0 to 1; 0 where there is nothing. */
+    float fragmentation;
+} SxvkModuleStatistics;
+
+/*  See sxvkGetColdestAllocations. */
+typedef struct SxvkColdAllocation {
+    SxvkAllocation allocation;
+    SxvkModule module;  /* null: none */
+    VkDeviceSize size;  /* bytes */
+    uint32_t heapIndex;
+    uint32_t age; /* frames since it was touched */
+} SxvkColdAllocation;
 
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
 typedef struct SxvkFrameRing_T* SxvkFrameRing;
@@ -543,6 +650,7 @@ typedef struct SxvkFrameRingCreateInfo {
     SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
     SxvkPool pool;               /* optional; of a type that is HOST_VISIBLE and HOST_COHERENT */
     const char* pName;           /* of the buffers' memory; copied; null = "frame ring" */
+    SxvkModule module;           /* optional; of the buffers' memory; outlives the ring */
 } SxvkFrameRingCreateInfo;
 
 typedef struct SxvkFrameRingStatistics {
@@ -583,6 +691,7 @@ typedef struct SxvkSmartBufferCreateInfo {
     uint32_t framesInFlight; /* DYNAMIC: copies of the content; 1 to 8; 0 = 3 */
     SxvkPool pool;           /* optional; its memory type then decides alone */
     const char* pName;       /* of its memory; copied; null = "smart buffer" */
+    SxvkModule module;       /* optional */
 } SxvkSmartBufferCreateInfo;
 
 typedef struct SxvkSmartBufferInfo {
@@ -619,6 +728,7 @@ typedef struct SxvkBufferArenaCreateInfo {
     VkDeviceSize minAlignment;
     SxvkPool pool;     /* optional; its memory type then decides alone */
     const char* pName; /* of the buffers' memory; copied; null = "buffer arena" */
+    SxvkModule module; /* optional; of the buffers' memory; outlives the arena */
 } SxvkBufferArenaCreateInfo;
 #endif
 #endif
@@ -1021,6 +1131,63 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool);
 SX_VKALLOC_API void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool, const char** ppName);
 SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, const char* pName);
 
+/* --- modules ---------------------------------------------------------------------------------- */
+
+/*  A part of the program that holds memory: textures, meshes, a plugin. It counts what allocations
+    of it have; the memory itself comes from where everybody's does.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a name that is in use)
+    Owner     caller: sxvkDestroyModule, before the allocator
+    Cost      O(modules). An allocation of a module costs some 150 instructions more, its end 60
+*/
+SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
+                                         const SxvkModuleCreateInfo* pCreateInfo,
+                                         SxvkModule* pModule);
+/*  Reports every pool and every allocation of the module that is still alive, one message each.
+    They live on, and belong to no module. A stale handle is reported and changes nothing.
+    Threads   keep it apart from what names the module, and, where allocations of it are alive,
+              from what frees or renames these
+    Cost      O(modules); where allocations are alive as sxvkForEachAllocation
+*/
+SX_VKALLOC_API void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module);
+/*  Counters only, whatever lives: fit for every frame. Zeroes the struct on a stale handle, which
+    is reported. */
+SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
+                                            SxvkModuleStatistics* pStatistics);
+/*  Null: of no module, or of one that was destroyed, or a stale handle, which is reported. Cost:
+    O(1), no lock. */
+SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation);
+
+/* --- pressure --------------------------------------------------------------------------------- */
+
+/*  The allocation was used in the current frame, see sxvkSetCurrentFrameIndex.
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY (only the first time; nothing is stamped),
+              VALIDATION_FAILED
+    Cost      O(1), no lock: some 50 instructions after the first time
+*/
+SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocation allocation);
+
+/*  Which allocations to drop or shrink first: those that were touched longest ago, the coldest
+    first and of two as cold the larger; up to *pCount, and no more than together have `bytes`
+    (0 = any number). What was never touched is not listed. heapIndex UINT32_MAX = of all heaps; a
+    module (optional) = only of it. *pCount becomes how many there are. What is younger than the
+    frames in flight the device may still use: look at age, which is right for 2^31 frames.
+    Returns   VK_SUCCESS, VALIDATION_FAILED; on failure *pCount is 0
+    Threads   safe; what is listed may have been touched or freed by others meanwhile
+    Cost      as sxvkForEachAllocation; no lock, no memory but pAllocations
+*/
+SX_VKALLOC_API VkResult sxvkGetColdestAllocations(SxvkAllocator allocator, uint32_t heapIndex,
+                                                  SxvkModule module, VkDeviceSize bytes,
+                                                  uint32_t* pCount,
+                                                  SxvkColdAllocation* pAllocations);
+
+/*  As pHeapSizeLimit, from now on: bytes; never above what the heap had when the allocator was
+    made, VK_WHOLE_SIZE = that. Where more is held already, it stays, and nothing is added.
+    Returns   VK_SUCCESS, VALIDATION_FAILED
+*/
+SX_VKALLOC_API VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t heapIndex,
+                                             VkDeviceSize limit);
+
 /* --- statistics and diagnosis ----------------------------------------------------------------- */
 
 /*  Counters only: fit for every frame. Zeroes the struct on bad arguments. */
@@ -1108,7 +1275,7 @@ SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value
 /*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. An
     alignment above the size of the ring is offset 0. On failure *pSlice is zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
-    Threads   safe; but a message callback must not allocate from the ring that reports
+    Threads   safe; but a message or pressure callback must not allocate from the ring that reports
     Cost      one compare-and-swap; where the ring is full one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
@@ -1192,7 +1359,7 @@ SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferAr
     is optional. On failure the outputs are null.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; where no buffer has room also as
               sxvkCreateBuffer
-    Threads   safe; but a message callback must not allocate from the arena that reports
+    Threads   safe; but a message or pressure callback must not allocate from the arena that reports
     Cost      O(1), however many slices and buffers; where none has room, one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
@@ -2473,6 +2640,7 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_MARGIN      0x00002000u /* its margin is filled, and its block mapped for it */
 #define SXVKI_STATE_SLAB        0x00004000u /* the range is a slab; `tail` is the slab's index */
 #define SXVKI_STATE_LINEAR      0x01000000u /* lives in a linear pool */
+#define SXVKI_STATE_FALLBACK    0x10000000u /* memory of the second choice */
 #define SXVKI_STATE_MAPPINGS    (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_MARGIN)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
@@ -2490,6 +2658,16 @@ typedef struct sxvki_cold {
     void* user_data; /* both atomic: sxvkForEachAllocation may look */
     void* name;      /* char* */
 } sxvki_cold;
+
+/*  What else the side table of an allocator has. All of it is atomic, so that a walk over all
+    allocations needs no lock; it changes only while the allocation lives. */
+typedef struct sxvki_track {
+    sxvki_shared64 extent; /* bytes << 8 | memory type; 0 while the rest is */
+    uint32_t module;       /* 0: of none; see >>module */
+    uint32_t touched;      /* SXVKI_TOUCHED and the frame, see sxvkTouchAllocation */
+} sxvki_track;
+
+#define SXVKI_TOUCHED 0x80000000u
 
 /*  One of the equal parts of a slab. */
 typedef struct sxvki_slot {
@@ -2532,6 +2710,7 @@ typedef struct sxvki_records {
     uint32_t origin;           /* differs between allocators, so that foreign handles are caught */
     uint32_t first_generation; /* of new records: the origin, or the latest that a trim forgot */
     sxvki_shared64 pins;       /* atomic; threads that look at records they do not own */
+    int has_tracks;            /* a page of the side table has its sxvki_cold, then sxvki_track */
 } sxvki_records;
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
@@ -2773,7 +2952,8 @@ SXVKI_APART static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t 
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold == NULL) {
         void** page = sxvki_cold_page(records, index);
-        void* fresh = sxvki_host_alloc_zeroed(records->host, SXVKI_COLD_PAGE * sizeof(sxvki_cold));
+        size_t size = sizeof(sxvki_cold) + (records->has_tracks ? sizeof(sxvki_track) : 0);
+        void* fresh = sxvki_host_alloc_zeroed(records->host, SXVKI_COLD_PAGE * size);
         void* seen = NULL;
         if (fresh == NULL) {
             return NULL;
@@ -2786,12 +2966,30 @@ SXVKI_APART static sxvki_cold* sxvki_cold_make(sxvki_records* records, uint32_t 
     return cold;
 }
 
+/*  The track beside an entry of the side table. */
+SXVKI_INLINE sxvki_track* sxvki_track_of(sxvki_cold* cold, uint32_t index) {
+    uint32_t i = index % SXVKI_COLD_PAGE;
+    return (sxvki_track*)(void*)(cold - i + SXVKI_COLD_PAGE) + i;
+}
+
+/*  Null where its page was never made. */
+SXVKI_INLINE sxvki_track* sxvki_track_find(const sxvki_records* records, uint32_t index) {
+    sxvki_cold* cold = sxvki_cold_find(records, index);
+    return cold == NULL ? NULL : sxvki_track_of(cold, index);
+}
+
 static void sxvki_cold_clear(sxvki_records* records, uint32_t index) {
     sxvki_cold* cold = sxvki_cold_find(records, index);
     if (cold != NULL) {
         sxvki_host_free(records->host, cold->name);
         sxvki_store_ptr(&cold->name, NULL);
         sxvki_store_ptr(&cold->user_data, NULL);
+        if (records->has_tracks) {
+            sxvki_track* track = sxvki_track_of(cold, index);
+            sxvki_store32_relaxed(&track->touched, 0);
+            sxvki_store32_relaxed(&track->module, 0);
+            sxvki_store64_relaxed(&track->extent, 0);
+        }
     }
 }
 
@@ -4610,15 +4808,24 @@ SXVKI_COLD static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage 
     frame tick and before an allocation once a good part of the heap has moved since, because a
     query costs milliseconds on some drivers; clamped to the heap, because some report 16 EiB.
 
-    I1  block_bytes <= limit, and memory_count <= max_count
+    Of the usage that the driver says only what others hold is kept, which is the rest when what we
+    held is taken off; so of our own bytes a number may be within the budget, in one word, against
+    which WITHIN_BUDGET books as against the limit. What we held counts only what surely was made
+    when the driver answered, so that others never seem to hold less than they do.
+
+    I1  block_bytes <= limit_max, and memory_count <= max_count
 */
 
 typedef struct sxvki_heap_budget {
-    uint64_t limit;              /* never hold more: the heap, or the user's limit */
-    sxvki_shared64 block_bytes;  /* atomic */
-    sxvki_shared64 driver_usage; /* atomic, as are the next two: the last answer of the driver */
-    sxvki_shared64 driver_budget;
-    sxvki_shared64 bytes_then; /* block_bytes when it was asked */
+    uint64_t limit_max;         /* the heap, or pHeapSizeLimit */
+    sxvki_shared64 limit;       /* atomic, as is all below; never hold more: sxvkSetHeapSizeLimit */
+    sxvki_shared64 block_bytes; /* booked */
+    sxvki_shared64 made_bytes;  /* of these, what vkAllocateMemory has given */
+    sxvki_shared64 budget;
+    sxvki_shared64 others;     /* bytes that others hold; less than 0 where a driver errs */
+    sxvki_shared64 within;     /* how many bytes of ours are within the budget */
+    sxvki_shared64 bytes_then; /* block_bytes when the driver was asked */
+    uint32_t is_news;          /* what heap_learn wrote is new, and for >>module to look at */
 } sxvki_heap_budget;
 
 typedef struct sxvki_budget {
@@ -4637,6 +4844,30 @@ typedef enum sxvki_reserve {
     SXVKI_RESERVE_NONE     /* the driver or the user demands it */
 } sxvki_reserve;
 
+/*  x and a number that may be negative, in 0 to 2^64 - 1. */
+static uint64_t sxvki_add_signed(uint64_t x, uint64_t number) {
+    return number >> 63 ? sxvki_saturating_sub(x, 0 - number) : sxvki_saturating_add(x, number);
+}
+
+/*  The budget of a heap is this, and others hold that. */
+static void sxvki_heap_learn(sxvki_heap_budget* heap, uint64_t budget, uint64_t others) {
+    budget = sxvki_min64(budget, sxvki_load64_relaxed(&heap->limit));
+    if (budget == sxvki_load64_relaxed(&heap->budget) &&
+        others == sxvki_load64_relaxed(&heap->others)) {
+        return;
+    }
+    sxvki_store64_relaxed(&heap->budget, budget);
+    sxvki_store64_relaxed(&heap->others, others);
+    sxvki_store64_relaxed(&heap->within, sxvki_add_signed(budget, 0 - others));
+    sxvki_store32(&heap->is_news, 1);
+}
+
+/*  Of a heap that no driver tells about. */
+static uint64_t sxvki_heap_estimate(const sxvki_heap_budget* heap) {
+    uint64_t limit = sxvki_load64_relaxed(&heap->limit);
+    return limit - limit / 5;
+}
+
 static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemoryProperties* p,
                               uint32_t max_count, int has_driver) {
     uint32_t h;
@@ -4645,8 +4876,10 @@ static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemory
     budget->max_count = max_count;
     budget->has_driver = has_driver;
     for (h = 0; h < p->memoryHeapCount; h++) {
-        budget->heaps[h].limit = p->memoryHeaps[h].size;
-        budget->heaps[h].driver_budget = p->memoryHeaps[h].size;
+        sxvki_heap_budget* heap = &budget->heaps[h];
+        heap->limit_max = p->memoryHeaps[h].size;
+        heap->limit = heap->limit_max;
+        sxvki_heap_learn(heap, has_driver ? heap->limit : sxvki_heap_estimate(heap), 0);
     }
 }
 
@@ -4654,6 +4887,7 @@ static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemory
 SXVKI_COLD static void sxvki_budget_refresh(sxvki_budget* budget, const sxvki_vk* vk) {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT answer;
     VkPhysicalDeviceMemoryProperties2 properties2;
+    uint64_t before[VK_MAX_MEMORY_HEAPS];
     uint32_t h;
     if (!budget->has_driver) {
         return;
@@ -4663,34 +4897,36 @@ SXVKI_COLD static void sxvki_budget_refresh(sxvki_budget* budget, const sxvki_vk
     answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
     properties2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
     properties2.pNext = &answer;
+    for (h = 0; h < budget->heap_count; h++) {
+        before[h] = sxvki_load64(&budget->heaps[h].made_bytes);
+    }
     vk->fn.vkGetPhysicalDeviceMemoryProperties2(vk->physical_device, &properties2);
     for (h = 0; h < budget->heap_count; h++) {
         sxvki_heap_budget* heap = &budget->heaps[h];
-        uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
-        uint64_t limit = answer.heapBudget[h];
+        uint64_t ours = sxvki_min64(before[h], sxvki_load64(&heap->made_bytes));
         uint64_t usage = answer.heapUsage[h];
         /* 0 is what drivers say that do not know. */
-        limit = limit == 0 ? heap->limit : sxvki_min64(limit, heap->limit);
-        usage = usage > UINT64_MAX / 2 ? ours : usage;
-        sxvki_store64_relaxed(&heap->driver_budget, limit);
-        sxvki_store64_relaxed(&heap->driver_usage, usage);
-        sxvki_store64_relaxed(&heap->bytes_then, ours);
+        uint64_t limit = answer.heapBudget[h] == 0 ? UINT64_MAX : answer.heapBudget[h];
+        sxvki_heap_learn(heap, limit, usage > UINT64_MAX / 2 ? 0 : usage - ours);
+        sxvki_store64_relaxed(&heap->bytes_then, sxvki_load64_relaxed(&heap->block_bytes));
     }
 }
 
 static void sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_t* usage,
                              uint64_t* limit) {
     const sxvki_heap_budget* heap = &budget->heaps[h];
-    uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
-    if (budget->has_driver) {
-        uint64_t then = sxvki_load64_relaxed(&heap->bytes_then);
-        uint64_t said = sxvki_load64_relaxed(&heap->driver_usage);
-        *usage = sxvki_saturating_sub(sxvki_saturating_add(said, ours), then);
-        *limit = sxvki_load64_relaxed(&heap->driver_budget);
-    } else {
-        *usage = ours;
-        *limit = heap->limit - heap->limit / 5;
-    }
+    *usage = sxvki_add_signed(sxvki_load64_relaxed(&heap->block_bytes),
+                              sxvki_load64_relaxed(&heap->others));
+    *limit = sxvki_load64_relaxed(&heap->budget);
+}
+
+/*  Hold no more than this from now on; what is held already stays. */
+static void sxvki_budget_set_limit(sxvki_budget* budget, uint32_t h, uint64_t limit) {
+    sxvki_heap_budget* heap = &budget->heaps[h];
+    sxvki_store64_relaxed(&heap->limit, sxvki_min64(limit, heap->limit_max));
+    if (!budget->has_driver) {
+        sxvki_heap_learn(heap, sxvki_heap_estimate(heap), 0);
+    } /* else the driver is asked next */
 }
 
 /*  What we hold in all heaps. */
@@ -4704,9 +4940,10 @@ static uint64_t sxvki_budget_total(const sxvki_budget* budget) {
 }
 
 static int sxvki_budget_has_room(const sxvki_budget* budget, uint32_t h, uint64_t bytes) {
-    uint64_t usage, limit;
-    sxvki_budget_get(budget, h, &usage, &limit);
-    return usage <= limit && bytes <= limit - usage;
+    const sxvki_heap_budget* heap = &budget->heaps[h];
+    uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
+    uint64_t within = sxvki_load64_relaxed(&heap->within);
+    return ours <= within && bytes <= within - ours;
 }
 
 /*  Has so much moved since the last query, or is the end so near, that asking again is worth it? */
@@ -4715,9 +4952,9 @@ static int sxvki_budget_is_stale(const sxvki_budget* budget, uint32_t h, uint64_
     uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
     uint64_t then = sxvki_load64_relaxed(&heap->bytes_then);
     uint64_t moved = ours > then ? ours - then : then - ours;
-    return budget->has_driver &&
-           (moved + bytes > sxvki_max64((uint64_t)64 << 20, heap->limit / 64) ||
-            !sxvki_budget_has_room(budget, h, bytes + heap->limit / 16));
+    uint64_t limit = sxvki_load64_relaxed(&heap->limit);
+    return budget->has_driver && (moved + bytes > sxvki_max64((uint64_t)64 << 20, limit / 64) ||
+                                  !sxvki_budget_has_room(budget, h, bytes + limit / 16));
 }
 
 /*  Raise a counter unless that takes it above the limit. */
@@ -4733,19 +4970,32 @@ static int sxvki_raise_below(sxvki_shared64* counter, uint64_t amount, uint64_t 
 
 /*  Book one VkDeviceMemory before it is allocated. */
 static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t bytes,
-                                     sxvki_reserve reserve) {
+                                     sxvki_reserve reserve, int within_budget) {
     sxvki_heap_budget* heap = &budget->heaps[h];
+    uint64_t most = sxvki_load64_relaxed(&heap->limit);
     uint64_t left = reserve == SXVKI_RESERVE_NONE     ? 0
                     : reserve == SXVKI_RESERVE_EIGHTH ? budget->max_count / 8
                                                       : budget->max_count / 4;
     if (!sxvki_raise_below(&budget->memory_count, 1, budget->max_count - left)) {
         return VK_ERROR_TOO_MANY_OBJECTS;
     }
-    if (!sxvki_raise_below(&heap->block_bytes, bytes, heap->limit)) {
+    if (within_budget) {
+        most = sxvki_min64(most, sxvki_load64_relaxed(&heap->within));
+    }
+    if (!sxvki_raise_below(&heap->block_bytes, bytes, most)) {
         sxvki_add64(&budget->memory_count, ~(uint64_t)0);
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
     return VK_SUCCESS;
+}
+
+/*  What was booked is there; what is there is about to go. */
+static void sxvki_budget_made(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    sxvki_add64(&budget->heaps[h].made_bytes, bytes);
+}
+
+static void sxvki_budget_unmade(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    sxvki_add64(&budget->heaps[h].made_bytes, 0 - bytes);
 }
 
 static void sxvki_budget_release(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
@@ -4758,7 +5008,7 @@ static void sxvki_budget_release(sxvki_budget* budget, uint32_t h, uint64_t byte
 SXVKI_COLD static int sxvki_budget_is_valid(const sxvki_budget* budget) {
     uint32_t h;
     for (h = 0; h < budget->heap_count; h++) {
-        if (sxvki_load64_relaxed(&budget->heaps[h].block_bytes) > budget->heaps[h].limit) {
+        if (sxvki_load64_relaxed(&budget->heaps[h].block_bytes) > budget->heaps[h].limit_max) {
             return 0;
         }
     }
@@ -4766,7 +5016,529 @@ SXVKI_COLD static int sxvki_budget_is_valid(const sxvki_budget* budget) {
 }
 
 /* ============================================================================================== */
-/*  >>block      one VkDeviceMemory and its mapping                                               */
+/*  >>module     who holds how much; pressure                                                     */
+/* ============================================================================================== */
+/*
+    A module is an accountant, not an engine: memory comes from the pools that all share, and what
+    is counted is bytes as asked for, by atomic additions. An allocation names its module in the
+    side table, so that who has none pays nothing.
+
+    `refs` keeps the place of a module in the table: SXVKI_OWNER for its life, for each pool that
+    names it and while its gauge is queued, and 1 for each allocation. So an allocation that
+    outlives its module gives back to a place that is still there, and that nobody has taken over.
+
+    Pressure. A gauge is what has a level: each heap, by what the whole process uses of the budget,
+    and each module, by its bytes against its soft limit. The level rises where the use reaches a
+    threshold, and falls where it is a margin below, so that it does not flutter. Who moves the use
+    across a threshold queues the gauge, under whatever lock; the public function that was called
+    settles the queue when it holds none. One thread at a time settles, the one that finds the queue
+    not empty: so callbacks are never nested and come in order, and what a callback itself changes
+    is told when it has returned. Where it drives a level up and down for ever, the rest is left to
+    the next call after SXVKI_SETTLE_ROUNDS.
+
+    I1  bytes and the sum of type_bytes agree, and so does what live allocations of it have
+    I2  is_queued is set  <=>  the gauge is in the queue, or being put there
+*/
+
+#define SXVKI_MODULES_FIRST_SHIFT 2
+#define SXVKI_MODULES_MAX         0xFFFFu /* an id has 16 bits for the place + 1, 16 generation */
+#define SXVKI_OWNER               ((uint64_t)1 << 40)
+#define SXVKI_SETTLE_ROUNDS       8
+#define SXVKI_ASKERS              64
+#define SXVKI_LEVELS              4
+
+/*  A level begins at `from` and ends below `back`; the first one has neither. */
+typedef struct sxvki_limits {
+    uint64_t from[SXVKI_LEVELS];
+    uint64_t back[SXVKI_LEVELS];
+} sxvki_limits;
+
+typedef struct sxvki_gauge {
+    sxvki_shared64
+        rise; /* atomic, as is all but `next`; of a module: it is to be queued where its */
+    sxvki_shared64 fall; /* bytes are not below, or are below */
+    uint32_t level;      /* SxvkPressureLevel */
+    uint32_t is_queued;
+    uint32_t next; /* in the queue */
+} sxvki_gauge;
+
+typedef struct sxvki_module {
+    uint32_t id;         /* atomic; the handle; 0 while there is no such module */
+    uint32_t next;       /* that is unused as well */
+    uint32_t generation; /* of the place */
+    sxvki_shared64 refs; /* atomic, as are the next four */
+    sxvki_shared64 bytes;
+    sxvki_shared64 peak;
+    sxvki_shared64 fallbacks;
+    sxvki_shared64 type_bytes[VK_MAX_MEMORY_TYPES];
+    sxvki_gauge gauge;
+    sxvki_limits limits;
+    SxvkModuleCreateInfo info; /* with a name of our own */
+    char* name;                /* guarded by the lock of the table, for those who do not own it */
+} sxvki_module;
+
+typedef struct sxvki_modules {
+    sxvki_table table;
+    sxvki_lock lock; /* guards the table's growth, ids and names; taken inside of any other */
+    const sxvki_host* host;
+    uint32_t salt;
+} sxvki_modules;
+
+/*  Gauges have numbers: the heaps, then the modules by their places. */
+typedef struct sxvki_pressure {
+    SxvkPressureCreateInfo info; /* no zeros */
+    uint32_t queue;              /* atomic; number + 1 of the first gauge */
+    uint32_t is_settling;        /* atomic */
+    void* askers[SXVKI_ASKERS];  /* atomic; threads that are in the callback for want of memory */
+    sxvki_gauge heaps[VK_MAX_MEMORY_HEAPS];
+} sxvki_pressure;
+
+/* --- levels --- */
+
+/*  A share of 0 to 1 of any number. */
+static uint64_t sxvki_share_of(uint64_t whole, float share) {
+    return (uint64_t)((double)(whole / 2) * (double)share) * 2; /* 2^64 would not fit */
+}
+
+static void sxvki_limits_init(sxvki_limits* limits, const SxvkPressureCreateInfo* info,
+                              float warning, uint64_t budget) {
+    uint64_t margin = sxvki_share_of(budget, info->hysteresis);
+    uint32_t i;
+    limits->from[SXVK_PRESSURE_LEVEL_NORMAL] = 0;
+    limits->from[SXVK_PRESSURE_LEVEL_WARNING] = sxvki_max64(1, sxvki_share_of(budget, warning));
+    limits->from[SXVK_PRESSURE_LEVEL_CRITICAL] = sxvki_max64(
+        limits->from[SXVK_PRESSURE_LEVEL_WARNING], sxvki_share_of(budget, info->criticalThreshold));
+    limits->from[SXVK_PRESSURE_LEVEL_OVER] = sxvki_saturating_add(budget, 1);
+    for (i = 0; i < SXVKI_LEVELS; i++) {
+        limits->back[i] = limits->from[i] - sxvki_min64(margin, limits->from[i] / 2);
+    }
+}
+
+static uint32_t sxvki_level_after(const sxvki_limits* limits, uint32_t level, uint64_t usage) {
+    while (level < SXVKI_LEVELS - 1 && usage >= limits->from[level + 1]) {
+        level++;
+    }
+    while (level > 0 && usage < limits->back[level]) {
+        level--;
+    }
+    return level;
+}
+
+static void sxvki_pressure_init(sxvki_pressure* pressure, const SxvkPressureCreateInfo* info) {
+    memset(pressure, 0, sizeof *pressure);
+    if (info != NULL) {
+        pressure->info = *info;
+    }
+    if (pressure->info.warningThreshold == 0.0f) {
+        pressure->info.warningThreshold = 0.85f;
+    }
+    if (pressure->info.criticalThreshold == 0.0f) {
+        pressure->info.criticalThreshold = 0.95f;
+    }
+    if (pressure->info.hysteresis == 0.0f) {
+        pressure->info.hysteresis = 0.05f;
+    }
+}
+
+/*  Returns 0 where it is in the queue already. */
+static int sxvki_gauge_queue(sxvki_pressure* pressure, sxvki_gauge* gauge, uint32_t number) {
+    uint32_t seen = 0;
+    if (!sxvki_cas32(&gauge->is_queued, &seen, 1)) {
+        return 0;
+    }
+    seen = sxvki_load32(&pressure->queue);
+    do {
+        gauge->next = seen;
+    } while (!sxvki_cas32(&pressure->queue, &seen, number + 1));
+    return 1;
+}
+
+/*  A gauge has this level, and is queued when its bytes leave it. Of a heap these are bytes of
+    ours, for which what others hold is taken off: less than nothing is nothing. */
+static void sxvki_gauge_set(sxvki_gauge* gauge, const sxvki_limits* limits, uint32_t level,
+                            uint64_t others) {
+    int is_last = level == SXVKI_LEVELS - 1 || limits->from[level + 1] == UINT64_MAX;
+    sxvki_store64_relaxed(
+        &gauge->rise, is_last ? UINT64_MAX : sxvki_add_signed(limits->from[level + 1], 0 - others));
+    sxvki_store64_relaxed(&gauge->fall, sxvki_add_signed(limits->back[level], 0 - others));
+    sxvki_exchange32(&gauge->level, level);
+}
+
+SXVKI_INLINE int sxvki_gauge_is_left(const sxvki_gauge* gauge, uint64_t bytes) {
+    return bytes >= sxvki_load64_relaxed(&gauge->rise) ||
+           bytes < sxvki_load64_relaxed(&gauge->fall);
+}
+
+/*  Of the bytes that we hold in a heap some came or went. */
+SXVKI_INLINE void sxvki_pressure_note(sxvki_pressure* pressure, const sxvki_budget* budget,
+                                      uint32_t h) {
+    sxvki_gauge* gauge = &pressure->heaps[h];
+    if (sxvki_gauge_is_left(gauge, sxvki_load64_relaxed(&budget->heaps[h].block_bytes))) {
+        sxvki_gauge_queue(pressure, gauge, h);
+    }
+}
+
+/*  A heap's level by its usage and budget; *before is the one it had. */
+static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, const sxvki_budget* budget, uint32_t h,
+                                  SxvkPressureInfo* info, uint32_t* before) {
+    sxvki_gauge* gauge = &pressure->heaps[h];
+    sxvki_limits limits;
+    uint32_t level;
+    sxvki_budget_get(budget, h, &info->usage, &info->budget);
+    sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
+    *before = sxvki_load32(&gauge->level);
+    level = sxvki_level_after(&limits, *before, info->usage);
+    sxvki_gauge_set(gauge, &limits, level, sxvki_load64_relaxed(&budget->heaps[h].others));
+    return level;
+}
+
+/*  Ask the driver, and let all heaps be looked at. No lock is held. */
+SXVKI_COLD static void sxvki_pressure_refresh(sxvki_pressure* pressure, sxvki_budget* budget,
+                                              const sxvki_vk* vk) {
+    uint32_t h;
+    sxvki_budget_refresh(budget, vk);
+    for (h = 0; h < budget->heap_count; h++) {
+        if (sxvki_exchange32(&budget->heaps[h].is_news, 0)) {
+            sxvki_gauge_queue(pressure, &pressure->heaps[h], h);
+        }
+    }
+}
+
+/*  Is this thread, or where threads cannot be told apart any, in the callback for want of memory?
+    Then what fails in there just fails. */
+static int sxvki_pressure_is_asking(sxvki_pressure* pressure) {
+    uint32_t i;
+    for (i = 0; i < SXVKI_ASKERS; i++) {
+        if (sxvki_load_ptr(&pressure->askers[i]) ==
+            (SXVKI_HAS_THREAD_HINT ? sxvki_thread_id() : (void*)pressure)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*  Ask the user for memory. No lock is held. Returns 0 where he has none, or is being asked. */
+SXVKI_COLD static int sxvki_pressure_ask(sxvki_pressure* pressure, const sxvki_budget* budget,
+                                         SxvkAllocator allocator, uint32_t h, uint64_t bytes) {
+    void* me = SXVKI_HAS_THREAD_HINT ? sxvki_thread_id() : (void*)pressure;
+    void* nobody = NULL;
+    SxvkPressureInfo info;
+    VkBool32 has_freed;
+    uint32_t i = 0;
+    if (pressure->info.pfnCallback == NULL || sxvki_pressure_is_asking(pressure)) {
+        return 0;
+    }
+    while (i < SXVKI_ASKERS && !sxvki_cas_ptr(&pressure->askers[i], &nobody, me)) {
+        nobody = NULL;
+        i++;
+    }
+    if (i == SXVKI_ASKERS) {
+        return 0;
+    }
+    memset(&info, 0, sizeof info);
+    info.heapIndex = h;
+    info.bytesNeeded = bytes;
+    info.level = (SxvkPressureLevel)sxvki_load32_relaxed(&pressure->heaps[h].level);
+    info.previousLevel = info.level;
+    sxvki_budget_get(budget, h, &info.usage, &info.budget);
+    has_freed = pressure->info.pfnCallback(pressure->info.pUserData, allocator, &info);
+    sxvki_store_ptr(&pressure->askers[i], NULL);
+    return has_freed != VK_FALSE;
+}
+
+/* --- modules --- */
+
+SXVKI_INLINE sxvki_module* sxvki_module_at(const sxvki_modules* modules, uint32_t place) {
+    return (sxvki_module*)sxvki_table_at(&modules->table, place, SXVKI_MODULES_FIRST_SHIFT,
+                                         sizeof(sxvki_module));
+}
+
+SXVKI_INLINE uint32_t sxvki_module_place(uint32_t id) {
+    return (id & 0xFFFFu) - 1;
+}
+
+SXVKI_INLINE SxvkModule sxvki_module_handle(uint32_t id) {
+    return (SxvkModule)(uintptr_t)id;
+}
+
+/*  Null for an id of no module that there is now. */
+static sxvki_module* sxvki_module_find(const sxvki_modules* modules, uint32_t id) {
+    uint32_t place = sxvki_module_place(id);
+    sxvki_module* module;
+    if (id == 0 || place >= sxvki_load32(&modules->table.capacity)) {
+        return NULL;
+    }
+    module = sxvki_module_at(modules, place);
+    return sxvki_load32(&module->id) == id ? module : NULL;
+}
+
+/*  The same by handle, which has no bits besides the id's. */
+SXVKI_INLINE sxvki_module* sxvki_module_get(const sxvki_modules* modules, SxvkModule handle) {
+    return (uintptr_t)handle == (uint32_t)(uintptr_t)handle
+               ? sxvki_module_find(modules, (uint32_t)(uintptr_t)handle)
+               : NULL;
+}
+
+static int sxvki_modules_init(sxvki_modules* modules, const sxvki_host* host, uint32_t salt,
+                              int locked) {
+    memset(modules, 0, sizeof *modules);
+    modules->host = host;
+    modules->salt = salt;
+    sxvki_table_init(&modules->table, SXVKI_MODULES_FIRST_SHIFT, sizeof(sxvki_module),
+                     offsetof(sxvki_module, next));
+    return sxvki_lock_init(&modules->lock, locked);
+}
+
+SXVKI_COLD static void sxvki_modules_shutdown(sxvki_modules* modules) {
+    uint32_t place;
+    for (place = 0; place < modules->table.capacity; place++) {
+        sxvki_host_free(modules->host, sxvki_module_at(modules, place)->name);
+    }
+    sxvki_table_shutdown(&modules->table, modules->host);
+    sxvki_lock_shutdown(&modules->lock);
+}
+
+/*  Caller holds the lock. */
+SXVKI_COLD static sxvki_module* sxvki_module_named(const sxvki_modules* modules, const char* name) {
+    uint32_t place;
+    for (place = 0; place < modules->table.capacity; place++) {
+        sxvki_module* module = sxvki_module_at(modules, place);
+        if (module->id != 0 && strcmp(module->name, name) == 0) {
+            return module;
+        }
+    }
+    return NULL;
+}
+
+/*  A place that nobody has; SXVKI_NONE where there is no host memory. Caller holds the lock. */
+SXVKI_COLD static uint32_t sxvki_modules_take(sxvki_modules* modules) {
+    uint32_t place = sxvki_table_take(&modules->table);
+    uint32_t from, to, i;
+    if (place == SXVKI_NONE && modules->table.capacity < SXVKI_MODULES_MAX - 64 &&
+        sxvki_table_grow(&modules->table, modules->host, SXVKI_TABLE_STEP, &from, &to)) {
+        for (i = from; i != to; i++) {
+            sxvki_module_at(modules, i)->generation = modules->salt;
+        }
+        sxvki_table_add(&modules->table, from, to);
+        place = sxvki_table_take(&modules->table);
+    }
+    return place;
+}
+
+/*  The info is valid, but for the name, which may be another module's: VK_INCOMPLETE. */
+SXVKI_COLD static VkResult sxvki_module_create(sxvki_modules* modules,
+                                               const SxvkPressureCreateInfo* pressure,
+                                               const SxvkModuleCreateInfo* info, uint32_t* id) {
+    float warning =
+        info->warningThreshold != 0.0f ? info->warningThreshold : pressure->warningThreshold;
+    uint32_t place = SXVKI_NONE;
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    char* name;
+    if (!sxvki_host_copy_string(modules->host, info->pName, &name)) {
+        return result;
+    }
+    sxvki_lock_take(&modules->lock);
+    if (sxvki_module_named(modules, name) != NULL) {
+        result = VK_INCOMPLETE;
+    } else {
+        place = sxvki_modules_take(modules);
+    }
+    if (place != SXVKI_NONE) {
+        sxvki_module* module = sxvki_module_at(modules, place);
+        uint32_t generation = module->generation;
+        memset(module, 0, sizeof *module);
+        module->generation = generation;
+        module->refs = SXVKI_OWNER;
+        module->info = *info;
+        module->info.pName = name;
+        module->name = name;
+        sxvki_limits_init(&module->limits, pressure, warning, info->softLimit);
+        if (info->softLimit == 0) {
+            memset(&module->limits, 0xFF, sizeof module->limits);
+            module->limits.back[SXVK_PRESSURE_LEVEL_NORMAL] = 0;
+        }
+        sxvki_gauge_set(&module->gauge, &module->limits, SXVK_PRESSURE_LEVEL_NORMAL, 0);
+        *id = (generation & 0xFFFFu) << 16 | (place + 1);
+        sxvki_store32(&module->id, *id);
+        result = VK_SUCCESS;
+    }
+    sxvki_lock_drop(&modules->lock);
+    if (result != VK_SUCCESS) {
+        sxvki_host_free(modules->host, name);
+    }
+    return result;
+}
+
+/*  Give references back; with the last one goes the place. */
+static void sxvki_module_release(sxvki_modules* modules, uint32_t id, uint64_t refs) {
+    uint32_t place = sxvki_module_place(id);
+    sxvki_module* module = sxvki_module_at(modules, place);
+    if (sxvki_add64(&module->refs, 0 - refs) == 0) {
+        sxvki_lock_take(&modules->lock);
+        module->generation++;
+        sxvki_table_give(&modules->table, place, &module->next);
+        sxvki_lock_drop(&modules->lock);
+    }
+}
+
+/*  The handle is invalid from now on; what names the module still may live. */
+SXVKI_COLD static void sxvki_module_destroy(sxvki_modules* modules, sxvki_module* module) {
+    uint32_t id = module->id;
+    char* name;
+    sxvki_lock_take(&modules->lock);
+    name = module->name;
+    module->name = NULL;
+    sxvki_store32(&module->id, 0);
+    sxvki_lock_drop(&modules->lock);
+    sxvki_host_free(modules->host, name);
+    sxvki_module_release(modules, id, SXVKI_OWNER);
+}
+
+/*  Its bytes have crossed a threshold. The caller has a reference. */
+SXVKI_APART static void sxvki_module_note(sxvki_modules* modules, sxvki_pressure* pressure,
+                                          sxvki_module* module, uint32_t id) {
+    if (sxvki_load32_relaxed(&module->gauge.is_queued) == 0) {
+        sxvki_add64(&module->refs, SXVKI_OWNER);
+        if (!sxvki_gauge_queue(pressure, &module->gauge,
+                               VK_MAX_MEMORY_HEAPS + sxvki_module_place(id))) {
+            sxvki_module_release(modules, id, SXVKI_OWNER);
+        }
+    }
+}
+
+/*  An allocation of a module that there is. */
+static void sxvki_module_add(sxvki_modules* modules, sxvki_pressure* pressure, sxvki_module* module,
+                             uint32_t id, uint64_t extent) {
+    uint64_t size = extent >> 8;
+    uint64_t peak = sxvki_load64_relaxed(&module->peak);
+    uint64_t bytes;
+    sxvki_add64(&module->refs, 1);
+    sxvki_add64(&module->type_bytes[extent & 0xFF], size);
+    bytes = sxvki_add64(&module->bytes, size);
+    while (bytes > peak && !sxvki_cas64(&module->peak, &peak, bytes)) {
+    }
+    if (sxvki_gauge_is_left(&module->gauge, bytes)) {
+        sxvki_module_note(modules, pressure, module, id);
+    }
+}
+
+/*  And of one that may be gone. */
+static void sxvki_module_sub(sxvki_modules* modules, sxvki_pressure* pressure, uint32_t id,
+                             uint64_t extent) {
+    sxvki_module* module = sxvki_module_at(modules, sxvki_module_place(id));
+    uint64_t size = extent >> 8;
+    sxvki_add64(&module->type_bytes[extent & 0xFF], 0 - size);
+    if (sxvki_gauge_is_left(&module->gauge, sxvki_add64(&module->bytes, 0 - size))) {
+        sxvki_module_note(modules, pressure, module, id);
+    }
+    sxvki_module_release(modules, id, 1);
+}
+
+SXVKI_INLINE uint32_t sxvki_module_count(const sxvki_module* module) {
+    return (uint32_t)(sxvki_load64_relaxed(&module->refs) & (SXVKI_OWNER - 1));
+}
+
+/*  What an allocation of it has in its flags where it says nothing itself. */
+static SxvkAllocationCreateFlags sxvki_module_strategy(const sxvki_module* module) {
+    return module->info.strategy == SXVK_MODULE_STRATEGY_SPEED
+               ? (VkFlags)SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT
+           : module->info.strategy == SXVK_MODULE_STRATEGY_MEMORY
+               ? (VkFlags)SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT
+               : 0;
+}
+
+/*  I1: the sums, while no other thread counts. */
+SXVKI_UNUSED SXVKI_COLD static int sxvki_modules_are_valid(const sxvki_modules* modules) {
+    uint32_t place, type;
+    for (place = 0; place < modules->table.capacity; place++) {
+        const sxvki_module* module = sxvki_module_at(modules, place);
+        uint64_t sum = 0;
+        for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
+            sum += sxvki_load64_relaxed(&module->type_bytes[type]);
+        }
+        if (sum != sxvki_load64_relaxed(&module->bytes) ||
+            sum > sxvki_load64_relaxed(&module->peak)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* --- settling --- */
+
+/*  A module's level by its bytes; on return *before is the one it had. Who changes the bytes looks
+    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
+    two sees what the other did. */
+static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
+    uint32_t level = sxvki_load32(&module->gauge.level);
+    uint32_t seen;
+    *before = level;
+    do {
+        seen = level;
+        level = sxvki_level_after(&module->limits, seen, sxvki_add64(&module->bytes, 0));
+        sxvki_gauge_set(&module->gauge, &module->limits, level, 0);
+    } while (level != seen);
+    return level;
+}
+
+/*  Give a gauge its level, and tell. */
+SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+                                          sxvki_modules* modules, SxvkAllocator allocator,
+                                          uint32_t number) {
+    SxvkPressureInfo info;
+    uint32_t level, before, id = 0;
+    memset(&info, 0, sizeof info);
+    info.heapIndex = UINT32_MAX;
+    if (number < VK_MAX_MEMORY_HEAPS) {
+        level = sxvki_heap_settle(pressure, budget, number, &info, &before);
+        info.heapIndex = number;
+    } else {
+        sxvki_module* module = sxvki_module_at(modules, number - VK_MAX_MEMORY_HEAPS);
+        level = sxvki_module_settle(module, &before);
+        id = sxvki_load32(&module->id);
+        info.module = sxvki_module_handle(id);
+        info.usage = sxvki_load64_relaxed(&module->bytes);
+        info.budget = module->info.softLimit;
+    }
+    info.level = (SxvkPressureLevel)level;
+    info.previousLevel = (SxvkPressureLevel)before;
+    if (level != before && (id != 0 || number < VK_MAX_MEMORY_HEAPS) &&
+        pressure->info.pfnCallback != NULL) {
+        pressure->info.pfnCallback(pressure->info.pUserData, allocator, &info);
+    }
+}
+
+/*  What is queued. No lock is held. */
+SXVKI_COLD static void sxvki_pressure_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+                                             sxvki_modules* modules, SxvkAllocator allocator) {
+    uint32_t round;
+    for (round = 0; round < SXVKI_SETTLE_ROUNDS && sxvki_load32_ordered(&pressure->queue) != 0;
+         round++) {
+        uint32_t idle = 0;
+        uint32_t first;
+        if (!sxvki_cas32(&pressure->is_settling, &idle, 1)) {
+            return; /* who is at it looks once more before he leaves */
+        }
+        first = sxvki_exchange32(&pressure->queue, 0);
+        while (first != 0) {
+            uint32_t number = first - 1;
+            int is_heap = number < VK_MAX_MEMORY_HEAPS;
+            sxvki_gauge* gauge =
+                is_heap ? &pressure->heaps[number]
+                        : &sxvki_module_at(modules, number - VK_MAX_MEMORY_HEAPS)->gauge;
+            first = gauge->next;
+            sxvki_exchange32(&gauge->is_queued, 0);
+            sxvki_gauge_settle(pressure, budget, modules, allocator, number);
+            if (!is_heap) {
+                sxvki_module_release(modules, number - VK_MAX_MEMORY_HEAPS + 1, SXVKI_OWNER);
+            }
+        }
+        sxvki_exchange32(&pressure->is_settling, 0);
+    }
+}
+
+/* ============================================================================================== */
+/*  >>block      one VkDeviceMemory, its mapping                                                  */
 /* ============================================================================================== */
 /*
     Blocks stand in a table that never moves, so a record can name its block by 20 bits. A block is
@@ -4825,6 +5597,8 @@ typedef struct sxvki_device {
     sxvki_vk vk;
     sxvki_memory_model model;
     sxvki_budget budget;
+    sxvki_pressure pressure;
+    sxvki_modules modules;
     sxvki_records records;
     sxvki_reporter reporter;
     sxvki_table blocks;
@@ -5076,16 +5850,14 @@ SXVKI_COLD static VkResult sxvki_block_create(sxvki_device* device,
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     }
     if (sxvki_budget_is_stale(&device->budget, heap, request->size)) {
-        sxvki_budget_refresh(&device->budget, &device->vk);
-    }
-    if (request->within_budget && !sxvki_budget_has_room(&device->budget, heap, request->size)) {
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        sxvki_pressure_refresh(&device->pressure, &device->budget, &device->vk);
     }
     id = sxvki_block_slot_take(device);
     if (id == SXVKI_NONE) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    result = sxvki_budget_reserve(&device->budget, heap, request->size, request->reserve);
+    result = sxvki_budget_reserve(&device->budget, heap, request->size, request->reserve,
+                                  request->within_budget);
     if (result != VK_SUCCESS) {
         goto fail_slot;
     }
@@ -5093,6 +5865,8 @@ SXVKI_COLD static VkResult sxvki_block_create(sxvki_device* device,
     if (result != VK_SUCCESS) {
         goto fail_budget;
     }
+    sxvki_budget_made(&device->budget, heap, request->size);
+    sxvki_pressure_note(&device->pressure, &device->budget, heap);
     block = sxvki_block_at(device, id);
     block->memory = memory;
     block->size = request->size;
@@ -5117,12 +5891,15 @@ fail_slot:
 
 /*  The block was taken out of its list; nobody can reach it any more. */
 SXVKI_COLD static void sxvki_block_destroy(sxvki_device* device, sxvki_block* block) {
+    uint32_t heap = sxvki_type_heap(device, block->type);
     if (device->callbacks.pfnFree != NULL) {
         device->callbacks.pfnFree(device->allocator, block->type, block->memory, block->size,
                                   device->callbacks.pUserData);
     }
+    sxvki_budget_unmade(&device->budget, heap, block->size);
     device->vk.fn.vkFreeMemory(device->vk.device, block->memory, device->host.driver_callbacks);
-    sxvki_budget_release(&device->budget, sxvki_type_heap(device, block->type), block->size);
+    sxvki_budget_release(&device->budget, heap, block->size);
+    sxvki_pressure_note(&device->pressure, &device->budget, heap);
     sxvki_block_slot_give(device, block->id);
 }
 
@@ -5423,7 +6200,7 @@ struct SxvkPool_T {
     uint32_t type;
     SxvkPoolCreateFlags flags;
     int is_custom;
-    int is_plainly_linear; /* a linear pool without margins, and not always dedicated memory */
+    int is_plainly_linear; /* a linear pool without margins and module, not always dedicated */
     int split_kinds;       /* optimal images in domains of their own */
     int has_slabs;
     uint32_t shards; /* atomic; in use, 1 to SXVKI_SHARDS */
@@ -5433,6 +6210,8 @@ struct SxvkPool_T {
     uint32_t dedicated_count;
     uint64_t dedicated_bytes; /* of blocks */
     uint64_t dedicated_live_bytes;
+    uint32_t module;           /* atomic; id, see >>module; 0: none */
+    uint32_t has_tracks;       /* atomic; allocations of it may have modules */
     sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
     uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
@@ -5508,6 +6287,7 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
         pool->flags = info->flags;
         pool->next = info->pMemoryAllocateNext;
         pool->min_block_count = info->minBlockCount;
+        pool->module = (uint32_t)(uintptr_t)info->module;
         pool->block_size = sxvki_align_up(info->blockSize, SXVKI_GRANULE);
         if (info->priority != 0.0f) {
             pool->priority = info->priority;
@@ -5534,8 +6314,8 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
     pool->mixed_unit = sxvki_max64(pool->unit, pool->granularity);
     pool->mixed_alignment = sxvki_max64(pool->mixed_unit, pool->min_alignment);
     pool->margin = sxvki_type_margin(device, type);
-    pool->is_plainly_linear =
-        sxvki_pool_is_linear(pool) && pool->margin == 0 && device->debug.flags == 0;
+    pool->is_plainly_linear = sxvki_pool_is_linear(pool) && pool->margin == 0 &&
+                              device->debug.flags == 0 && pool->module == 0;
     pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
     pool->shards = 1;
     pool->shards_max = pool->block_size == 0 && locked && SXVKI_HAS_THREAD_HINT ? SXVKI_SHARDS : 1;
@@ -6381,7 +7161,7 @@ static VkDeviceSize sxvki_pool_size_floor(const struct SxvkPool_T* pool) {
     const sxvki_budget* budget = &pool->device->budget;
     uint64_t used = sxvki_load64_relaxed(&budget->memory_count);
     uint64_t most = sxvki_max64(budget->max_count, 1);
-    VkDeviceSize limit = budget->heaps[sxvki_type_heap(pool->device, pool->type)].limit;
+    VkDeviceSize limit = budget->heaps[sxvki_type_heap(pool->device, pool->type)].limit_max;
     VkDeviceSize floor = limit / most * 4 * sxvki_min64(4 * used, most) / most;
     return sxvki_min64(sxvki_pow2_ceil(floor), pool->max_block_size);
 }
@@ -7029,6 +7809,7 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_device* device = &allocator->device;
     sxvki_table_shutdown(&device->blocks, &device->host);
     sxvki_records_shutdown(&device->records);
+    sxvki_modules_shutdown(&device->modules);
     sxvki_lock_shutdown(&device->blocks_lock);
     sxvki_lock_shutdown(&allocator->pools_lock);
     sxvki_host_free(host, allocator);
@@ -7077,12 +7858,15 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     }
     sxvki_table_init(&device->blocks, SXVKI_BLOCKS_FIRST_SHIFT, sizeof(sxvki_block),
                      offsetof(sxvki_block, next));
+    sxvki_pressure_init(&device->pressure, info->pPressureInfo);
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
+        !sxvki_modules_init(&device->modules, &device->host, sxvki_salt(device), locked) ||
         !sxvki_records_init(&device->records, &device->host, sxvki_salt(allocator), locked)) {
         sxvki_allocator_free(allocator, &host);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
+    device->records.has_tracks = 1;
     device->vk.instance = info->instance;
     device->vk.physical_device = info->physicalDevice;
     device->vk.device = info->device;
@@ -7409,9 +8193,32 @@ SXVKI_INLINE void sxvki_state_set(uint32_t* state, uint32_t bits) {
     }
 }
 
-/*  Begin a message with the allocation: "function: name, 4096 bytes of type 1: ". */
-SXVKI_COLD static void sxvki_line_name(sxvki_line* line, const sxvki_device* device,
-                                       const char* function, uint32_t index) {
+/*  The module of an allocation, an id; 0 where it has none. */
+static uint32_t sxvki_module_of(const sxvki_device* device, uint32_t index) {
+    const sxvki_track* track = NULL;
+    uint32_t id = 0;
+    if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_COLD) {
+        track = sxvki_track_find(&device->records, index);
+        id = track != NULL ? sxvki_load32_relaxed(&track->module) : 0;
+    }
+    return sxvki_module_find(&device->modules, id) != NULL ? id : 0;
+}
+
+SXVKI_COLD static void sxvki_line_add_module(sxvki_line* line, sxvki_device* device,
+                                             uint32_t index) {
+    const sxvki_module* module;
+    sxvki_lock_take(&device->modules.lock);
+    module = sxvki_module_find(&device->modules, sxvki_module_of(device, index));
+    if (module != NULL) {
+        sxvki_line_add(line, ", module ");
+        sxvki_line_add(line, module->name);
+    }
+    sxvki_lock_drop(&device->modules.lock);
+}
+
+/*  Begin a message with the allocation: "function: name, 4096 bytes of type 1, module m: ". */
+SXVKI_COLD static void sxvki_line_name(sxvki_line* line, sxvki_device* device, const char* function,
+                                       uint32_t index) {
     sxvki_view view = sxvki_look(device, index);
     const char* name = NULL;
     if (sxvki_view_state(&view) & SXVKI_STATE_COLD) {
@@ -7425,6 +8232,7 @@ SXVKI_COLD static void sxvki_line_name(sxvki_line* line, const sxvki_device* dev
     sxvki_line_add_u64(line, view.size, 10);
     sxvki_line_add(line, " bytes of memory type ");
     sxvki_line_add_u64(line, view.block->type, 10);
+    sxvki_line_add_module(line, device, index);
     sxvki_line_add(line, ": ");
 }
 
@@ -7466,8 +8274,20 @@ static void sxvki_check_domain(sxvki_domain* domain) {
 #define SXVKI_CHECK_DOMAIN(domain) ((void)0)
 #endif
 
+/*  An allocation that was claimed, or is being reset, belongs to no module any more. */
+static void sxvki_leave_module(sxvki_device* device, uint32_t index) {
+    sxvki_track* track = sxvki_track_find(&device->records, index);
+    uint32_t id = track != NULL ? sxvki_load32_relaxed(&track->module) : 0;
+    if (id != 0) {
+        sxvki_store32_relaxed(&track->module, 0);
+        sxvki_module_sub(&device->modules, &device->pressure, id,
+                         sxvki_load64_relaxed(&track->extent));
+    }
+}
+
 /*  What the side table has about something that was claimed; a dump may be reading it. */
-SXVKI_COLD static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, uint32_t index) {
+SXVKI_APART static void sxvki_give_cold(sxvki_device* device, sxvki_lock* lock, uint32_t index) {
+    sxvki_leave_module(device, index);
     sxvki_lock_take(lock);
     sxvki_cold_clear(&device->records, index);
     sxvki_lock_drop(lock);
@@ -7688,6 +8508,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
         return 1;
     }
     if (sxvki_record_state(r) & SXVKI_STATE_COLD) {
+        sxvki_leave_module(device, index);
         sxvki_cold_clear(&device->records, index);
     }
     sxvki_domain_give_linear(domain, block, index, r, &chain);
@@ -7845,6 +8666,53 @@ SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t inde
     return VK_SUCCESS;
 }
 
+/*  The track of an allocation, made if need be; null where there is no host memory. */
+static sxvki_track* sxvki_track_make(SxvkAllocator allocator, uint32_t index) {
+    sxvki_cold* cold = sxvki_cold_of(allocator, index);
+    sxvki_track* track = NULL;
+    if (cold != NULL) {
+        track = sxvki_track_of(cold, index);
+        if (sxvki_load64_relaxed(&track->extent) == 0) {
+            sxvki_view view = sxvki_look(&allocator->device, index);
+            sxvki_store64_relaxed(&track->extent, view.size << 8 | view.block->type);
+        }
+    }
+    return track;
+}
+
+/*  The module that an allocation is to belong to, its own or the pool's; null: none. */
+static sxvki_module* sxvki_module_wanted(const sxvki_device* device,
+                                         const SxvkAllocationCreateInfo* info) {
+    if (info->module != VK_NULL_HANDLE) {
+        return sxvki_module_get(&device->modules, info->module);
+    }
+    return info->pool != VK_NULL_HANDLE
+               ? sxvki_module_find(&device->modules, sxvki_load32_relaxed(&info->pool->module))
+               : NULL;
+}
+
+SXVKI_INLINE int sxvki_wants_module(const SxvkAllocationCreateInfo* info) {
+    return ((uintptr_t)info->module | (uintptr_t)info->pool) != 0 &&
+           (info->module != VK_NULL_HANDLE || sxvki_load32_relaxed(&info->pool->module) != 0);
+}
+
+static VkResult sxvki_join_module(SxvkAllocator allocator, uint32_t index, sxvki_module* module,
+                                  uint32_t id) {
+    sxvki_device* device = &allocator->device;
+    sxvki_track* track = sxvki_track_make(allocator, index);
+    if (track == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_module_add(&device->modules, &device->pressure, module, id,
+                     sxvki_load64_relaxed(&track->extent));
+    sxvki_store32_relaxed(&track->module, id);
+    sxvki_store32_relaxed(&sxvki_block_of(device, index)->pool->has_tracks, 1);
+    if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_FALLBACK) {
+        sxvki_add64(&module->fallbacks, 1);
+    }
+    return VK_SUCCESS;
+}
+
 /*  Mapping, margin, name and user data of memory that was just taken; it is freed where one of them
     fails. */
 static VkResult sxvki_equip(SxvkAllocator allocator, const char* function,
@@ -7941,6 +8809,71 @@ SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator,
     return pool != NULL && sxvki_pool_place(pool, &request, place) ? pool : NULL;
 }
 
+/*  The second choice, of the allocation or of its module, as an info of its own; 0: there is none.
+    It needs no pool, and no end of one. */
+SXVKI_COLD static int sxvki_second_choice(const sxvki_device* device,
+                                          const SxvkAllocationCreateInfo* info,
+                                          SxvkAllocationCreateInfo* second) {
+    const sxvki_module* module = sxvki_module_wanted(device, info);
+    *second = *info;
+    second->usage = info->fallbackUsage;
+    second->requiredFlags = info->fallbackRequiredFlags;
+    if (info->fallbackUsage == SXVK_MEMORY_USAGE_UNKNOWN && info->fallbackRequiredFlags == 0 &&
+        module != NULL) {
+        second->usage = module->info.fallbackUsage;
+        second->requiredFlags = module->info.fallbackRequiredFlags;
+    }
+    second->preferredFlags = 0;
+    second->avoidedFlags = 0;
+    second->pool = VK_NULL_HANDLE;
+    return second->usage != SXVK_MEMORY_USAGE_UNKNOWN || second->requiredFlags != 0;
+}
+
+/*  The ladder, and where that ends nowhere the one of the second choice. */
+SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, uint32_t type_bits,
+                                            const sxvki_purpose* purpose,
+                                            const SxvkAllocationCreateInfo* info,
+                                            const sxvki_request* request, SxvkAllocation* taken) {
+    VkResult result = sxvki_climb(allocator, type_bits, purpose, info, request, taken);
+    SxvkAllocationCreateInfo second;
+    if ((sxvki_is_full(result) || result == SXVKI_AT_LIMIT ||
+         result == VK_ERROR_FEATURE_NOT_PRESENT) &&
+        sxvki_second_choice(&allocator->device, info, &second)) {
+        sxvki_request other = *request;
+        VkResult other_result;
+        other.full = NULL;
+        other.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT;
+        other.state |= SXVKI_STATE_FALLBACK;
+        other_result = sxvki_climb(allocator, type_bits, purpose, &second, &other, taken);
+        if (other_result != VK_ERROR_FEATURE_NOT_PRESENT) {
+            result = other_result;
+        }
+    }
+    return result;
+}
+
+/*  Let the user make room where it was wanted first. Returns 0 where that would not help. */
+SXVKI_COLD static int sxvki_ask_for_memory(SxvkAllocator allocator, uint32_t type_bits,
+                                           const sxvki_purpose* purpose,
+                                           const SxvkAllocationCreateInfo* info,
+                                           const sxvki_request* request) {
+    sxvki_device* device = &allocator->device;
+    uint32_t type, heap;
+    sxvki_wish wish;
+    if (info->pool != VK_NULL_HANDLE) {
+        type = info->pool->type;
+    } else {
+        sxvki_wish_init(&wish, &device->model, type_bits, info, purpose);
+        type = sxvki_memory_type_best(&device->model, &wish);
+    }
+    if (type == SXVKI_NONE || sxvki_is_too_large(info->pool, request)) {
+        return 0;
+    }
+    heap = sxvki_type_heap(device, type);
+    return request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
+           sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap, request->size);
+}
+
 /*  The ladder for a request that had no luck so far. */
 SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                                                  const sxvki_requirements* requirements,
@@ -7950,7 +8883,9 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                                                  SxvkAllocation* taken) {
     int can_alias = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0;
     int names_resource = !can_alias || requirements->dedicated.requiresDedicatedAllocation;
+    uint32_t type_bits = requirements->memory->memoryTypeBits;
     sxvki_request request;
+    VkResult result;
     sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
     request.full = full;
     request.priority = info->priority;
@@ -7961,8 +8896,13 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator,
                               info->pNext != NULL ||
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
     request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
-    return sxvki_climb(allocator, requirements->memory->memoryTypeBits, purpose, info, &request,
-                       taken);
+    result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
+    if (sxvki_is_full(result) &&
+        sxvki_ask_for_memory(allocator, type_bits, purpose, info, &request)) {
+        request.full = NULL;
+        result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
+    }
+    return result;
 }
 
 /*  Flags that change nothing in a linear pool that has room, or are looked at afterwards. */
@@ -7982,7 +8922,7 @@ SXVKI_HOT SxvkAllocation sxvki_allocate_linear(SxvkPool pool, const VkMemoryRequ
     if ((info->flags & ~SXVKI_LINEAR_FLAGS) != 0 || info->pNext != NULL ||
         info->usage != SXVK_MEMORY_USAGE_UNKNOWN ||
         (info->requiredFlags | info->avoidedFlags) != 0 || info->priority != 0.0f ||
-        info->minAlignment != 0 || domain == NULL ||
+        info->minAlignment != 0 || info->module != VK_NULL_HANDLE || domain == NULL ||
         ((memory->memoryTypeBits >> pool->type) & 1) == 0 || memory->size - 1 >= pool->block_size ||
         memory->alignment - 1 >= pool->block_size || !sxvki_is_pow2(memory->alignment)) {
         return VK_NULL_HANDLE;
@@ -8023,10 +8963,12 @@ SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function
     return VK_SUCCESS;
 }
 
-/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
-static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
-                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
-                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
+/*  Allocate, without a thought of modules. */
+SXVKI_HOT VkResult sxvki_allocate_here(SxvkAllocator allocator, const char* function,
+                                       const sxvki_requirements* requirements,
+                                       const sxvki_purpose* purpose,
+                                       const SxvkAllocationCreateInfo* info,
+                                       SxvkAllocation* allocation) {
     uint32_t state = sxvki_state_for(allocator, purpose);
     SxvkAllocation taken = VK_NULL_HANDLE;
     sxvki_domain* full = NULL;
@@ -8049,6 +8991,48 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     return sxvki_finish(allocator, function, info, allocation);
 }
 
+/*  Allocate for a module, which has its say where the allocation has none. */
+SXVKI_APART static VkResult sxvki_allocate_for_module(SxvkAllocator allocator, const char* function,
+                                                      const sxvki_requirements* requirements,
+                                                      const sxvki_purpose* purpose,
+                                                      const SxvkAllocationCreateInfo* info,
+                                                      SxvkAllocation* allocation) {
+    sxvki_module* module = sxvki_module_wanted(&allocator->device, info);
+    uint32_t id = module != NULL ? sxvki_load32(&module->id) : 0;
+    SxvkAllocationCreateInfo own = *info;
+    VkResult result;
+    if (module != NULL) {
+        own.module = sxvki_module_handle(id);
+        if ((own.flags & SXVK_ALLOCATION_CREATE_STRATEGY_MASK) == 0) {
+            own.flags |= sxvki_module_strategy(module);
+        }
+        if (purpose->kind == SXVKI_KIND_BUFFER) {
+            own.minAlignment = sxvki_max64(own.minAlignment, module->info.minBufferAlignment);
+        }
+    }
+    result = sxvki_allocate_here(allocator, function, requirements, purpose, &own, allocation);
+    if (result == VK_SUCCESS && module != NULL) {
+        result = sxvki_join_module(allocator, sxvki_allocation_index(*allocation), module, id);
+        if (result != VK_SUCCESS) {
+            sxvki_free(allocator, *allocation, function);
+            *allocation = VK_NULL_HANDLE;
+            sxvki_report_failure(&allocator->device, result, function);
+        }
+    }
+    return result;
+}
+
+/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
+static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
+                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
+                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
+    if (sxvki_wants_module(info)) {
+        return sxvki_allocate_for_module(allocator, function, requirements, purpose, info,
+                                         allocation);
+    }
+    return sxvki_allocate_here(allocator, function, requirements, purpose, info, allocation);
+}
+
 /*  One allocation of a batch. */
 typedef struct sxvki_demand {
     sxvki_requirements requirements;
@@ -8067,8 +9051,10 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
     uint32_t i;
     for (i = 0; i < count; i++) {
         const sxvki_demand* d = &demands[i];
-        pools[i] = sxvki_find_place(allocator, &d->requirements, &d->purpose, &infos[i],
-                                    sxvki_state_for(allocator, &d->purpose), &places[i]);
+        pools[i] = sxvki_wants_module(&infos[i])
+                       ? NULL
+                       : sxvki_find_place(allocator, &d->requirements, &d->purpose, &infos[i],
+                                          sxvki_state_for(allocator, &d->purpose), &places[i]);
     }
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
         if (allocations[i] == VK_NULL_HANDLE && pools[i] != NULL) {
@@ -8161,6 +9147,11 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
         sxvki_host_free(host, pool);
         return result;
     }
+    if (pool->module != 0) {
+        sxvki_add64(
+            &sxvki_module_at(&allocator->device.modules, sxvki_module_place(pool->module))->refs,
+            SXVKI_OWNER);
+    }
     sxvki_lock_take(&allocator->pools_lock);
     pool->serial = ++allocator->pool_serial;
     pool->next_pool = allocator->first_pool;
@@ -8192,12 +9183,31 @@ static void sxvki_domain_unmap_all(sxvki_domain* domain) {
     }
 }
 
+/*  What lives in a linear pool leaves its modules. The caller holds the lock. */
+SXVKI_COLD static void sxvki_domain_leave_modules(sxvki_domain* domain) {
+    sxvki_device* device = domain->pool->device;
+    uint32_t id, index;
+    for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
+        sxvki_walk walk;
+        sxvki_walk_init(&walk, device, sxvki_block_at(device, id));
+        while ((index = sxvki_walk_next(&walk)) != SXVKI_NONE) {
+            if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_COLD) {
+                sxvki_leave_module(device, index);
+            }
+        }
+    }
+    sxvki_store32_relaxed(&domain->pool->has_tracks, 0);
+}
+
 /*  Free all of a pool, which nobody else uses meanwhile. */
 static void sxvki_reset_pool(SxvkAllocator allocator, SxvkPool pool) {
     sxvki_domain* domain = sxvki_pool_domain(pool, 0);
     if (sxvki_pool_is_linear(pool) && domain != NULL && domain->live_count != 0) {
         sxvki_domain_unmap_all(domain);
         sxvki_lock_take(&domain->lock);
+        if (sxvki_load32_relaxed(&pool->has_tracks)) {
+            sxvki_domain_leave_modules(domain);
+        }
         sxvki_domain_reset(domain);
         sxvki_lock_drop(&domain->lock);
         sxvki_add64(&allocator->device.resets, 1);
@@ -8244,6 +9254,9 @@ SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool
         pool->next_pool->prev_pool = pool->prev_pool;
     }
     sxvki_lock_drop(&allocator->pools_lock);
+    if (pool->module != 0) {
+        sxvki_module_release(&allocator->device.modules, pool->module, SXVKI_OWNER);
+    }
     sxvki_pool_shutdown(pool);
     sxvki_host_free(&allocator->device.host, pool);
 }
@@ -8251,7 +9264,7 @@ SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool
 SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
     sxvki_device* device = &allocator->device;
     sxvki_host host = device->host;
-    uint32_t type;
+    uint32_t type, place;
     while (allocator->first_pool != NULL) {
         SxvkPool pool = allocator->first_pool;
         sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
@@ -8267,7 +9280,32 @@ SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const ch
             sxvki_host_free(&host, pool);
         }
     }
+    for (place = 0; place < device->modules.table.capacity; place++) {
+        const sxvki_module* module = sxvki_module_at(&device->modules, place);
+        if (module->id != 0) {
+            sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_MODULE, function, module->name);
+        }
+    }
     sxvki_allocator_free(allocator, &host);
+}
+
+SXVKI_COLD SXVKI_APART static VkResult sxvki_settle_queue(SxvkAllocator allocator,
+                                                          VkResult result) {
+    sxvki_device* device = &allocator->device;
+    sxvki_pressure_settle(&device->pressure, &device->budget, &device->modules, allocator);
+    return result;
+}
+
+/*  Tell of levels that the call has changed, with no lock held any more: the last thing that a
+    public function does, so that nothing need be kept for after it. */
+SXVKI_INLINE VkResult sxvki_settled(SxvkAllocator allocator, VkResult result) {
+    return SXVKI_LIKELY(sxvki_load32_relaxed(&allocator->device.pressure.queue) == 0)
+               ? result
+               : sxvki_settle_queue(allocator, result);
+}
+
+SXVKI_INLINE void sxvki_settle(SxvkAllocator allocator) {
+    (void)sxvki_settled(allocator, VK_SUCCESS);
 }
 
 /* ============================================================================================== */
@@ -9097,6 +10135,7 @@ typedef struct sxvki_sight {
     void* user_data;
     char* name; /* a copy */
     uint32_t state;
+    uint32_t module;
 } sxvki_sight;
 
 typedef struct sxvki_tour {
@@ -9169,10 +10208,12 @@ SXVKI_COLD static void sxvki_tour_see(sxvki_tour* tour, uint32_t index) {
     sight->state = sxvki_view_state(&view);
     sight->user_data = NULL;
     sight->name = NULL;
+    sight->module = 0;
     if (sight->state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
         const char* name = (const char*)sxvki_load_ptr(&cold->name);
         sight->user_data = sxvki_load_ptr(&cold->user_data);
+        sight->module = sxvki_load32_relaxed(&sxvki_track_find(&device->records, index)->module);
         tour->failed |= !sxvki_host_copy_string(&device->host, name, &sight->name);
     }
     tour->end = view.offset + view.size;
@@ -9469,6 +10510,16 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
     sxvki_json_end(json, "}");
 }
 
+SXVKI_COLD static void sxvki_json_module_of(sxvki_json* json, sxvki_device* device, uint32_t id) {
+    const sxvki_module* module;
+    sxvki_lock_take(&device->modules.lock);
+    module = sxvki_module_find(&device->modules, id);
+    if (module != NULL) {
+        sxvki_json_pair_string(json, "Module", module->name);
+    }
+    sxvki_lock_drop(&device->modules.lock);
+}
+
 /*  The members of an allocation, inside of its object. */
 SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator allocator,
                                              const sxvki_sight* sight) {
@@ -9488,6 +10539,10 @@ SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator all
     }
     if (sight->name != NULL) {
         sxvki_json_pair_string(json, "Name", sight->name);
+    }
+    sxvki_json_module_of(json, &allocator->device, sight->module);
+    if (sight->state & SXVKI_STATE_FALLBACK) {
+        sxvki_json_pair_u64(json, "Fallback", 1);
     }
 }
 
@@ -9577,6 +10632,35 @@ SXVKI_COLD static void sxvki_json_general(sxvki_json* json, const sxvki_device* 
     sxvki_json_end(json, "}");
 }
 
+SXVKI_COLD static void sxvki_json_level(sxvki_json* json, const sxvki_gauge* gauge) {
+    static const char levels[SXVKI_LEVELS][9] = {"NORMAL", "WARNING", "CRITICAL", "OVER"};
+    sxvki_json_pair_string(json, "PressureLevel", levels[sxvki_load32_relaxed(&gauge->level)]);
+}
+
+/*  An object of all modules by their names. */
+SXVKI_COLD static void sxvki_json_modules(sxvki_json* json, sxvki_device* device) {
+    uint32_t place;
+    sxvki_json_key(json, "Modules");
+    sxvki_json_begin(json, "{");
+    sxvki_lock_take(&device->modules.lock);
+    for (place = 0; place < device->modules.table.capacity; place++) {
+        const sxvki_module* module = sxvki_module_at(&device->modules, place);
+        if (module->id != 0) {
+            sxvki_json_key(json, module->name);
+            sxvki_json_begin(json, "{");
+            sxvki_json_pair_u64(json, "Bytes", sxvki_load64_relaxed(&module->bytes));
+            sxvki_json_pair_u64(json, "PeakBytes", sxvki_load64_relaxed(&module->peak));
+            sxvki_json_pair_u64(json, "Allocations", sxvki_module_count(module));
+            sxvki_json_pair_u64(json, "Fallbacks", sxvki_load64_relaxed(&module->fallbacks));
+            sxvki_json_pair_u64(json, "SoftLimit", module->info.softLimit);
+            sxvki_json_level(json, &module->gauge);
+            sxvki_json_end(json, "}");
+        }
+    }
+    sxvki_lock_drop(&device->modules.lock);
+    sxvki_json_end(json, "}");
+}
+
 SXVKI_COLD static void sxvki_json_heaps(sxvki_json* json, const sxvki_device* device,
                                         const SxvkTotalStatistics* total) {
     const VkPhysicalDeviceMemoryProperties* p = &device->model.properties;
@@ -9594,6 +10678,7 @@ SXVKI_COLD static void sxvki_json_heaps(sxvki_json* json, const sxvki_device* de
         sxvki_json_begin(json, "{");
         sxvki_json_pair_u64(json, "BudgetBytes", budget);
         sxvki_json_pair_u64(json, "UsageBytes", usage);
+        sxvki_json_level(json, &device->pressure.heaps[h]);
         sxvki_json_end(json, "}");
         sxvki_json_stats(json, &total->memoryHeap[h]);
         sxvki_json_key(json, "MemoryPools");
@@ -9678,6 +10763,7 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
     sxvki_json_stats(json, &total.total);
     sxvki_json_end(json, "}");
     sxvki_json_heaps(json, device, &total);
+    sxvki_json_modules(json, device);
     if (detailed) {
         sxvki_json_pools(json, &tour);
     }
@@ -10514,7 +11600,8 @@ typedef struct sxvki_plan {
     memory. Without a name the memory has that of what it is for, which messages then show. */
 SXVKI_COLD static void* sxvki_plan_create(SxvkAllocator allocator, size_t object_size,
                                           VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
-                                          SxvkPool pool, const char* name, const char* kind) {
+                                          SxvkPool pool, SxvkModule module, const char* name,
+                                          const char* kind) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_plan* plan = (sxvki_plan*)sxvki_host_alloc_zeroed(host, object_size);
     char* copy;
@@ -10527,6 +11614,7 @@ SXVKI_COLD static void* sxvki_plan_create(SxvkAllocator allocator, size_t object
     plan->info.usage =
         memory_usage == SXVK_MEMORY_USAGE_UNKNOWN ? SXVK_MEMORY_USAGE_AUTO : memory_usage;
     plan->info.pool = pool;
+    plan->info.module = module;
     plan->info.pName = copy;
     return plan;
 }
@@ -10885,6 +11973,7 @@ static VkResult sxvki_ring_allocate(SxvkFrameRing ring, const char* function, Vk
     alignment = sxvki_max64(alignment, ring->alignment);
     if (!sxvki_ring_bump(b, size, alignment, &offset)) {
         VkResult result = sxvki_ring_overflow(ring, function, size, alignment, &b, &offset);
+        sxvki_settle(ring->plan.allocator);
         if (result != VK_SUCCESS) {
             return result;
         }
@@ -10933,6 +12022,7 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
     }
     if (smaller != 0) {
         sxvki_ring_replace(ring, function, smaller, smaller); /* it need not */
+        sxvki_settle(ring->plan.allocator);
     }
     return VK_SUCCESS;
 }
@@ -10962,7 +12052,7 @@ SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* f
         return sxvki_ring_reject(ring, function, "value, which was not begun");
     }
     sxvki_ring_release(ring, function);
-    return VK_SUCCESS;
+    return sxvki_settled(ring->plan.allocator, VK_SUCCESS);
 }
 
 SXVKI_COLD static void sxvki_ring_statistics(SxvkFrameRing ring, SxvkFrameRingStatistics* stats) {
@@ -11000,8 +12090,9 @@ SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char
                                              SxvkFrameRing* made) {
     const sxvki_device* device = &allocator->device;
     VkBufferUsageFlags usage = info->usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
-    SxvkFrameRing ring = (SxvkFrameRing)sxvki_plan_create(
-        allocator, sizeof *ring, usage, info->memoryUsage, info->pool, info->pName, "frame ring");
+    SxvkFrameRing ring =
+        (SxvkFrameRing)sxvki_plan_create(allocator, sizeof *ring, usage, info->memoryUsage,
+                                         info->pool, info->module, info->pName, "frame ring");
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
     if (ring == NULL) {
         return result;
@@ -11135,7 +12226,7 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
         allocator, sizeof *buffer,
         info->usage |
             (VkFlags)(reads ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT),
-        SXVK_MEMORY_USAGE_AUTO, info->pool, info->pName, "smart buffer");
+        SXVK_MEMORY_USAGE_AUTO, info->pool, info->module, info->pName, "smart buffer");
     VkResult result;
     if (buffer == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -11481,15 +12572,17 @@ static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function
     uint32_t shift = arena->ranges.shift;
     SxvkVirtualAllocationCreateInfo wish;
     sxvki_virtual_spot spot;
-    VkResult result = VK_SUCCESS;
+    VkResult result = VK_NOT_READY;
     sxvki_slab* full;
+    int may_grow;
     wish.size = (size + ((VkDeviceSize)1 << shift) - 1) >> shift;
     wish.alignment = sxvki_max64(alignment >> shift, 1);
     sxvki_lock_take(&arena->lock);
-    if (!sxvki_virtual_take_first(&arena->ranges, &wish, &spot, &full)) {
+    may_grow = !sxvki_virtual_take_first(&arena->ranges, &wish, &spot, &full);
+    if (may_grow) {
         result = sxvki_arena_take(arena, function, &wish, &spot);
-    } else if (full != NULL) {
-        (void)sxvki_virtual_unlist(&arena->ranges, full);
+    } else {
+        result = full != NULL ? sxvki_virtual_unlist(&arena->ranges, full) : VK_SUCCESS;
     }
     if (SXVKI_LIKELY(result == VK_SUCCESS)) {
         *allocation = (SxvkArenaAllocation)(void*)sxvki_virtual_handle(&spot);
@@ -11498,6 +12591,9 @@ static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function
         }
     }
     sxvki_lock_drop(&arena->lock);
+    if (may_grow) {
+        sxvki_settle(arena->plan.allocator);
+    }
     return result;
 }
 
@@ -11521,6 +12617,7 @@ SXVKI_APART static void sxvki_arena_settle(SxvkBufferArena arena, const char* fu
     }
     sxvki_lock_drop(&arena->lock);
     sxvki_backing_destroy(arena->plan.allocator, &gone, function);
+    sxvki_settle(arena->plan.allocator);
 }
 
 /*  Most slices are slots, and leave their slab where it is: then there is nothing else to look at.
@@ -11598,7 +12695,7 @@ SXVKI_COLD static VkResult sxvki_arena_create(SxvkAllocator allocator,
                                     sxvki_max64(info->minAlignment, device->debug.minAlignment));
     SxvkBufferArena arena =
         (SxvkBufferArena)sxvki_plan_create(allocator, sizeof *arena, info->usage, info->memoryUsage,
-                                           info->pool, info->pName, "buffer arena");
+                                           info->pool, info->module, info->pName, "buffer arena");
     if (arena == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
@@ -11738,6 +12835,42 @@ static int sxvki_claim_checked(SxvkAllocator allocator, const char* function, co
     return 0;
 }
 
+/*  Always on. A module that may be null, in a field. */
+SXVKI_COLD static VkResult sxvki_check_module(SxvkAllocator allocator, const char* function,
+                                              SxvkModule module, const char* field) {
+    if (module != VK_NULL_HANDLE && sxvki_module_get(&allocator->device.modules, module) == NULL) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_INVALID_MODULE, function, field);
+    }
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_usage(SxvkAllocator allocator, const char* function,
+                                             SxvkMemoryUsage usage, const char* field) {
+    SXVKI_REJECT_IF(usage != SXVK_MEMORY_USAGE_UNKNOWN &&
+                        (usage < SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED ||
+                         usage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
+                    BAD_ENUM, field);
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_module_info(SxvkAllocator allocator, const char* function,
+                                                   const SxvkModuleCreateInfo* info) {
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
+    if (info->pName == NULL || info->pName[0] == 0) { /* always on: it is looked at */
+        return sxvki_reject(allocator, SXVK_MESSAGE_NULL_ARGUMENT, function, "pCreateInfo->pName");
+    }
+    SXVKI_REJECT_IF((uint32_t)info->strategy > SXVK_MODULE_STRATEGY_MEMORY, BAD_ENUM,
+                    "pCreateInfo->strategy");
+    SXVKI_REJECT_IF(info->minBufferAlignment != 0 && (!sxvki_is_pow2(info->minBufferAlignment) ||
+                                                      info->minBufferAlignment >> 40 != 0),
+                    BAD_ALIGNMENT, "pCreateInfo->minBufferAlignment");
+    SXVKI_REJECT_IF(!(info->warningThreshold >= 0.0f && info->warningThreshold <= 1.0f), BAD_RANGE,
+                    "pCreateInfo->warningThreshold");
+    return sxvki_check_usage(allocator, function, info->fallbackUsage,
+                             "pCreateInfo->fallbackUsage");
+}
+
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
     SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
@@ -11749,13 +12882,20 @@ SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateI
 #if SX_VKALLOC_VALIDATE
     const char* function = "sxvkCreateAllocator";
     const SxvkDebugInfo* debug = info->pDebugInfo;
+    const SxvkPressureCreateInfo* pressure = info->pPressureInfo;
     const VkAllocationCallbacks* host = info->pAllocationCallbacks;
     sxvki_reporter reporter;
     SxvkMessage message = SXVK_MESSAGE_NULL_ARGUMENT;
     const char* field = NULL;
     reporter.callback = info->pfnMessage;
     reporter.user_data = info->pMessageUserData;
-    if (info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS) {
+    if (pressure != NULL &&
+        !(pressure->warningThreshold >= 0.0f && pressure->warningThreshold <= 1.0f &&
+          pressure->criticalThreshold >= 0.0f && pressure->criticalThreshold <= 1.0f &&
+          pressure->hysteresis >= 0.0f && pressure->hysteresis <= 0.5f)) {
+        message = SXVK_MESSAGE_BAD_RANGE;
+        field = "pCreateInfo->pPressureInfo";
+    } else if (info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS) {
         message = SXVK_MESSAGE_UNKNOWN_FLAGS;
         field = "pCreateInfo->flags";
     } else if (info->instance == VK_NULL_HANDLE) {
@@ -11801,12 +12941,12 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
                          SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
     const VkFlags never = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
     const VkFlags strategy = SXVK_ALLOCATION_CREATE_STRATEGY_MASK;
+    SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_ALLOCATION_FLAGS, UNKNOWN_FLAGS,
                     "pCreateInfo->flags");
-    SXVKI_REJECT_IF(info->usage != SXVK_MEMORY_USAGE_UNKNOWN &&
-                        (info->usage < SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED ||
-                         info->usage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
-                    BAD_ENUM, "pCreateInfo->usage");
+    SXVKI_CHECK(sxvki_check_usage(allocator, function, info->usage, "pCreateInfo->usage"));
+    SXVKI_CHECK(
+        sxvki_check_usage(allocator, function, info->fallbackUsage, "pCreateInfo->fallbackUsage"));
     SXVKI_REJECT_IF((info->flags & both) == both, CONFLICTING_FLAGS,
                     "pCreateInfo->flags, HOST_ACCESS_SEQUENTIAL_WRITE and HOST_ACCESS_RANDOM");
     SXVKI_REJECT_IF(
@@ -11846,14 +12986,16 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
 SXVKI_INLINE VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const char* function,
                                                   const SxvkAllocationCreateInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
-    if (SXVKI_LIKELY(!SX_VKALLOC_VALIDATE ||
-                     ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
-                      (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
-                      (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
-                       (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
-                        info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
-                      (info->requiredFlags & info->avoidedFlags) == 0 && info->priority == 0.0f &&
-                      info->minAlignment == 0))) {
+    if (SXVKI_LIKELY(
+            info->module == VK_NULL_HANDLE &&
+            (!SX_VKALLOC_VALIDATE ||
+             ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
+              (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
+              (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
+               (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
+                info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
+              ((info->requiredFlags & info->avoidedFlags) | (uint32_t)info->fallbackUsage) == 0 &&
+              info->priority == 0.0f && info->minAlignment == 0)))) {
         return VK_SUCCESS;
     }
     return sxvki_check_unusual_info(allocator, function, info);
@@ -11900,6 +13042,7 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
                                                  const SxvkPoolCreateInfo* info) {
     const sxvki_device* device = &allocator->device;
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_POOL_FLAGS, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->memoryTypeIndex >= device->model.properties.memoryTypeCount, BAD_INDEX,
                     "pCreateInfo->memoryTypeIndex");
@@ -12081,6 +13224,7 @@ SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const 
                                                  const SxvkFrameRingCreateInfo* info) {
     const VkFlags need = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->size >> 40 != 0, BAD_SIZE, "pCreateInfo->size");
     SXVKI_REJECT_IF(info->minAlignment != 0 &&
@@ -12101,6 +13245,7 @@ SXVKI_COLD static VkResult sxvki_check_smart_info(SxvkAllocator allocator, const
                                                   const SxvkSmartBufferCreateInfo* info) {
     const sxvki_vk* vk = &allocator->device.vk;
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags & ~(VkFlags)SXVK_SMART_BUFFER_CREATE_NO_BARRIERS_BIT, UNKNOWN_FLAGS,
                     "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->size == 0 || info->size >> 40 != 0, BAD_SIZE, "pCreateInfo->size");
@@ -12162,6 +13307,7 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
                           SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT | SXVKI_ACCESS_FLAGS;
     SxvkAllocationCreateInfo of_buffers;
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
+    SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->usage == 0, BAD_STRUCT, "pCreateInfo->usage");
     SXVKI_REJECT_IF(info->allocationFlags & ~flags, UNKNOWN_FLAGS, "pCreateInfo->allocationFlags");
@@ -12324,12 +13470,14 @@ SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_
 SX_VKALLOC_API void sxvkSetCurrentFrameIndex(SxvkAllocator allocator, uint32_t frameIndex) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_store32_relaxed(&allocator->device.frame, frameIndex);
-        sxvki_budget_refresh(&allocator->device.budget, &allocator->device.vk);
+        sxvki_pressure_refresh(&allocator->device.pressure, &allocator->device.budget,
+                               &allocator->device.vk);
         sxvki_release_empty(allocator, SXVKI_RETAIN_FRAMES, 1, 1);
         if (sxvki_load32_relaxed(&allocator->device.trim_state) == SXVKI_TRIM_WAITS &&
             sxvki_trim_begin(&allocator->device)) {
             sxvki_trim_end(&allocator->device);
         }
+        sxvki_settle(allocator);
     }
 }
 
@@ -12339,6 +13487,7 @@ SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
         sxvki_trim_domains(allocator); /* sweeps what would be swept with a pool's last block */
         bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
         sxvki_trim_tables(allocator);
+        sxvki_settle(allocator);
     }
     return bytes;
 }
@@ -12486,12 +13635,20 @@ SXVKI_COLD static VkResult sxvki_reported(SxvkAllocator allocator, const char* f
 
 /*  The optional info of a new allocation, which is looked up by pointer: an argument beside the
     call that makes it may be read before that call. */
-static VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
-                                const SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator, VkResult result,
+                                                const SxvkAllocation* allocation,
+                                                SxvkAllocationInfo* info) {
     if (result == VK_SUCCESS && info != NULL) {
         sxvki_get_info(allocator, sxvki_allocation_index(*allocation), info);
     }
-    return result;
+    return sxvki_settled(allocator, result);
+}
+
+SXVKI_INLINE VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
+                                      const SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+    return info == NULL && sxvki_load32_relaxed(&allocator->device.pressure.queue) == 0
+               ? result
+               : sxvki_give_info_now(allocator, result, allocation, info);
 }
 
 /*  The long way: any pool, any info. */
@@ -12630,7 +13787,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
         result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
     }
-    return result;
+    return sxvki_settled(allocator, result);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
@@ -12681,6 +13838,7 @@ SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation alloc
     if (!sxvki_free(allocator, allocation, function)) {
         sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "allocation");
     }
+    sxvki_settle(allocator);
 }
 
 SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
@@ -12700,6 +13858,7 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
         }
     }
     sxvki_returns_flush(&returns);
+    sxvki_settle(allocator);
 }
 
 SX_VKALLOC_API VkBool32 sxvkIsAllocationValid(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -12739,6 +13898,9 @@ SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocati
         sxvki_get_info(allocator, index, &pAllocationInfo->allocationInfo);
         pAllocationInfo->blockSize = block->size;
         pAllocationInfo->dedicatedMemory = block->domain == NULL ? VK_TRUE : VK_FALSE;
+        pAllocationInfo->isFallback =
+            sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_FALLBACK ? VK_TRUE : VK_FALSE;
+        pAllocationInfo->module = sxvki_module_handle(sxvki_module_of(device, index));
     }
 }
 
@@ -12795,6 +13957,45 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetAllocationPriority(SxvkAllocator alloc
     return VK_SUCCESS;
 }
 
+/*  The first time, or where it is long ago that the side table was needed. */
+SXVKI_COLD static VkResult sxvki_touch_first(SxvkAllocator allocator, uint32_t index,
+                                             uint32_t stamp) {
+    sxvki_track* track = sxvki_track_make(allocator, index);
+    if (track == NULL) {
+        return sxvki_reported(allocator, "sxvkTouchAllocation", VK_ERROR_OUT_OF_HOST_MEMORY);
+    }
+    sxvki_store32(&track->touched, stamp); /* after the extent */
+    return VK_SUCCESS;
+}
+
+SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocation allocation) {
+    const char* function = "sxvkTouchAllocation";
+    const sxvki_device* device;
+    uint32_t index, stamp;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    device = &allocator->device;
+    stamp = sxvki_load32_relaxed(&device->frame) | SXVKI_TOUCHED;
+    if (SXVKI_LIKELY(sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_COLD)) {
+        sxvki_track* track = sxvki_track_find(&device->records, index);
+        if (SXVKI_LIKELY(sxvki_load32_relaxed(&track->touched) != 0)) {
+            sxvki_store32_relaxed(&track->touched, stamp);
+            return VK_SUCCESS;
+        }
+    }
+    return sxvki_touch_first(allocator, index, stamp);
+}
+
+SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation) {
+    uint32_t index;
+    if (allocator == VK_NULL_HANDLE || sxvki_check_allocation(allocator, "sxvkGetAllocationModule",
+                                                              allocation, &index) != VK_SUCCESS) {
+        return VK_NULL_HANDLE;
+    }
+    return sxvki_module_handle(sxvki_module_of(&allocator->device, index));
+}
+
 /*  Ranges that hold a slab are no allocations. */
 static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
@@ -12842,6 +14043,126 @@ SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
         sxvki_visit_allocations(allocator, pfnCallback, pUserData);
         sxvki_records_unpin(&allocator->device.records);
     }
+}
+
+/* --- the coldest allocations --- */
+
+/*  What is looked for, and the `count` coldest so far of at most `most`: a heap, of which the first
+    one is the hottest and makes room for what is colder. */
+typedef struct sxvki_cold_search {
+    SxvkColdAllocation* found;
+    uint32_t count;
+    uint32_t most;
+    uint32_t heap;   /* UINT32_MAX: any */
+    uint32_t module; /* 0: any, or none */
+} sxvki_cold_search;
+
+/*  Of two that are as old the smaller one counts as hotter: to free it gives less. */
+static int sxvki_is_hotter(const SxvkColdAllocation* a, const SxvkColdAllocation* b) {
+    return a->age < b->age || (a->age == b->age && a->size < b->size);
+}
+
+/*  Put x where element `hole` of the heap was, or below it. */
+static void sxvki_cold_sink(SxvkColdAllocation* heap, uint32_t count, uint32_t hole,
+                            SxvkColdAllocation x) {
+    uint32_t child = 2 * hole + 1;
+    while (child < count) {
+        child += child + 1 < count && sxvki_is_hotter(&heap[child + 1], &heap[child]);
+        if (!sxvki_is_hotter(&heap[child], &x)) {
+            break;
+        }
+        heap[hole] = heap[child];
+        hole = child;
+        child = 2 * hole + 1;
+    }
+    heap[hole] = x;
+}
+
+static void sxvki_cold_add(sxvki_cold_search* search, SxvkColdAllocation x) {
+    SxvkColdAllocation* heap = search->found;
+    if (search->count < search->most) {
+        uint32_t hole = search->count++;
+        while (hole != 0 && sxvki_is_hotter(&x, &heap[(hole - 1) / 2])) {
+            heap[hole] = heap[(hole - 1) / 2];
+            hole = (hole - 1) / 2;
+        }
+        heap[hole] = x;
+    } else if (search->most != 0 && sxvki_is_hotter(&heap[0], &x)) {
+        sxvki_cold_sink(heap, search->count, 0, x);
+    }
+}
+
+/*  The coldest first. */
+static void sxvki_cold_sort(sxvki_cold_search* search) {
+    uint32_t left;
+    for (left = search->count; left > 1; left--) {
+        SxvkColdAllocation last = search->found[left - 1];
+        search->found[left - 1] = search->found[0];
+        sxvki_cold_sink(search->found, left - 1, 0, last);
+    }
+}
+
+/*  One that others may be freeing: all that is read is atomic, and counts if the handle is still
+    valid afterwards. */
+static VkBool32 VKAPI_PTR sxvki_cold_visit(void* context, SxvkAllocator allocator,
+                                           SxvkAllocation allocation) {
+    sxvki_cold_search* search = (sxvki_cold_search*)context;
+    const sxvki_device* device = &allocator->device;
+    uint32_t index = sxvki_allocation_index(allocation);
+    const sxvki_track* track = NULL;
+    SxvkColdAllocation x;
+    uint32_t touched, id;
+    uint64_t extent;
+    if (sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_COLD) {
+        track = sxvki_track_find(&device->records, index);
+    }
+    touched = track != NULL ? sxvki_load32(&track->touched) : 0;
+    extent = touched != 0 ? sxvki_load64(&track->extent) : 0;
+    if (extent == 0) { /* never touched, or just being freed */
+        return VK_TRUE;
+    }
+    id = sxvki_load32(&track->module);
+    x.allocation = allocation;
+    x.module = sxvki_module_handle(sxvki_module_find(&device->modules, id) != NULL ? id : 0);
+    x.size = extent >> 8;
+    x.heapIndex = sxvki_type_heap(device, (uint32_t)(extent & 0xFF));
+    x.age = (sxvki_load32_relaxed(&device->frame) - touched) & ~SXVKI_TOUCHED;
+    if ((search->heap == UINT32_MAX || search->heap == x.heapIndex) &&
+        (search->module == 0 || search->module == id) &&
+        sxvki_allocation_is_valid(device, allocation)) {
+        sxvki_cold_add(search, x);
+    }
+    return VK_TRUE;
+}
+
+SX_VKALLOC_API VkResult sxvkGetColdestAllocations(SxvkAllocator allocator, uint32_t heapIndex,
+                                                  SxvkModule module, VkDeviceSize bytes,
+                                                  uint32_t* pCount,
+                                                  SxvkColdAllocation* pAllocations) {
+    const char* function = "sxvkGetColdestAllocations";
+    sxvki_cold_search search;
+    VkDeviceSize sum = 0;
+    uint32_t i;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pCount);
+    search.most = *pCount;
+    *pCount = 0;
+    SXVKI_CHECK_POINTER(pAllocations);
+    SXVKI_CHECK(sxvki_check_module(allocator, function, module, "module"));
+    SXVKI_REJECT_IF(heapIndex != UINT32_MAX &&
+                        heapIndex >= allocator->device.model.properties.memoryHeapCount,
+                    BAD_INDEX, "heapIndex");
+    search.found = pAllocations;
+    search.count = 0;
+    search.heap = heapIndex;
+    search.module = (uint32_t)(uintptr_t)module;
+    sxvkForEachAllocation(allocator, sxvki_cold_visit, &search);
+    sxvki_cold_sort(&search);
+    for (i = 0; i < search.count && (bytes == 0 || sum < bytes); i++) {
+        sum += pAllocations[i].size;
+    }
+    *pCount = i;
+    return VK_SUCCESS;
 }
 
 /* --- mapping --- */
@@ -13143,6 +14464,7 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
                                       SxvkAllocation allocation) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation, NULL);
+        sxvki_settle(allocator);
     }
 }
 
@@ -13176,7 +14498,7 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
     for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
         result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
     }
-    return result;
+    return sxvki_settled(allocator, result);
 }
 
 SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
@@ -13194,6 +14516,7 @@ SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferC
                              pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
     }
     sxvki_returns_flush(&returns);
+    sxvki_settle(allocator);
 }
 
 static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* function,
@@ -13307,6 +14630,7 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
                                      SxvkAllocation allocation) {
     if (allocator != VK_NULL_HANDLE) {
         sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation, NULL);
+        sxvki_settle(allocator);
     }
 }
 
@@ -13339,7 +14663,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
     for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
         result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
     }
-    return result;
+    return sxvki_settled(allocator, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
@@ -13357,6 +14681,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32
                             pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
     }
     sxvki_returns_flush(&returns);
+    sxvki_settle(allocator);
 }
 
 /* --- custom pools --- */
@@ -13369,7 +14694,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
-    return sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool));
+    return sxvki_settled(
+        allocator,
+        sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool)));
 }
 
 SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
@@ -13382,7 +14709,7 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     sxvki_margin_visit(pool, &findings);
     sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN, function);
     sxvki_reset_pool(allocator, pool);
-    return VK_SUCCESS;
+    return sxvki_settled(allocator, VK_SUCCESS);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
@@ -13390,6 +14717,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
         sxvki_destroy_pool(allocator, pool, function);
+        sxvki_settle(allocator);
     }
 }
 
@@ -13425,6 +14753,161 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
 
 /* --- statistics and diagnosis --- */
 
+/* --- modules --- */
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateModule(SxvkAllocator allocator,
+                                                    const SxvkModuleCreateInfo* pCreateInfo,
+                                                    SxvkModule* pModule) {
+    const char* function = "sxvkCreateModule";
+    VkResult result;
+    uint32_t id = 0;
+    SXVKI_NULL(pModule);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pModule);
+    SXVKI_CHECK(sxvki_check_module_info(allocator, function, pCreateInfo));
+    result = sxvki_module_create(&allocator->device.modules, &allocator->device.pressure.info,
+                                 pCreateInfo, &id);
+    if (result == VK_INCOMPLETE) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_BAD_STRUCT, function,
+                            "pCreateInfo->pName, which another module has");
+    }
+    *pModule = sxvki_module_handle(id);
+    return sxvki_reported(allocator, function, result);
+}
+
+/*  For sxvkForEachAllocation: report what belongs to a module that is about to go. */
+typedef struct sxvki_farewell {
+    const char* function;
+    uint32_t module;
+} sxvki_farewell;
+
+static VkBool32 VKAPI_PTR sxvki_farewell_visit(void* context, SxvkAllocator allocator,
+                                               SxvkAllocation allocation) {
+    const sxvki_farewell* farewell = (const sxvki_farewell*)context;
+    uint32_t index = sxvki_allocation_index(allocation);
+    if (sxvki_module_of(&allocator->device, index) == farewell->module) {
+        sxvki_line named;
+        sxvki_line_name(&named, &allocator->device, farewell->function, index);
+        sxvki_report_named(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, &named);
+    }
+    return VK_TRUE;
+}
+
+/*  Take the module from a pool that names it, and begin a message. Returns 0 where none does. */
+SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sxvki_line* line) {
+    SxvkPool pool;
+    sxvki_lock_take(&allocator->pools_lock);
+    for (pool = allocator->first_pool; pool != NULL && pool->module != id;) {
+        pool = pool->next_pool;
+    }
+    if (pool != NULL) {
+        sxvki_store32_relaxed(&pool->module, 0);
+        sxvki_line_add(line, pool->name != NULL ? pool->name : "(no name)");
+        sxvki_line_add(line, ", a pool: ");
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    return pool != NULL;
+}
+
+SX_VKALLOC_API SXVKI_COLD void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module) {
+    const char* function = "sxvkDestroyModule";
+    sxvki_farewell farewell;
+    sxvki_modules* modules;
+    sxvki_module* m;
+    if (allocator == VK_NULL_HANDLE || module == VK_NULL_HANDLE ||
+        sxvki_check_module(allocator, function, module, "module") != VK_SUCCESS) {
+        return;
+    }
+    modules = &allocator->device.modules;
+    m = sxvki_module_get(modules, module);
+    farewell.function = function;
+    farewell.module = (uint32_t)(uintptr_t)module;
+    if (sxvki_module_count(m) != 0) {
+        sxvkForEachAllocation(allocator, sxvki_farewell_visit, &farewell);
+    }
+    for (;;) {
+        sxvki_line line;
+        line.size = 0;
+        sxvki_line_add(&line, function);
+        sxvki_line_add(&line, ": ");
+        if (!sxvki_disown_pool(allocator, farewell.module, &line)) {
+            break;
+        }
+        sxvki_module_release(modules, farewell.module, SXVKI_OWNER);
+        sxvki_report_named(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, &line);
+    }
+    sxvki_module_destroy(modules, m);
+}
+
+/*  Of the default pools of the types that a module has memory of. */
+static float sxvki_module_fragmentation(SxvkAllocator allocator, const sxvki_module* module) {
+    SxvkStatistics stats;
+    uint32_t type;
+    memset(&stats, 0, sizeof stats);
+    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL && sxvki_load64_relaxed(&module->type_bytes[type]) != 0) {
+            sxvki_add_fast(&stats, pool);
+        }
+    }
+    return stats.blockBytes != 0
+               ? (float)(1.0 - (double)stats.allocationBytes / (double)stats.blockBytes)
+               : 0.0f;
+}
+
+SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
+                                            SxvkModuleStatistics* pStatistics) {
+    const char* function = "sxvkGetModuleStatistics";
+    const sxvki_module* m;
+    uint32_t type;
+    if (pStatistics == NULL) {
+        return;
+    }
+    memset(pStatistics, 0, sizeof *pStatistics);
+    if (allocator == VK_NULL_HANDLE) {
+        return;
+    }
+    m = sxvki_module_get(&allocator->device.modules, module);
+    if (m == NULL) {
+        sxvki_reject(allocator, SXVK_MESSAGE_INVALID_MODULE, function, "module");
+        return;
+    }
+    pStatistics->pName = m->name;
+    pStatistics->pUserData = m->info.pUserData;
+    pStatistics->allocationCount = sxvki_module_count(m);
+    pStatistics->fallbackCount = (uint32_t)sxvki_load64_relaxed(&m->fallbacks);
+    pStatistics->allocationBytes = sxvki_load64_relaxed(&m->bytes);
+    pStatistics->peakBytes = sxvki_load64_relaxed(&m->peak);
+    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
+        pStatistics->heapBytes[sxvki_type_heap(&allocator->device, type)] +=
+            sxvki_load64_relaxed(&m->type_bytes[type]);
+    }
+    pStatistics->softLimit = m->info.softLimit;
+    pStatistics->level = (SxvkPressureLevel)sxvki_load32_relaxed(&m->gauge.level);
+    pStatistics->fragmentation = sxvki_module_fragmentation(allocator, m);
+}
+
+/* --- budgets --- */
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t heapIndex,
+                                                        VkDeviceSize limit) {
+    const char* function = "sxvkSetHeapSizeLimit";
+    sxvki_device* device;
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    device = &allocator->device;
+    if (heapIndex >= device->budget.heap_count) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_BAD_INDEX, function, "heapIndex");
+    }
+    sxvki_budget_set_limit(&device->budget, heapIndex, limit);
+    sxvki_pressure_refresh(&device->pressure, &device->budget, &device->vk);
+    return sxvki_settled(allocator, VK_SUCCESS);
+}
+
+/*  100 for any part of nothing. */
+static float sxvki_percentage(uint64_t part, uint64_t whole) {
+    return whole != 0 ? (float)(100.0 * (double)part / (double)whole) : part != 0 ? 100.0f : 0.0f;
+}
+
 SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
                                       SxvkBudget* pBudget) {
     const char* function = "sxvkGetHeapBudget";
@@ -13445,6 +14928,10 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
     sxvki_visit_pools(allocator, sxvki_heap_visit, &sum);
     pBudget->statistics = sum.stats;
     sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
+    pBudget->isOverBudget = pBudget->usage > pBudget->budget ? VK_TRUE : VK_FALSE;
+    pBudget->percentage = sxvki_percentage(pBudget->usage, pBudget->budget);
+    pBudget->level =
+        (SxvkPressureLevel)sxvki_load32_relaxed(&allocator->device.pressure.heaps[heapIndex].level);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
@@ -13763,12 +15250,13 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
-    return sxvki_ring_create(allocator, function, pCreateInfo, pRing);
+    return sxvki_settled(allocator, sxvki_ring_create(allocator, function, pCreateInfo, pRing));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
     if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE) {
         sxvki_ring_destroy(ring, "sxvkDestroyFrameRing");
+        sxvki_settle(allocator);
     }
 }
 
@@ -13817,13 +15305,14 @@ sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* 
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
-    return sxvki_smart_create(allocator, function, pCreateInfo, pBuffer);
+    return sxvki_settled(allocator, sxvki_smart_create(allocator, function, pCreateInfo, pBuffer));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
                                                       SxvkSmartBuffer buffer) {
     if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE) {
         sxvki_smart_destroy(buffer, "sxvkDestroySmartBuffer");
+        sxvki_settle(allocator);
     }
 }
 
@@ -13947,6 +15436,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
             sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
         }
         sxvki_arena_destroy(arena, "sxvkDestroyBufferArena");
+        sxvki_settle(allocator);
     }
 }
 

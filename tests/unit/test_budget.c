@@ -344,7 +344,10 @@ static void test_pages_that_fail_are_not_booked(void** state) {
             }
             for (i = 0; i < 2; i++) {
                 SxvkBudget after = get(rig, i);
-                assert_memory_equal(&after, &before[i], sizeof after);
+                assert_memory_equal(&after, &before[i], offsetof(SxvkBudget, percentage));
+                assert_true(after.percentage == before[i].percentage);
+                assert_int_equal(after.isOverBudget, before[i].isOverBudget);
+                assert_int_equal(after.level, before[i].level);
                 assert_int_equal(after.statistics.blockBytes, sim_live_memory_bytes(rig->sim, i));
             }
             assert_int_equal(rig->allocator->device.budget.memory_count, count);
@@ -464,13 +467,13 @@ static sxvki_budget make_budget(uint32_t max_count, uint64_t heap_size) {
 static void test_reserve_and_release(void** state) {
     sxvki_budget budget = make_budget(100, 1000);
     (void)state;
-    assert_int_equal(sxvki_budget_reserve(&budget, 0, 600, SXVKI_RESERVE_QUARTER), VK_SUCCESS);
-    assert_int_equal(sxvki_budget_reserve(&budget, 0, 401, SXVKI_RESERVE_QUARTER),
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 600, SXVKI_RESERVE_QUARTER, 0), VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 401, SXVKI_RESERVE_QUARTER, 0),
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_int_equal(budget.memory_count, 1); /* the refused one is not booked */
-    assert_int_equal(sxvki_budget_reserve(&budget, 0, UINT64_MAX, SXVKI_RESERVE_QUARTER),
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, UINT64_MAX, SXVKI_RESERVE_QUARTER, 0),
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
-    assert_int_equal(sxvki_budget_reserve(&budget, 0, 400, SXVKI_RESERVE_QUARTER), VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 400, SXVKI_RESERVE_QUARTER, 0), VK_SUCCESS);
     assert_int_equal(budget.heaps[0].block_bytes, 1000);
     assert_true(sxvki_budget_is_valid(&budget));
     sxvki_budget_release(&budget, 0, 400);
@@ -479,8 +482,9 @@ static void test_reserve_and_release(void** state) {
     assert_int_equal(budget.memory_count, 0);
 
     /* A heap of 2^64 - 1 bytes. */
-    assert_int_equal(sxvki_budget_reserve(&budget, 1, UINT64_MAX, SXVKI_RESERVE_NONE), VK_SUCCESS);
-    assert_int_equal(sxvki_budget_reserve(&budget, 1, 1, SXVKI_RESERVE_NONE),
+    assert_int_equal(sxvki_budget_reserve(&budget, 1, UINT64_MAX, SXVKI_RESERVE_NONE, 0),
+                     VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 1, 1, SXVKI_RESERVE_NONE, 0),
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
     sxvki_budget_release(&budget, 1, UINT64_MAX);
     assert_true(sxvki_budget_is_valid(&budget));
@@ -495,19 +499,19 @@ static void test_reserve_levels(void** state) {
     for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         sxvki_budget budget = make_budget(counts[i], UINT64_MAX);
         uint32_t quarter = 0, eighth = 0, all = 0;
-        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_QUARTER) == VK_SUCCESS) {
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_QUARTER, 0) == VK_SUCCESS) {
             quarter++;
         }
         assert_int_equal(quarter, counts[i] - counts[i] / 4);
-        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_EIGHTH) == VK_SUCCESS) {
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_EIGHTH, 0) == VK_SUCCESS) {
             eighth++;
         }
         assert_int_equal(quarter + eighth, counts[i] - counts[i] / 8);
-        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE) == VK_SUCCESS) {
+        while (sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE, 0) == VK_SUCCESS) {
             all++;
         }
         assert_int_equal(quarter + eighth + all, counts[i]);
-        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE),
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE, 0),
                          VK_ERROR_TOO_MANY_OBJECTS);
         assert_true(sxvki_budget_is_valid(&budget));
     }
@@ -529,9 +533,9 @@ static void test_count_of_uint32_max(void** state) {
     (void)state;
     for (i = 0; i < 3; i++) {
         budget.memory_count = levels[i].count - 1;
-        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, levels[i].reserve), VK_SUCCESS);
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, levels[i].reserve, 0), VK_SUCCESS);
         assert_true(budget.memory_count == levels[i].count);
-        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, levels[i].reserve),
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, levels[i].reserve, 0),
                          VK_ERROR_TOO_MANY_OBJECTS);
         assert_true(budget.memory_count == levels[i].count);
         assert_int_equal(budget.heaps[0].block_bytes, i + 1);
@@ -549,24 +553,53 @@ static void test_room(void** state) {
     assert_true(sxvki_budget_has_room(&budget, 0, 800));
     assert_false(sxvki_budget_has_room(&budget, 0, 801));
     assert_false(sxvki_budget_has_room(&budget, 0, UINT64_MAX));
-    assert_int_equal(sxvki_budget_reserve(&budget, 0, 900, SXVKI_RESERVE_NONE), VK_SUCCESS);
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 900, SXVKI_RESERVE_NONE, 0), VK_SUCCESS);
     assert_false(sxvki_budget_has_room(&budget, 0, 0));
 
     /* By the driver: usage that it counted before we freed, and after we allocated. */
-    budget.has_driver = 1;
-    budget.heaps[0].driver_budget = 1000;
-    budget.heaps[0].driver_usage = 500;
-    budget.heaps[0].bytes_then = 950; /* more than we hold now */
+    sxvki_heap_learn(&budget.heaps[0], 1000, (uint64_t)500 - 950); /* we hold less than then */
     sxvki_budget_get(&budget, 0, &usage, &limit);
     assert_int_equal(usage, 450);
-    budget.heaps[0].driver_usage = 10; /* less than what we gave back since */
+    assert_true(sxvki_budget_has_room(&budget, 0, 550));
+    assert_false(sxvki_budget_has_room(&budget, 0, 551));
+    sxvki_heap_learn(&budget.heaps[0], 1000, (uint64_t)10 - 950); /* more was given back since */
     sxvki_budget_get(&budget, 0, &usage, &limit);
     assert_int_equal(usage, 0);
-    budget.heaps[0].driver_usage = UINT64_MAX;
-    budget.heaps[0].bytes_then = 0;
+    sxvki_heap_learn(&budget.heaps[0], UINT64_MAX, UINT64_MAX / 2); /* no more than the heap */
     sxvki_budget_get(&budget, 0, &usage, &limit);
-    assert_int_equal(usage, UINT64_MAX);
-    assert_false(sxvki_budget_has_room(&budget, 0, 1));
+    assert_int_equal(limit, 1000);
+    assert_int_equal(usage, UINT64_MAX / 2 + 900);
+    assert_false(sxvki_budget_has_room(&budget, 0, 0));
+}
+
+/*  Within the budget is a number of our own bytes, in one word: it saturates at both ends. */
+static void test_within(void** state) {
+    static const struct {
+        uint64_t budget, others, within;
+    } cases[] = {
+        {800, 0, 800},          {800, 300, 500},
+        {800, 800, 0},          {800, 801, 0},
+        {800, UINT64_MAX, 801}, /* -1: the driver says less than we hold */
+        {5000, 100, 900},       {0, 0, 0},
+        {800, INT64_MAX, 0},    {1000, (uint64_t)INT64_MIN + 1, (uint64_t)INT64_MAX + 1000},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sxvki_budget budget = make_budget(100, 1000);
+        uint64_t most;
+        sxvki_heap_learn(&budget.heaps[0], cases[i].budget, cases[i].others);
+        assert_true(budget.heaps[0].within == cases[i].within);
+        most = cases[i].within > 1000 ? 1000 : cases[i].within;
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, most + 1, SXVKI_RESERVE_NONE, 1),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, most, SXVKI_RESERVE_NONE, 1), VK_SUCCESS);
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE, 1),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_int_equal(sxvki_budget_reserve(&budget, 0, 1, SXVKI_RESERVE_NONE, 0),
+                         most < 1000 ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_true(sxvki_budget_is_valid(&budget));
+    }
 }
 
 static sxvki_budget shared;
@@ -575,7 +608,7 @@ static void* reserve_much(void* pUnused) {
     uint32_t i;
     (void)pUnused;
     for (i = 0; i < 20000; i++) {
-        if (sxvki_budget_reserve(&shared, 0, 7, SXVKI_RESERVE_NONE) == VK_SUCCESS) {
+        if (sxvki_budget_reserve(&shared, 0, 7, SXVKI_RESERVE_NONE, 0) == VK_SUCCESS) {
             sxvki_budget_release(&shared, 0, 7);
         }
         if (!sxvki_budget_is_valid(&shared)) {
@@ -621,6 +654,7 @@ int main(void) {
         cmocka_unit_test(test_reserve_levels),
         cmocka_unit_test(test_count_of_uint32_max),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_within),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1033,6 +1033,39 @@ static void test_leaks(void** state) {
     rig_destroy(rig);
 }
 
+/*  What a module is refused for; the rest is for unit.module. */
+static void test_modules(void** state) {
+    Rig* rig = rig_create(NULL);
+    SxvkModuleCreateInfo info = {.pName = "rocks"};
+    SxvkAllocationCreateInfo wish = {0};
+    VkMemoryRequirements requirements = testing_requirements(KIB, 16, 1u << LOCAL);
+    SxvkAllocation allocation;
+    SxvkModule module;
+    (void)state;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &info, &module), VK_SUCCESS);
+    wish.module = module;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &wish, &allocation, NULL),
+                     VK_SUCCESS);
+    sxvkDestroyModule(rig->allocator, module);
+    assert_non_null(strstr(rig->messages.text, "rocks"));
+    EXPECT(rig, MODULE_IN_USE);
+    PROTESTS(rig, INVALID_MODULE, sxvkDestroyModule(rig->allocator, module));
+    sxvkFreeMemory(rig->allocator, allocation);
+    REJECTS(rig, INVALID_MODULE,
+            sxvkAllocateMemory(rig->allocator, &requirements, &wish, &allocation, NULL));
+    wish.module = VK_NULL_HANDLE;
+    wish.fallbackUsage = (SxvkMemoryUsage)1;
+    REJECTS(rig, BAD_ENUM,
+            sxvkAllocateMemory(rig->allocator, &requirements, &wish, &allocation, NULL));
+    REJECTS(rig, BAD_INDEX, sxvkSetHeapSizeLimit(rig->allocator, 3, MIB));
+    REJECTS(rig, INVALID_ALLOCATION, sxvkTouchAllocation(rig->allocator, (SxvkAllocation)77));
+    assert_int_equal(sxvkCreateModule(rig->allocator, &info, &module), VK_SUCCESS);
+    rig_destroy_allocator(rig);
+    assert_non_null(strstr(rig->messages.text, "rocks"));
+    EXPECT(rig, LEAKED_MODULE);
+    rig_destroy(rig);
+}
+
 static void test_corruption(void** state) {
     SxvkDebugInfo debug = {.margin = 16};
     RigOptions options = rig_options();
@@ -1249,6 +1282,10 @@ static void test_null_allocator(void** state) {
     sxvkSetCurrentFrameIndex(NULL, 1);
     assert_int_equal(sxvkTrim(NULL), 0);
     assert_false(sxvkIsAllocationValid(NULL, some));
+    assert_int_equal(sxvkTouchAllocation(NULL, some), INVALID);
+    assert_int_equal(sxvkSetHeapSizeLimit(NULL, 0, 1), INVALID);
+    assert_int_equal(sxvkGetColdestAllocations(NULL, 0, VK_NULL_HANDLE, 0, NULL, NULL), INVALID);
+    assert_null(sxvkGetAllocationModule(NULL, some));
     memset(&budget, 0xAA, sizeof budget);
     sxvkGetHeapBudget(NULL, 0, &budget);
     assert_int_equal(budget.budget, 0);
@@ -1302,6 +1339,7 @@ int main(void) {
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_indices),
         cmocka_unit_test(test_leaks),
+        cmocka_unit_test(test_modules),
         cmocka_unit_test(test_corruption),
         cmocka_unit_test(test_broken_invariant),
         cmocka_unit_test(test_missing_function),
