@@ -5095,9 +5095,10 @@ typedef struct sxvki_pressure {
 
 /* --- levels --- */
 
-/*  A share of 0 to 1 of any number. */
+/*  A share of 0 to 1 of any number, rounded. The double of 2^64 - 1 would be 2^64. */
 static uint64_t sxvki_share_of(uint64_t whole, float share) {
-    return (uint64_t)((double)(whole / 2) * (double)share) * 2; /* 2^64 would not fit */
+    return whole >> 63 ? (uint64_t)((double)(whole / 2) * (double)share) * 2
+                       : (uint64_t)((double)whole * (double)share + 0.5);
 }
 
 static void sxvki_limits_init(sxvki_limits* limits, const SxvkPressureCreateInfo* info,
