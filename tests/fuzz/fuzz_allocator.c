@@ -47,10 +47,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ITEM_MAX  300
-#define POOL_MAX  5
-#define STALE_MAX 64
-#define MIB       ((VkDeviceSize)1 << 20)
+#define ITEM_MAX   300
+#define POOL_MAX   5
+#define MODULE_MAX 4
+#define STALE_MAX  64
+#define MIB        ((VkDeviceSize)1 << 20)
 
 static const char* const defaultProfiles[] = {
     "nvidia_rtx2060super_no_rebar_r516",
@@ -113,6 +114,9 @@ typedef struct Item {
     bool persistent; /* MAPPED_BIT on memory that the host sees */
     uint32_t maps;
     uint64_t pattern; /* 0: its contents are anybody's guess */
+    SxvkModule module;
+    bool touched;
+    uint32_t touchedFrame;
     char name[24];
 } Item;
 
@@ -121,6 +125,13 @@ typedef struct Pool {
     SxvkPoolCreateInfo info;
     char name[24];
 } Pool;
+
+typedef struct Module {
+    SxvkModule module; /* null: there is none now */
+    SxvkModuleCreateInfo info;
+    SxvkPressureLevel level; /* as it was told */
+    VkDeviceSize peak;
+} Module;
 
 /*  What the parent learns of a run in a child. */
 typedef struct Report {
@@ -160,6 +171,11 @@ typedef struct World {
     uint32_t itemCount;
     Pool pools[POOL_MAX];
     uint32_t poolCount;
+    Module modules[MODULE_MAX];
+    SxvkPressureCreateInfo pressure;
+    SxvkPressureLevel heapLevel[VK_MAX_MEMORY_HEAPS]; /* as it was told */
+    uint32_t toldInside;
+    uint32_t toldWrong;
     SxvkAllocation stale[STALE_MAX];
     uint32_t staleCount;
 
@@ -682,6 +698,71 @@ static void check_deeply(World* world) {
           "sxvkCheckCorruption gave %d", (int)result);
 }
 
+static Module* find_module(World* world, SxvkModule module) {
+    uint32_t m;
+    for (m = 0; m < MODULE_MAX; m++) {
+        if (module != VK_NULL_HANDLE && world->modules[m].module == module) {
+            return &world->modules[m];
+        }
+    }
+    return NULL;
+}
+
+/*  Each change of a level begins where the last one has ended; nothing is told from within. */
+static VkBool32 VKAPI_PTR follow_level(void* pUserData, SxvkAllocator allocator,
+                                       const SxvkPressureInfo* pInfo) {
+    World* world = (World*)pUserData;
+    Module* module = find_module(world, pInfo->module);
+    SxvkPressureLevel* level = pInfo->module == VK_NULL_HANDLE
+                                   ? &world->heapLevel[pInfo->heapIndex % VK_MAX_MEMORY_HEAPS]
+                                   : &module->level;
+    (void)allocator;
+    if (pInfo->bytesNeeded != 0) {
+        return pInfo->bytesNeeded % 2 ? VK_TRUE : VK_FALSE; /* also where nothing was freed */
+    }
+    world->toldWrong += world->toldInside++ != 0;
+    world->toldWrong += *level != pInfo->previousLevel || *level == pInfo->level;
+    *level = pInfo->level;
+    world->toldInside--;
+    return VK_FALSE;
+}
+
+/*  The counts of each module are those of its items. */
+static void check_modules(World* world) {
+    uint32_t m, i, h;
+    CHECK(world->toldWrong == 0, "levels of pressure were told in a wrong order");
+    for (m = 0; m < MODULE_MAX; m++) {
+        Module* module = &world->modules[m];
+        VkDeviceSize bytes[VK_MAX_MEMORY_HEAPS] = {0}, sum = 0;
+        SxvkModuleStatistics stats;
+        uint32_t count = 0;
+        if (module->module == VK_NULL_HANDLE) {
+            continue;
+        }
+        for (i = 0; i < world->itemCount; i++) {
+            const Item* item = &world->items[i];
+            if (item->module == module->module) {
+                count++;
+                sum += item->info.size;
+                bytes[type_heap(world, item->info.memoryType)] += item->info.size;
+            }
+        }
+        sxvkGetModuleStatistics(world->allocator, module->module, &stats);
+        CHECK(stats.allocationCount == count && stats.allocationBytes == sum,
+              "module %u has %u allocations of %" PRIu64 " bytes, and says %u of %" PRIu64, m,
+              count, sum, stats.allocationCount, stats.allocationBytes);
+        for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
+            CHECK(stats.heapBytes[h] == bytes[h], "module %u, heap %u: another sum", m, h);
+        }
+        CHECK(stats.peakBytes >= sum && stats.peakBytes >= module->peak, "a peak has fallen");
+        module->peak = stats.peakBytes;
+        CHECK(stats.level == module->level && (module->info.softLimit != 0 || stats.level == 0),
+              "module %u: level %d, told %d", m, (int)stats.level, (int)module->level);
+        CHECK(module->info.softLimit == 0 || (sum > module->info.softLimit) <= (stats.level == 3),
+              "module %u is over its limit, and says level %d", m, (int)stats.level);
+    }
+}
+
 /*  After every step. */
 static void check_world(World* world, uint32_t step) {
     const Messages* messages = &world->messages;
@@ -696,6 +777,7 @@ static void check_world(World* world, uint32_t step) {
         return;
     }
     check_budgets(world);
+    check_modules(world);
     if (world->itemCount < 48 || step % 8 == 0) {
         CHECK(sxvkCheckIntegrity(world->allocator) == VK_SUCCESS, "integrity: %s",
               world->messages.text);
@@ -942,6 +1024,9 @@ static void random_request(World* world, Request* request) {
     random_flags(world, info);
     info->minAlignment = chance(world, 10) ? (VkDeviceSize)1 << below(world, 17) : 0;
     info->priority = chance(world, 10) ? (float)below(world, 100) / 99.0f : 0.0f;
+    if (chance(world, 25)) {
+        info->module = world->modules[below(world, MODULE_MAX)].module;
+    }
     if (chance(world, 20)) {
         info->pUserData = (void*)(uintptr_t)(1 + below(world, 1000000));
     }
@@ -1059,6 +1144,11 @@ static void add_item(World* world, const Request* request, Pool* pool, Item* ite
     *added = *item;
     added->request = *request;
     added->pool = pool;
+    added->module = request->info.module;
+    if (added->module == VK_NULL_HANDLE && pool != NULL) {
+        added->module = pool->info.module;
+    }
+    CHECK(info2.module == added->module && !info2.isFallback, "another module than was asked for");
     added->info = *info;
     added->info.pName = NULL;
     added->blockSize = info2.blockSize;
@@ -1071,6 +1161,10 @@ static void add_item(World* world, const Request* request, Pool* pool, Item* ite
         max_size(max_size(added->alignment, request->alignment), world->debug.minAlignment);
     if (pool != NULL) {
         added->alignment = max_size(added->alignment, pool->info.minAllocationAlignment);
+    }
+    if (added->module != VK_NULL_HANDLE && request->make <= MAKE_BUFFER_BY_HAND) {
+        added->alignment =
+            max_size(added->alignment, find_module(world, added->module)->info.minBufferAlignment);
     }
     note_layout(world, info->offset);
     note_layout(world, info->size);
@@ -1646,6 +1740,7 @@ static void op_create_pool(World* world) {
     }
     info->minBlockCount = chance(world, 40) ? below(world, 3) : 0;
     info->maxBlockCount = chance(world, 40) ? info->minBlockCount + below(world, 3) : 0;
+    info->module = world->modules[below(world, MODULE_MAX)].module;
     info->minAllocationAlignment = chance(world, 20) ? (VkDeviceSize)1 << below(world, 13) : 0;
     say(world, "create pool, type %u, blocks of %" PRIu64 ", %zu to %zu, flags %#x\n", type,
         info->blockSize, info->minBlockCount, info->maxBlockCount, info->flags);
@@ -2003,20 +2098,111 @@ static void op_drain(World* world) {
     }
 }
 
+/*  A module comes, or goes with what belongs to it. */
+static void op_module(World* world) {
+    uint32_t m = below(world, MODULE_MAX), expected = 0, i;
+    Module* module = &world->modules[m];
+    SxvkModuleCreateInfo* info = &module->info;
+    SxvkModule gone = module->module;
+    char name[24];
+    if (gone == VK_NULL_HANDLE) {
+        VkResult result;
+        memset(module, 0, sizeof *module);
+        (void)snprintf(name, sizeof name, "module %u", m);
+        info->pName = name;
+        info->strategy = (SxvkModuleStrategy)below(world, 3);
+        info->minBufferAlignment = chance(world, 30) ? (VkDeviceSize)1 << below(world, 13) : 0;
+        info->softLimit = chance(world, 60) ? testing_log_uniform(&world->random, 1, 16 * MIB) : 0;
+        info->warningThreshold = chance(world, 30) ? (float)below(world, 100) / 99.0f : 0.0f;
+        say(world, "create module %u, limit %" PRIu64 "\n", m, info->softLimit);
+        plant(world);
+        result = sxvkCreateModule(world->allocator, info, &module->module);
+        reap(world);
+        CHECK((result == VK_SUCCESS) == (module->module != VK_NULL_HANDLE), "VkResult %d",
+              (int)result);
+        CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
+        info->pName = NULL;
+        return;
+    }
+    say(world, "destroy module %u\n", m);
+    for (i = 0; i < world->itemCount; i++) {
+        if (world->items[i].module == gone) {
+            world->items[i].module = VK_NULL_HANDLE;
+            expected++;
+        }
+        if (world->items[i].request.info.module == gone) {
+            world->items[i].request.info.module = VK_NULL_HANDLE;
+        }
+    }
+    for (i = 0; i < world->poolCount; i++) {
+        if (world->pools[i].info.module == gone) {
+            world->pools[i].info.module = VK_NULL_HANDLE;
+            expected++;
+        }
+    }
+    sxvkDestroyModule(world->allocator, gone);
+    module->module = VK_NULL_HANDLE;
+    CHECK(world->messages.counts[SXVK_MESSAGE_MODULE_IN_USE] == expected &&
+              world->messages.total == expected,
+          "%u messages, the last one: %s; there were %u users", world->messages.total,
+          world->messages.text, expected);
+    messages_clear(&world->messages);
+    sxvkDestroyModule(world->allocator, gone);
+    expect_message(world, SXVK_MESSAGE_INVALID_MODULE);
+}
+
+/*  Touch some, and ask which of all were touched longest ago. */
+static void op_touch(World* world) {
+    SxvkColdAllocation found[ITEM_MAX];
+    uint32_t i, k, count, colder, touched = 0, percent = below(world, 50);
+    uint32_t most = chance(world, 50) ? ITEM_MAX : 1 + below(world, 20);
+    for (i = 0; i < world->itemCount; i++) {
+        Item* item = &world->items[i];
+        if (chance(world, percent)) {
+            VkResult result;
+            plant(world);
+            result = sxvkTouchAllocation(world->allocator, item->allocation);
+            reap(world);
+            CHECK(result == VK_SUCCESS || is_faulty(world), "VkResult %d", (int)result);
+            item->touched = item->touched || result == VK_SUCCESS;
+            item->touchedFrame = result == VK_SUCCESS ? world->frame : item->touchedFrame;
+        }
+        touched += item->touched;
+    }
+    count = most;
+    CHECK(sxvkGetColdestAllocations(world->allocator, UINT32_MAX, VK_NULL_HANDLE, 0, &count,
+                                    found) == VK_SUCCESS,
+          "no list");
+    CHECK(count == (touched < most ? touched : most), "%u cold ones of %u", count, touched);
+    for (k = 0; k < count; k++) {
+        const Item* item = NULL;
+        for (i = 0, colder = 0; i < world->itemCount; i++) {
+            const Item* other = &world->items[i];
+            item = other->allocation == found[k].allocation ? other : item;
+            colder += other->touched && world->frame - other->touchedFrame > found[k].age;
+        }
+        CHECK(item != NULL && item->touched && found[k].age == world->frame - item->touchedFrame &&
+                  found[k].size == item->info.size && found[k].module == item->module &&
+                  found[k].heapIndex == type_heap(world, item->info.memoryType),
+              "number %u of the cold ones is not so", k);
+        CHECK(colder <= k, "%u are colder than number %u", colder, k);
+    }
+}
+
 typedef struct Operation {
     void (*run)(World* world);
     uint32_t weight; /* of 256 */
 } Operation;
 
 static const Operation operations[] = {
-    {op_allocate, 82},   {op_burst, 6},       {op_free, 50},        {op_pages, 5},
+    {op_allocate, 76},   {op_burst, 6},       {op_free, 50},        {op_pages, 5},
     {op_again, 14},      {op_fill, 4},        {op_map, 12},         {op_unmap, 10},
     {op_flush, 6},       {op_copy, 7},        {op_name, 5},         {op_user_data, 4},
     {op_priority, 2},    {op_trim, 2},        {op_frame, 5},        {op_budget, 2},
     {op_heap_limit, 1},  {op_create_pool, 4}, {op_destroy_pool, 2}, {op_pool_name, 1},
     {op_whole_block, 2}, {op_stale, 8},       {op_foreign, 1},      {op_invalid, 8},
     {op_alias, 3},       {op_overwrite, 5},   {op_texts, 2},        {op_free_many, 2},
-    {op_drain, 1},
+    {op_drain, 1},       {op_module, 4},      {op_touch, 2},
 };
 
 /* ------------------------------------------------------------------ a run */
@@ -2117,6 +2303,9 @@ static void open_world(World* world, const Plan* plan) {
     info->pAllocationCallbacks = world->callbacks;
     info->pfnMessage = messages_callback;
     info->pMessageUserData = &world->messages;
+    world->pressure.pfnCallback = follow_level;
+    world->pressure.pUserData = world;
+    info->pPressureInfo = &world->pressure;
     say(world,
         "setup: flags %#x, Vulkan 1.%u, margin %" PRIu64 ", minAlignment %" PRIu64
         ", granularity %" PRIu64 "\n",
@@ -2128,7 +2317,7 @@ static void open_world(World* world, const Plan* plan) {
 
 /*  Everything goes, in one of two ways: freed by us, or left to the allocator to report. */
 static void close_world(World* world, uint64_t seed) {
-    uint32_t leaks, poolLeaks;
+    uint32_t leaks, poolLeaks, moduleLeaks = 0, m;
     uint64_t leaked;
     bool leak;
     world->random = ~seed;
@@ -2142,6 +2331,14 @@ static void close_world(World* world, uint64_t seed) {
         CHECK(sim_live_memory_count(world->sim) == 0, "%" PRIu64 " memories are left",
               sim_live_memory_count(world->sim));
         check_budgets(world);
+        check_modules(world);
+        for (m = 0; m < MODULE_MAX; m++) {
+            sxvkDestroyModule(world->allocator, world->modules[m].module);
+            world->modules[m].module = VK_NULL_HANDLE;
+        }
+    }
+    for (m = 0; m < MODULE_MAX; m++) {
+        moduleLeaks += world->modules[m].module != VK_NULL_HANDLE;
     }
     leaks = world->itemCount;
     poolLeaks = world->poolCount;
@@ -2155,9 +2352,10 @@ static void close_world(World* world, uint64_t seed) {
     sxvkDestroyAllocator(world->allocator);
     CHECK(world->messages.counts[SXVK_MESSAGE_LEAKED_ALLOCATION] == leaks &&
               world->messages.counts[SXVK_MESSAGE_LEAKED_POOL] == poolLeaks &&
-              world->messages.total == leaks + poolLeaks,
-          "%u messages for %u allocations and %u pools; the last one: %s", world->messages.total,
-          leaks, poolLeaks, world->messages.text);
+              world->messages.counts[SXVK_MESSAGE_LEAKED_MODULE] == moduleLeaks &&
+              world->messages.total == leaks + poolLeaks + moduleLeaks,
+          "%u messages for %u allocations, %u pools and %u modules; the last one: %s",
+          world->messages.total, leaks, poolLeaks, moduleLeaks, world->messages.text);
     CHECK(world->host.liveCount == 0 && world->host.mistakes == 0,
           "%" PRIu64 " blocks of host memory are left", world->host.liveCount);
     CHECK(sim_errors(world->sim) == 0, "the device: %s", sim_last_error(world->sim));
