@@ -66,8 +66,8 @@ VOCABULARY
     granule      16 bytes, the unit of ranges        committed    bytes of all blocks
     slab         a range cut into equal slots        shard        the domains of a pool that one
                  for small allocations                            thread uses, where threads collide
-    virtual      nothing but a size, whose ranges
-    block        are handed out
+    virtual      nothing but a size, whose ranges    module       a part of the program, for which
+    block        are handed out                                   is counted what it holds
 
 CONTRACT (each function adds only its differences)
     Units     Sizes and offsets are bytes.
@@ -77,14 +77,15 @@ CONTRACT (each function adds only its differences)
               allocation failed.
     Null      Destroy and Free accept VK_NULL_HANDLE. Optional pointers are called optional.
     Zero      A zeroed struct is valid; 0 means the default that stands at the field.
-    Handles   An allocation handle carries an index and a generation: stale, doubly freed and
-              foreign handles are recognised in release builds, reported, and change nothing.
+    Handles   The handle of an allocation or a module carries an index and a generation: stale,
+              doubly freed and foreign handles are recognised in release builds, reported, and
+              change nothing.
     Threads   Every function may be called by any thread at any time, except that creating and
               destroying the allocator, and destroying one object twice or while in use, are yours
               to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart, and
               always those that name one virtual block.
-    Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
-              may run under a lock and must not call back into the allocator.
+    Locks     No lock is held while the driver, or a message or pressure callback runs. Host
+              allocation callbacks may run under a lock and must not call back into the allocator.
     Memory    Structs and strings that you pass are copied where they outlive the call. Host memory
               grows with the most that was ever live at once; sxvkTrim gives it back, the tables
               that stale handles may name a second or more later.
@@ -380,8 +381,9 @@ typedef struct SxvkPressureInfo {
     fallback: then VK_TRUE says that something was freed, and it is tried once more. What is
     returned matters nowhere else.
     Called outside every lock, by the thread that caused it, when the function that it called is
-    done but for this (bytesNeeded: in the middle of it). The callback may use the allocator, and
-    allocate, free, and destroy pools and modules that it did not come from.
+    done but for this; with bytesNeeded in the middle of it: its outputs, a VkImage among them, may
+    be written already, and are not yours yet. The callback may use the allocator as anybody may,
+    but not destroy what that function was given.
     A change is told once. Those of levels come one after the other, never at once and never from
     within each other: what happens meanwhile is told afterwards, or by the next call, and only if
     the level is still another one. A failure may be told by several threads at once; inside of that
@@ -498,8 +500,8 @@ typedef struct SxvkModuleCreateInfo {
     VkFlags flags;     /* 0 */
     const char* pName; /* UTF-8; copied; no two modules have the same one */
     SxvkModuleStrategy strategy; /* of allocations with no STRATEGY flag of their own */
-    /* Bytes, a power of two; 0 = what the buffer needs. Of memory for buffers, with others the
-       largest counts. */
+    /* Bytes, a power of two; 0 = what the buffer needs. Of memory for buffers; the largest of all
+       that ask counts. */
     VkDeviceSize minBufferAlignment;
     VkDeviceSize softLimit; /* bytes, for the pressure level alone: nothing fails; 0 = none */
     float warningThreshold; /* 0 = that of the allocator */
@@ -1122,9 +1124,9 @@ SX_VKALLOC_API void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool);
     next: sxvkTrim gives them back.
     Returns   VK_SUCCESS, VALIDATION_FAILED
     Threads   keep it apart from other calls that name the pool or its allocations
-    Cost      of a linear pool O(blocks), however many allocations, and with
-              ..._UNMAP_UNUSED_BLOCKS_BIT a vkUnmapMemory for each block that is mapped; of any
-              other pool, and for dedicated ones, as if each were freed
+    Cost      of a linear pool O(blocks), however many allocations (O(allocations) where some have
+              a module), and with ..._UNMAP_UNUSED_BLOCKS_BIT a vkUnmapMemory for each block that is
+              mapped; of any other pool, and for dedicated ones, as if each were freed
 */
 SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool);
 /*  The name lives until it is set anew. */
@@ -1137,7 +1139,8 @@ SX_VKALLOC_API VkResult sxvkSetPoolName(SxvkAllocator allocator, SxvkPool pool, 
     of it have; the memory itself comes from where everybody's does.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED (also a name that is in use)
     Owner     caller: sxvkDestroyModule, before the allocator
-    Cost      O(modules). An allocation of a module costs some 150 instructions more, its end 60
+    Cost      O(modules). To allocate for a module takes some 350 instructions more, to free 180:
+              the first needs the side table, as a name or user data do, and no lock
 */
 SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
                                          const SxvkModuleCreateInfo* pCreateInfo,
@@ -1163,7 +1166,7 @@ SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
 /*  The allocation was used in the current frame, see sxvkSetCurrentFrameIndex.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY (only the first time; nothing is stamped),
               VALIDATION_FAILED
-    Cost      O(1), no lock: some 50 instructions after the first time
+    Cost      O(1), no lock: some 50 instructions after the first time; twice that in linear pools
 */
 SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocation allocation);
 
@@ -5437,6 +5440,19 @@ static void sxvki_module_sub(sxvki_modules* modules, sxvki_pressure* pressure, u
 
 SXVKI_INLINE uint32_t sxvki_module_count(const sxvki_module* module) {
     return (uint32_t)(sxvki_load64_relaxed(&module->refs) & (SXVKI_OWNER - 1));
+}
+
+/*  All but the sums over heaps, and fragmentation, which need more than the module. */
+static void sxvki_module_read(const sxvki_module* module, SxvkModuleStatistics* stats) {
+    memset(stats, 0, sizeof *stats);
+    stats->pName = module->name;
+    stats->pUserData = module->info.pUserData;
+    stats->allocationCount = sxvki_module_count(module);
+    stats->fallbackCount = (uint32_t)sxvki_load64_relaxed(&module->fallbacks);
+    stats->allocationBytes = sxvki_load64_relaxed(&module->bytes);
+    stats->peakBytes = sxvki_load64_relaxed(&module->peak);
+    stats->softLimit = module->info.softLimit;
+    stats->level = (SxvkPressureLevel)sxvki_load32_relaxed(&module->gauge.level);
 }
 
 /*  What an allocation of it has in its flags where it says nothing itself. */
@@ -10511,14 +10527,29 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
     sxvki_json_end(json, "}");
 }
 
-SXVKI_COLD static void sxvki_json_module_of(sxvki_json* json, sxvki_device* device, uint32_t id) {
+/*  What a module has, with a copy of its name, for it may go meanwhile. Returns 0 where it has gone,
+    or there is no host memory. */
+SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* device, uint32_t id,
+                                                SxvkModuleStatistics* stats, char** name) {
     const sxvki_module* module;
+    *name = NULL;
     sxvki_lock_take(&device->modules.lock);
     module = sxvki_module_find(&device->modules, id);
     if (module != NULL) {
-        sxvki_json_pair_string(json, "Module", module->name);
+        sxvki_module_read(module, stats);
+        json->text->failed |= !sxvki_host_copy_string(&device->host, module->name, name);
     }
     sxvki_lock_drop(&device->modules.lock);
+    return *name != NULL;
+}
+
+SXVKI_COLD static void sxvki_json_module_of(sxvki_json* json, sxvki_device* device, uint32_t id) {
+    SxvkModuleStatistics stats;
+    char* name;
+    if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+        sxvki_json_pair_string(json, "Module", name);
+        sxvki_host_free(&device->host, name);
+    }
 }
 
 /*  The members of an allocation, inside of its object. */
@@ -10633,32 +10664,34 @@ SXVKI_COLD static void sxvki_json_general(sxvki_json* json, const sxvki_device* 
     sxvki_json_end(json, "}");
 }
 
-SXVKI_COLD static void sxvki_json_level(sxvki_json* json, const sxvki_gauge* gauge) {
+SXVKI_COLD static void sxvki_json_level(sxvki_json* json, uint32_t level) {
     static const char levels[SXVKI_LEVELS][9] = {"NORMAL", "WARNING", "CRITICAL", "OVER"};
-    sxvki_json_pair_string(json, "PressureLevel", levels[sxvki_load32_relaxed(&gauge->level)]);
+    sxvki_json_pair_string(json, "PressureLevel", levels[level]);
 }
 
 /*  An object of all modules by their names. */
 SXVKI_COLD static void sxvki_json_modules(sxvki_json* json, sxvki_device* device) {
+    const sxvki_modules* modules = &device->modules;
     uint32_t place;
     sxvki_json_key(json, "Modules");
     sxvki_json_begin(json, "{");
-    sxvki_lock_take(&device->modules.lock);
-    for (place = 0; place < device->modules.table.capacity; place++) {
-        const sxvki_module* module = sxvki_module_at(&device->modules, place);
-        if (module->id != 0) {
-            sxvki_json_key(json, module->name);
+    for (place = 0; place < sxvki_load32(&modules->table.capacity); place++) {
+        uint32_t id = sxvki_load32(&sxvki_module_at(modules, place)->id);
+        SxvkModuleStatistics stats;
+        char* name;
+        if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+            sxvki_json_key(json, name);
             sxvki_json_begin(json, "{");
-            sxvki_json_pair_u64(json, "Bytes", sxvki_load64_relaxed(&module->bytes));
-            sxvki_json_pair_u64(json, "PeakBytes", sxvki_load64_relaxed(&module->peak));
-            sxvki_json_pair_u64(json, "Allocations", sxvki_module_count(module));
-            sxvki_json_pair_u64(json, "Fallbacks", sxvki_load64_relaxed(&module->fallbacks));
-            sxvki_json_pair_u64(json, "SoftLimit", module->info.softLimit);
-            sxvki_json_level(json, &module->gauge);
+            sxvki_json_pair_u64(json, "Bytes", stats.allocationBytes);
+            sxvki_json_pair_u64(json, "PeakBytes", stats.peakBytes);
+            sxvki_json_pair_u64(json, "Allocations", stats.allocationCount);
+            sxvki_json_pair_u64(json, "Fallbacks", stats.fallbackCount);
+            sxvki_json_pair_u64(json, "SoftLimit", stats.softLimit);
+            sxvki_json_level(json, (uint32_t)stats.level);
             sxvki_json_end(json, "}");
+            sxvki_host_free(&device->host, name);
         }
     }
-    sxvki_lock_drop(&device->modules.lock);
     sxvki_json_end(json, "}");
 }
 
@@ -10679,7 +10712,7 @@ SXVKI_COLD static void sxvki_json_heaps(sxvki_json* json, const sxvki_device* de
         sxvki_json_begin(json, "{");
         sxvki_json_pair_u64(json, "BudgetBytes", budget);
         sxvki_json_pair_u64(json, "UsageBytes", usage);
-        sxvki_json_level(json, &device->pressure.heaps[h]);
+        sxvki_json_level(json, sxvki_load32_relaxed(&device->pressure.heaps[h].level));
         sxvki_json_end(json, "}");
         sxvki_json_stats(json, &total->memoryHeap[h]);
         sxvki_json_key(json, "MemoryPools");
@@ -12837,8 +12870,8 @@ static int sxvki_claim_checked(SxvkAllocator allocator, const char* function, co
 }
 
 /*  Always on. A module that may be null, in a field. */
-SXVKI_COLD static VkResult sxvki_check_module(SxvkAllocator allocator, const char* function,
-                                              SxvkModule module, const char* field) {
+SXVKI_APART static VkResult sxvki_check_module(SxvkAllocator allocator, const char* function,
+                                               SxvkModule module, const char* field) {
     if (module != VK_NULL_HANDLE && sxvki_module_get(&allocator->device.modules, module) == NULL) {
         return sxvki_reject(allocator, SXVK_MESSAGE_INVALID_MODULE, function, field);
     }
@@ -12988,16 +13021,17 @@ SXVKI_INLINE VkResult sxvki_check_allocation_info(SxvkAllocator allocator, const
                                                   const SxvkAllocationCreateInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
     if (SXVKI_LIKELY(
-            info->module == VK_NULL_HANDLE &&
-            (!SX_VKALLOC_VALIDATE ||
-             ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
-              (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
-              (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
-               (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
-                info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
-              ((info->requiredFlags & info->avoidedFlags) | (uint32_t)info->fallbackUsage) == 0 &&
-              info->priority == 0.0f && info->minAlignment == 0)))) {
-        return VK_SUCCESS;
+            !SX_VKALLOC_VALIDATE ||
+            ((info->flags & ~SXVKI_HARMLESS_FLAGS) == 0 &&
+             (info->pool == VK_NULL_HANDLE || info->pool->device == &allocator->device) &&
+             (info->usage == SXVK_MEMORY_USAGE_UNKNOWN ||
+              (info->usage >= SXVK_MEMORY_USAGE_AUTO &&
+               info->usage <= SXVK_MEMORY_USAGE_AUTO_PREFER_HOST)) &&
+             ((info->requiredFlags & info->avoidedFlags) | (uint32_t)info->fallbackUsage) == 0 &&
+             info->priority == 0.0f && info->minAlignment == 0))) {
+        return SXVKI_LIKELY(info->module == VK_NULL_HANDLE)
+                   ? VK_SUCCESS
+                   : sxvki_check_module(allocator, function, info->module, "pCreateInfo->module");
     }
     return sxvki_check_unusual_info(allocator, function, info);
 }
@@ -13958,33 +13992,63 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetAllocationPriority(SxvkAllocator alloc
     return VK_SUCCESS;
 }
 
-/*  The first time, or where it is long ago that the side table was needed. */
-SXVKI_COLD static VkResult sxvki_touch_first(SxvkAllocator allocator, uint32_t index,
-                                             uint32_t stamp) {
-    sxvki_track* track = sxvki_track_make(allocator, index);
+/*  The track of an allocation that was touched before; null for any other, for those of linear
+    pools, and where the handle is not valid. One look at each table, and no call: a frame may touch
+    all that it draws. */
+SXVKI_HOT sxvki_track* sxvki_track_touched(const sxvki_records* records,
+                                           SxvkAllocation allocation) {
+    uint32_t index = sxvki_handle_index(allocation);
+    uint32_t generation;
+    sxvki_cold* page;
+    sxvki_track* track;
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_slab* slab;
+        if (!sxvki_slab_exists(records, sxvki_slot_slab(index))) {
+            return NULL;
+        }
+        slab = sxvki_slab_of(records, index);
+        generation = sxvki_load32(&slab->slots[index % 64].generation);
+        page = (sxvki_cold*)sxvki_load_ptr(&slab->cold);
+    } else {
+        if (index >= sxvki_load32(&records->hot.capacity)) {
+            return NULL;
+        }
+        generation = sxvki_load32(&sxvki_record_at(records, index)->generation);
+        page = (sxvki_cold*)sxvki_load_ptr(sxvki_cold_page(records, index));
+    }
+    if (!sxvki_handle_matches(allocation, generation) || page == NULL) {
+        return NULL;
+    }
+    track = sxvki_track_of(page + index % SXVKI_COLD_PAGE, index);
+    return sxvki_load32_relaxed(&track->touched) != 0 ? track : NULL;
+}
+
+/*  The first time, and whatever is unusual or wrong. */
+SXVKI_APART static VkResult sxvki_touch(SxvkAllocator allocator, SxvkAllocation allocation,
+                                        uint32_t stamp) {
+    const char* function = "sxvkTouchAllocation";
+    sxvki_track* track;
+    uint32_t index;
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    track = sxvki_track_make(allocator, index);
     if (track == NULL) {
-        return sxvki_reported(allocator, "sxvkTouchAllocation", VK_ERROR_OUT_OF_HOST_MEMORY);
+        return sxvki_reported(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
     }
     sxvki_store32(&track->touched, stamp); /* after the extent */
     return VK_SUCCESS;
 }
 
 SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocation allocation) {
-    const char* function = "sxvkTouchAllocation";
-    const sxvki_device* device;
-    uint32_t index, stamp;
+    sxvki_track* track;
+    uint32_t stamp;
     SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    device = &allocator->device;
-    stamp = sxvki_load32_relaxed(&device->frame) | SXVKI_TOUCHED;
-    if (SXVKI_LIKELY(sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_COLD)) {
-        sxvki_track* track = sxvki_track_find(&device->records, index);
-        if (SXVKI_LIKELY(sxvki_load32_relaxed(&track->touched) != 0)) {
-            sxvki_store32_relaxed(&track->touched, stamp);
-            return VK_SUCCESS;
-        }
+    stamp = sxvki_load32_relaxed(&allocator->device.frame) | SXVKI_TOUCHED;
+    track = sxvki_track_touched(&allocator->device.records, allocation);
+    if (track == NULL) {
+        return sxvki_touch(allocator, allocation, stamp);
     }
-    return sxvki_touch_first(allocator, index, stamp);
+    sxvki_store32_relaxed(&track->touched, stamp);
+    return VK_SUCCESS;
 }
 
 SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
@@ -14873,18 +14937,11 @@ SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule 
         sxvki_reject(allocator, SXVK_MESSAGE_INVALID_MODULE, function, "module");
         return;
     }
-    pStatistics->pName = m->name;
-    pStatistics->pUserData = m->info.pUserData;
-    pStatistics->allocationCount = sxvki_module_count(m);
-    pStatistics->fallbackCount = (uint32_t)sxvki_load64_relaxed(&m->fallbacks);
-    pStatistics->allocationBytes = sxvki_load64_relaxed(&m->bytes);
-    pStatistics->peakBytes = sxvki_load64_relaxed(&m->peak);
+    sxvki_module_read(m, pStatistics);
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
         pStatistics->heapBytes[sxvki_type_heap(&allocator->device, type)] +=
             sxvki_load64_relaxed(&m->type_bytes[type]);
     }
-    pStatistics->softLimit = m->info.softLimit;
-    pStatistics->level = (SxvkPressureLevel)sxvki_load32_relaxed(&m->gauge.level);
     pStatistics->fragmentation = sxvki_module_fragmentation(allocator, m);
 }
 

@@ -716,7 +716,9 @@ static VkBool32 VKAPI_PTR follow_level(void* pUserData, SxvkAllocator allocator,
     SxvkPressureLevel* level = pInfo->module == VK_NULL_HANDLE
                                    ? &world->heapLevel[pInfo->heapIndex % VK_MAX_MEMORY_HEAPS]
                                    : &module->level;
-    (void)allocator;
+    if (allocator != world->allocator) {
+        return VK_FALSE; /* the one of op_foreign */
+    }
     if (pInfo->bytesNeeded != 0) {
         return pInfo->bytesNeeded % 2 ? VK_TRUE : VK_FALSE; /* also where nothing was freed */
     }

@@ -97,6 +97,7 @@ struct World {
     SxvkAllocator allocator;
     SxvkPool pools[POOL_COUNT];
     SxvkVirtualBlock block; /* made when first needed */
+    SxvkModule module;      /* the same */
     VkBuffer buffers[BUFFER_COUNT];
     Item* items;
     uint32_t* order; /* in which the items have their turn */
@@ -213,6 +214,7 @@ static void world_close(World* world) {
         sxvkDestroyPool(world->allocator, world->pools[i]);
     }
     sxvkDestroyVirtualBlock(world->block);
+    sxvkDestroyModule(world->allocator, world->module);
     sxvkDestroyAllocator(world->allocator);
     if (sim_destroy(world->sim) != 0) {
         die("leaks", 0);
@@ -227,6 +229,22 @@ static void world_close(World* world) {
 static void make_memory(World* world, Item* item) {
     SxvkAllocationCreateInfo info = creation(world);
     VkBuffer buffer = world->buffers[random_below(BUFFER_COUNT)];
+    check(sxvkAllocateMemoryForBuffer(world->allocator, buffer, &info, &item->allocation, NULL),
+          "sxvkAllocateMemoryForBuffer");
+}
+
+/*  The same for a module. */
+static void make_owned(World* world, Item* item) {
+    SxvkAllocationCreateInfo info = creation(world);
+    VkBuffer buffer = world->buffers[random_below(BUFFER_COUNT)];
+    if (world->module == NULL) {
+        SxvkModuleCreateInfo module;
+        memset(&module, 0, sizeof module);
+        module.pName = "module";
+        module.softLimit = GIB;
+        check(sxvkCreateModule(world->allocator, &module, &world->module), "sxvkCreateModule");
+    }
+    info.module = world->module;
     check(sxvkAllocateMemoryForBuffer(world->allocator, buffer, &info, &item->allocation, NULL),
           "sxvkAllocateMemoryForBuffer");
 }
@@ -423,6 +441,29 @@ static void step_user_data(World* world, uint32_t count) {
     }
 }
 
+static void step_touch(World* world, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        check(sxvkTouchAllocation(world->allocator, item_at(world, i)->allocation),
+              "sxvkTouchAllocation");
+    }
+}
+
+static void step_module(World* world, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        SxvkModuleStatistics statistics;
+        sxvkGetModuleStatistics(world->allocator, world->module, &statistics);
+    }
+}
+
+static void step_coldest(World* world, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        SxvkColdAllocation cold[64];
+        uint32_t found = 64;
+        check(sxvkGetColdestAllocations(world->allocator, 0, NULL, 0, &found, cold),
+              "sxvkGetColdestAllocations");
+    }
+}
+
 static void step_budget(World* world, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         SxvkBudget budget;
@@ -462,6 +503,7 @@ static void step_allocator(World* world, uint32_t count) {
 #define RANGE  make_range, drop_range
 
 static const Scene slots = {MEMORY, 256, 256, 10000, TYPE_LOCAL, 0, 0, 0};
+static const Scene owned = {make_owned, drop_memory, 256, 256, 10000, TYPE_LOCAL, 0, 0, 0};
 static const Scene small_ranges = {MEMORY, 64 * KIB, 64 * KIB, 10000, TYPE_LOCAL, 0, 0, 0};
 static const Scene large_ranges = {MEMORY, 2 * MIB, 2 * MIB, 1000, TYPE_LOCAL, 0, 0, 0};
 static const Scene mixed = {MEMORY, 256, MIB, 10000, TYPE_LOCAL, 0, 0, 0};
@@ -527,6 +569,11 @@ static const Path paths[] = {
     {"flush, not coherent", &not_coherent, step_map, step_flush, step_unmap, 2000},
     {"get allocation info", &mixed, NULL, step_info, NULL, 4000},
     {"set user data", &coherent, NULL, step_user_data, NULL, 2000},
+    {"allocate a slot for a module", &owned, step_drop, step_make, NULL, 2000},
+    {"free a slot of a module", &owned, NULL, step_drop, step_make, 2000},
+    {"get a module's statistics", &owned, NULL, step_module, NULL, 400},
+    {"touch", &coherent, NULL, step_touch, NULL, 2000},
+    {"find the 64 coldest of 10,000", &mixed, step_touch, step_coldest, NULL, 20},
     {"virtual allocate and free, slots", &virtual_slots, NULL, step_renew, NULL, 4000},
     {"virtual allocate and free, ranges", &virtual_ranges, NULL, step_renew, NULL, 4000},
     {"virtual free and allocate, mixed", &virtual_mixed, NULL, step_replace, NULL, 4000},
