@@ -10527,7 +10527,7 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
     sxvki_json_end(json, "}");
 }
 
-/*  What a module has, with a copy of its name, for it may go meanwhile. Returns 0 where it has gone,
+/*  What a module has, with a copy of its name, as it may go meanwhile. Returns 0 where it has gone,
     or there is no host memory. */
 SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* device, uint32_t id,
                                                 SxvkModuleStatistics* stats, char** name) {
