@@ -825,9 +825,10 @@ SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkMemoryPropertyFlags* pFlags);
 
-/*  Call once per frame with a number that grows (and may wrap): refreshes the budget and lets go of
-    one block that has been empty for 360 frames (6 s at 60 Hz), and in a heap that is over its
-    budget, of all empty blocks at once. Pools with ..._EXTERNALLY_SYNCHRONIZED_BIT keep theirs. It
+/*  Call once per frame with a number that grows (and may wrap): refreshes the budget, tells of
+    levels of pressure that are others now (PFN_sxvkPressureCallback), and lets go of one block that
+    has been empty for 360 frames (6 s at 60 Hz), and in a heap that is over its budget, of all
+    empty blocks at once. Pools with ..._EXTERNALLY_SYNCHRONIZED_BIT keep theirs. It
     also frees the host memory that sxvkTrim left for later.
     Cost      O(memory types + custom pools); at most one query and, within budget, one vkFreeMemory
 */
@@ -5024,7 +5025,7 @@ SXVKI_COLD static int sxvki_budget_is_valid(const sxvki_budget* budget) {
 /*
     A module is an accountant, not an engine: memory comes from the pools that all share, and what
     is counted is bytes as asked for, by atomic additions. An allocation names its module in the
-    side table, so that who has none pays nothing.
+    side table, so that who has none pays a few instructions and no memory.
 
     `refs` keeps the place of a module in the table: SXVKI_OWNER for its life, for each pool that
     names it and while its gauge is queued, and 1 for each allocation. So an allocation that
@@ -8981,11 +8982,11 @@ SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function
 }
 
 /*  Allocate, without a thought of modules. */
-SXVKI_HOT VkResult sxvki_allocate_here(SxvkAllocator allocator, const char* function,
-                                       const sxvki_requirements* requirements,
-                                       const sxvki_purpose* purpose,
-                                       const SxvkAllocationCreateInfo* info,
-                                       SxvkAllocation* allocation) {
+SXVKI_APART static VkResult sxvki_allocate_here(SxvkAllocator allocator, const char* function,
+                                                const sxvki_requirements* requirements,
+                                                const sxvki_purpose* purpose,
+                                                const SxvkAllocationCreateInfo* info,
+                                                SxvkAllocation* allocation) {
     uint32_t state = sxvki_state_for(allocator, purpose);
     SxvkAllocation taken = VK_NULL_HANDLE;
     sxvki_domain* full = NULL;
