@@ -82,8 +82,8 @@ CONTRACT (each function adds only its differences)
               destroying the allocator, and destroying one object twice or while in use, are yours
               to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart, and
               always those that name one virtual block.
-    Locks     No lock is held while the driver or a message callback runs. Host allocation callbacks
-              may run under a lock and must not call back into the allocator.
+    Locks     No lock is held while the driver, a message callback or a profiler's macro runs. Host
+              allocation callbacks may run under a lock and must not call back into the allocator.
     Memory    Structs and strings that you pass are copied where they outlive the call. Host memory
               grows with the most that was ever live at once; sxvkTrim gives it back, the tables
               that stale handles may name a second or more later.
@@ -305,7 +305,7 @@ typedef enum SxvkDebugFlagBits {
        with SX_VKALLOC_STACK_TRACES also the stack. 24 bytes of host memory for each. */
     SXVK_DEBUG_TRACK_ALLOCATIONS_BIT = 0x00000002,
     /* A message for each allocation that was made, or freed, or about each choice of a memory type:
-       which one was taken, and the how manieth choice it was. */
+       which one was taken, and whether it was the first choice. */
     SXVK_DEBUG_LOG_ALLOCATIONS_BIT = 0x00000004,
     SXVK_DEBUG_LOG_FREES_BIT = 0x00000008,
     SXVK_DEBUG_LOG_MEMORY_TYPES_BIT = 0x00000010,
