@@ -9531,10 +9531,11 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 /*  >>stats      statistics, dump, integrity                                                      */
 /* ============================================================================================== */
 /*
-    Fast statistics add up counters that the domains keep anyway. The detailed ones, the margins and
-    the integrity check walk every range, one domain under its lock at a time: the picture of each
-    domain is consistent, the whole is as of no single moment while other threads work. Those who
-    want the lock wait meanwhile, so these are for debugging; the dump goes in portions, see below.
+    Fast statistics and the frame history add up counters that the domains keep anyway. The detailed
+    ones, the margins and the integrity check walk every range, one domain under its lock at a time:
+    the picture of each domain is consistent, the whole is as of no single moment while other
+    threads work. Those who want the lock wait meanwhile, so these are for debugging; the dump and
+    the report in words go in portions, see below.
 */
 
 /*  *takes, which is optional, grows by the allocations made, ever, modulo 2^28. */

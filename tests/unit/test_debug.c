@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -637,6 +638,93 @@ static void test_fill_by_reset(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ all at once, in threads */
+
+#define THREADS 3
+#define ROUNDS  1500
+
+typedef struct Worker {
+    Rig* rig;
+    SxvkPool pool;
+    uint64_t seed;
+} Worker;
+
+static void* work(void* argument) {
+    Worker* worker = (Worker*)argument;
+    SxvkAllocator allocator = worker->rig->allocator;
+    SxvkAllocation live[16] = {VK_NULL_HANDLE};
+    uint32_t i;
+    for (i = 0; i < ROUNDS; i++) {
+        uint32_t k = testing_below(&worker->seed, 16);
+        uint32_t kind = testing_below(&worker->seed, 8);
+        VkDeviceSize size = testing_log_uniform(&worker->seed, 1, 16 * KIB);
+        VkMemoryRequirements needs = testing_requirements(size, 4, 1u << HOST);
+        SxvkAllocationCreateInfo create = {0};
+        create.pool = kind == 0 ? worker->pool : NULL;
+        create.flags = kind == 1   ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT
+                       : kind == 2 ? SXVK_ALLOCATION_CREATE_MAPPED_BIT
+                                   : 0;
+        create.pName = kind == 3 ? "a name" : NULL;
+        sxvkFreeMemory(allocator, live[k]);
+        assert_int_equal(sxvkAllocateMemory(allocator, &needs, &create, &live[k], NULL),
+                         VK_SUCCESS);
+        memset(bytes_of(worker->rig, live[k]), (int)i, size);
+    }
+    sxvkFreeMemoryPages(allocator, 16, live);
+    return NULL;
+}
+
+/*  Everything is switched on; others look at it all meanwhile. */
+static void test_threads(void** state) {
+    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT |
+                                    SXVK_DEBUG_LOG_ALLOCATIONS_BIT | SXVK_DEBUG_LOG_FREES_BIT |
+                                    SXVK_DEBUG_LOG_MEMORY_TYPES_BIT,
+                           .margin = 16,
+                           .fillOnAllocate = MADE,
+                           .fillOnFree = FREED};
+    RigOptions options = with_debug(&debug);
+    SxvkPoolCreateInfo poolInfo = {.flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT,
+                                   .memoryTypeIndex = HOST,
+                                   .blockSize = 256 * KIB};
+    Worker workers[THREADS];
+    pthread_t threads[THREADS];
+    uint32_t i;
+    Rig* rig;
+    (void)state;
+    options.sim.backing = true;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_DEBUG_UTILS_BIT;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &poolInfo, &workers[0].pool), VK_SUCCESS);
+    for (i = 0; i < THREADS; i++) {
+        workers[i].rig = rig;
+        workers[i].pool = workers[0].pool;
+        workers[i].seed = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (i = 0; i < 60; i++) {
+        char* text;
+        VkResult result = sxvkCheckCorruption(rig->allocator, UINT32_MAX);
+        assert_true(result == VK_SUCCESS || result == VK_ERROR_FEATURE_NOT_PRESENT);
+        assert_int_equal(sxvkSetPoolName(rig->allocator, workers[0].pool, i % 2 ? "odd" : "even"),
+                         VK_SUCCESS);
+        assert_int_equal(sxvkBuildStatsText(rig->allocator, &text), VK_SUCCESS);
+        sxvkFreeStatsText(rig->allocator, text);
+        sxvkSetCurrentFrameIndex(rig->allocator, i);
+    }
+    for (i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(rig->messages.counts[SXVK_MESSAGE_ALLOCATED], THREADS * ROUNDS);
+    assert_int_equal(rig->messages.counts[SXVK_MESSAGE_FREED], THREADS * ROUNDS);
+    assert_in_range(rig->messages.counts[SXVK_MESSAGE_MEMORY_TYPE_CHOSEN], THREADS * ROUNDS / 2,
+                    THREADS * ROUNDS);
+    assert_int_equal(rig->messages.total,
+                     2 * THREADS * ROUNDS + rig->messages.counts[SXVK_MESSAGE_MEMORY_TYPE_CHOSEN]);
+    messages_clear(&rig->messages);
+    sxvkDestroyPool(rig->allocator, workers[0].pool);
+    rig_destroy(rig);
+}
+
 /* ------------------------------------------------------------------ names for tools */
 
 static const char* name_of(Rig* rig, uint64_t handle) {
@@ -768,6 +856,7 @@ int main(void) {
         cmocka_unit_test(test_fill),
         cmocka_unit_test(test_fill_one_side),
         cmocka_unit_test(test_fill_by_reset),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_names_are_optional),
     };
