@@ -476,7 +476,8 @@ typedef struct SxvkAllocatorCreateInfo {
     PFN_sxvkMessageCallback pfnMessage; /* optional; see SX_VKALLOC_DEBUG */
     void* pMessageUserData;
     const SxvkDebugInfo* pDebugInfo; /* optional */
-    /* Frames that sxvkGetFrameHistory remembers, at most 65536; 0 = none. 48 bytes each. */
+    /* Frames that sxvkGetFrameHistory remembers, at most 65536; 0 = none. 40 bytes for each, and
+       half a microsecond in each tick of a program with 4,000 allocations. */
     uint32_t frameHistoryCount;
 } SxvkAllocatorCreateInfo;
 

@@ -105,10 +105,14 @@ static void test_long_names(void** state) {
     rig_destroy(rig);
 }
 
-/*  Without a callback warnings and errors go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up).
-    */
+/*  Without a callback messages go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up), with their
+    tag in front and their stack behind. */
 static void test_stderr(void** state) {
     sxvki_reporter reporter = {NULL, NULL};
+    SxvkMessageInfo told = {.severity = SXVK_MESSAGE_SEVERITY_INFO,
+                            .pText = "a text",
+                            .pTag = "renderer",
+                            .pStack = "  at main\n"};
     char text[600] = {0};
     FILE* file = tmpfile();
     int saved = dup(STDERR_FILENO);
@@ -117,6 +121,7 @@ static void test_stderr(void** state) {
     fflush(stderr);
     assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
     sxvki_report(&reporter, SXVK_MESSAGE_NOT_MAPPED, "sxvkUnmapMemory", "allocation");
+    sxvki_report_info(&reporter, &told);
     fflush(stderr);
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
     close(saved);
@@ -124,7 +129,8 @@ static void test_stderr(void** state) {
     assert_true(fread(text, 1, sizeof text - 1, file) != 0);
     fclose(file);
     assert_string_equal(
-        text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED, "\n"));
+        text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED,
+                       "\nsx_vkalloc: renderer: a text\n  at main\n"));
 }
 
 /*  The callback may use the allocator: no lock is held while it runs. */
