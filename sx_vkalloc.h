@@ -1121,9 +1121,10 @@ SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppS
                                              VkBool32 detailedMap);
 SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString);
 
-/*  A report for a log: heaps with their budgets, memory types, custom pools, the largest
-    allocations, and the frame history in brief. Walks every range. On failure *ppStatsText is null.
+/*  A report for a log: heaps with their budgets, memory types, custom pools, the 16 largest
+    allocations, and the frame history in brief. On failure *ppStatsText is null.
     Owner     caller: sxvkFreeStatsText
+    Cost      walks every range, a few at a time under a lock, as sxvkBuildStatsString does
 */
 SX_VKALLOC_API VkResult sxvkBuildStatsText(SxvkAllocator allocator, char** ppStatsText);
 SX_VKALLOC_API void sxvkFreeStatsText(SxvkAllocator allocator, char* pStatsText);
