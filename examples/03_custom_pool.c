@@ -15,12 +15,11 @@
 #define MAX_BUFFERS 64
 
 /*  That the pool is full is no message: it was told how much it may have. */
-static VKAPI_ATTR void VKAPI_CALL on_message(void* userData, SxvkMessageSeverity severity,
-                                             SxvkMessage message, const char* text) {
+static VKAPI_ATTR void VKAPI_CALL on_message(void* userData, const SxvkMessageInfo* pInfo) {
     uint32_t* messageCount = (uint32_t*)userData;
-    (void)message;
     ++*messageCount;
-    printf("%s: %s\n", severity == SXVK_MESSAGE_SEVERITY_ERROR ? "error" : "warning", text);
+    printf("%s: %s\n", pInfo->severity == SXVK_MESSAGE_SEVERITY_ERROR ? "error" : "warning",
+           pInfo->pText);
 }
 
 int main(void) {

@@ -171,12 +171,9 @@ static VkBool32 VKAPI_PTR on_pressure(void* pUserData, SxvkAllocator allocator,
 }
 
 /*  The library's messages; none may say that memory ran out. */
-static void VKAPI_PTR on_message(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText) {
-    (void)severity;
-    (void)message;
+static void VKAPI_PTR on_message(void* pUserData, const SxvkMessageInfo* pInfo) {
     ((Cache*)pUserData)->errors++;
-    fprintf(stderr, "%s\n", pText);
+    fprintf(stderr, "%s\n", pInfo->pText);
 }
 
 /* --- loading --- */

@@ -527,14 +527,12 @@ bool replay_event(Replay* replay, size_t index) {
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static void VKAPI_PTR on_message(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText) {
+static void VKAPI_PTR on_message(void* pUserData, const SxvkMessageInfo* pInfo) {
     Replay* replay = pUserData;
-    (void)message;
-    replay->totals.errors += severity == SXVK_MESSAGE_SEVERITY_ERROR;
-    replay->totals.warnings += severity == SXVK_MESSAGE_SEVERITY_WARNING;
+    replay->totals.errors += pInfo->severity == SXVK_MESSAGE_SEVERITY_ERROR;
+    replay->totals.warnings += pInfo->severity == SXVK_MESSAGE_SEVERITY_WARNING;
     if (replay->totals.errors + replay->totals.warnings <= MAX_REPORTS) {
-        fprintf(stderr, "\nsxvk_demo: the allocator says: %s\n", pText);
+        fprintf(stderr, "\nsxvk_demo: the allocator says: %s\n", pInfo->pText);
     }
 }
 

@@ -58,8 +58,8 @@ SX_VKALLOC_MUTEX_INIT(m) test_mutex_init(m) |
 SX_VKALLOC_MUTEX_DESTROY(m) test_mutex_destroy(m) |
 SX_VKALLOC_MUTEX_LOCK(m) test_mutex_lock(m) |
 SX_VKALLOC_MUTEX_UNLOCK(m) test_mutex_unlock(m) ; +test_mutex_init +test_mutex_lock -pthread_mutex_lock
-SX_VKALLOC_NO_STATS_STRING 0                              ; +sxvkBuildStatsString +sxvkExplainMemoryType
-SX_VKALLOC_NO_STATS_STRING 1                              ; -sxvkBuildStatsString -sxvkExplainMemoryType
+SX_VKALLOC_NO_STATS_STRING 0   ; +sxvkBuildStatsString +sxvkExplainMemoryType +sxvkBuildStatsText
+SX_VKALLOC_NO_STATS_STRING 1   ; -sxvkBuildStatsString -sxvkExplainMemoryType -sxvkBuildStatsText
 SX_VKALLOC_NO_VIRTUAL 0                                   ; +sxvkVirtualAllocate +sxvkGrowVirtualBlock
 SX_VKALLOC_NO_VIRTUAL 1         ; -sxvkVirtualAllocate -sxvkGrowVirtualBlock -sxvkCreateBufferArena
 SX_VKALLOC_NO_VIRTUAL 1 | SX_VKALLOC_NO_STATS_STRING 1    ; -sxvkVirtualAllocate -sxvkBuildStatsString
@@ -69,6 +69,13 @@ SX_VKALLOC_NO_UPLOAD 0                                    ; +sxvkCreateFrameRing
 SX_VKALLOC_NO_UPLOAD 1       ; -sxvkCreateFrameRing -sxvkCreateSmartBuffer -sxvkCreateBufferArena
 SX_VKALLOC_NO_INTRINSICS 0                                ;
 SX_VKALLOC_NO_INTRINSICS 1                                ;
+SX_VKALLOC_STACK_TRACES 0                                 ; -backtrace -backtrace_symbols
+SX_VKALLOC_STACK_TRACES 1                                 ; +backtrace +backtrace_symbols
+SX_VKALLOC_STACK_TRACES 1 | SX_VKALLOC_NO_THREADS 1       ; +backtrace -pthread_mutex_lock
+SX_VKALLOC_STACK_TRACES 1 | SX_VKALLOC_NO_STATS_STRING 1  ; +backtrace -sxvkBuildStatsText
+SX_VKALLOC_PROFILE_SCOPE(name) test_scope(name)           ; +test_scope
+SX_VKALLOC_ON_ALLOCATE(a, allocation, type, size, name) test_made(a, allocation, type, size, name) |
+SX_VKALLOC_ON_FREE(a, allocation, type, size, name) test_freed(a, allocation, type, size, name) ; +test_made
 '
 
 # Names that are no configuration: the guard, the version, and what the header must not react to.
@@ -182,6 +189,7 @@ write_prelude() {
 #ifndef PRELUDE_H
 #define PRELUDE_H
 #include <stddef.h>
+#include <stdint.h>
 typedef struct TestMutex {
     int state;
 } TestMutex;
@@ -195,6 +203,11 @@ int test_mutex_init(TestMutex* mutex);
 void test_mutex_destroy(TestMutex* mutex);
 void test_mutex_lock(TestMutex* mutex);
 void test_mutex_unlock(TestMutex* mutex);
+void test_scope(const char* name);
+void test_made(const void* allocator, const void* allocation, unsigned type, uint64_t size,
+               const char* name);
+void test_freed(const void* allocator, const void* allocation, unsigned type, uint64_t size,
+                const char* name);
 #ifdef __cplusplus
 }
 #endif

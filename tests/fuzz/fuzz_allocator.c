@@ -647,11 +647,11 @@ static void check_dump(World* world) {
           world->itemCount);
 }
 
-/*  Are blocks that nobody maps unmapped, and only these? */
+/*  Are blocks that nobody maps unmapped, and only these? Margins and fills keep them mapped. */
 static void check_unmapped(World* world) {
     uint32_t i, other;
     if ((world->info.flags & SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT) == 0 ||
-        world->debug.margin != 0) {
+        (world->debug.margin | world->debug.fillOnAllocate | world->debug.fillOnFree) != 0) {
         return;
     }
     for (i = 0; i < world->itemCount; i++) {
@@ -2234,6 +2234,7 @@ static void choose_setup(World* world, uint64_t seed) {
         SXVK_ALLOCATOR_CREATE_KHR_DEDICATED_ALLOCATION_BIT,
         SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT,
         SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT,
+        SXVK_ALLOCATOR_CREATE_EXT_DEBUG_UTILS_BIT,
     };
     SxvkAllocatorCreateInfo* info = &world->info;
     uint32_t h, i;
@@ -2255,6 +2256,10 @@ static void choose_setup(World* world, uint64_t seed) {
     world->debug.minBufferImageGranularity =
         chance(world, 10) ? (VkDeviceSize)1 << below(world, 15) : 0;
     world->debug.flags = chance(world, 4) ? SXVK_DEBUG_ALWAYS_DEDICATED_BIT : 0;
+    world->debug.flags |= chance(world, 15) ? SXVK_DEBUG_TRACK_ALLOCATIONS_BIT : 0;
+    world->debug.fillOnAllocate = chance(world, 15) ? 1 + below(world, 255) : 0;
+    world->debug.fillOnFree = chance(world, 15) ? 1 + below(world, 255) : 0;
+    info->frameHistoryCount = chance(world, 30) ? 1 + below(world, 20) : 0;
     info->pDebugInfo = &world->debug;
     info->pHeapSizeLimit = world->heapSizeLimit;
     for (h = 0; h < world->profile->memory.memoryHeapCount; h++) {

@@ -47,13 +47,11 @@ typedef struct Fixture {
 
 /* --- messages ----------------------------------------------------------------------------------- */
 
-static VKAPI_ATTR void VKAPI_CALL fixture_on_message(void* userData, SxvkMessageSeverity severity,
-                                                     SxvkMessage message, const char* text) {
+static VKAPI_ATTR void VKAPI_CALL fixture_on_message(void* userData, const SxvkMessageInfo* pInfo) {
     Fixture* fixture = (Fixture*)userData;
-    (void)severity;
     (void)pthread_mutex_lock(&fixture->messageMutex);
-    fixture->messages[message]++;
-    (void)snprintf(fixture->lastText, sizeof fixture->lastText, "%s", text);
+    fixture->messages[pInfo->message]++;
+    (void)snprintf(fixture->lastText, sizeof fixture->lastText, "%s", pInfo->pText);
     (void)pthread_mutex_unlock(&fixture->messageMutex);
 }
 

@@ -14,13 +14,12 @@ typedef struct Leaks {
     uint32_t count;
 } Leaks;
 
-static VKAPI_ATTR void VKAPI_CALL on_leak(void* userData, SxvkMessageSeverity severity,
-                                          SxvkMessage message, const char* text) {
+static VKAPI_ATTR void VKAPI_CALL on_leak(void* userData, const SxvkMessageInfo* pInfo) {
     Leaks* leaks = (Leaks*)userData;
-    assert_int_equal(severity, SXVK_MESSAGE_SEVERITY_ERROR);
+    assert_int_equal(pInfo->severity, SXVK_MESSAGE_SEVERITY_ERROR);
     assert_true(leaks->count < 8);
-    leaks->messages[leaks->count] = message;
-    (void)snprintf(leaks->texts[leaks->count++], sizeof leaks->texts[0], "%s", text);
+    leaks->messages[leaks->count] = pInfo->message;
+    (void)snprintf(leaks->texts[leaks->count++], sizeof leaks->texts[0], "%s", pInfo->pText);
 }
 
 static uint32_t leaks_that_mention(const Leaks* leaks, SxvkMessage message, const char* name) {

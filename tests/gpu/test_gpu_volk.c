@@ -35,13 +35,10 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_layer_message(
     return VK_FALSE;
 }
 
-static VKAPI_ATTR void VKAPI_CALL on_message(void* userData, SxvkMessageSeverity severity,
-                                             SxvkMessage message, const char* text) {
+static VKAPI_ATTR void VKAPI_CALL on_message(void* userData, const SxvkMessageInfo* pInfo) {
     (void)userData;
-    (void)severity;
-    (void)message;
     allocatorMessages++;
-    print_error("allocator: %s\n", text);
+    print_error("allocator: %s\n", pInfo->pText);
 }
 
 static VkInstance make_instance(VkDebugUtilsMessengerEXT* pMessenger) {

@@ -450,6 +450,7 @@ SxvkAllocatorCreateInfo gpu_allocator_info(const Gpu* gpu) {
         {gpu->memoryPriority, SXVK_ALLOCATOR_CREATE_EXT_MEMORY_PRIORITY_BIT},
         {gpu->maintenance4, SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE4_BIT},
         {gpu->maintenance5, SXVK_ALLOCATOR_CREATE_KHR_MAINTENANCE5_BIT},
+        {gpu->messenger != VK_NULL_HANDLE, SXVK_ALLOCATOR_CREATE_EXT_DEBUG_UTILS_BIT},
         {gpu->pageableDeviceLocalMemory,
          SXVK_ALLOCATOR_CREATE_EXT_PAGEABLE_DEVICE_LOCAL_MEMORY_BIT},
     };

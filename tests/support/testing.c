@@ -13,17 +13,16 @@
 
 /* ------------------------------------------------------------------ messages */
 
-void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText) {
+void VKAPI_PTR messages_callback(void* pMessages, const SxvkMessageInfo* pInfo) {
     Messages* messages = (Messages*)pMessages;
     static int lock;
     while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE)) {
     }
-    messages->counts[message]++;
+    messages->counts[pInfo->message]++;
     messages->total++;
-    messages->last = message;
-    messages->lastSeverity = severity;
-    snprintf(messages->text, sizeof messages->text, "%s", pText);
+    messages->last = pInfo->message;
+    messages->lastSeverity = pInfo->severity;
+    snprintf(messages->text, sizeof messages->text, "%s", pInfo->pText);
     __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
 }
 

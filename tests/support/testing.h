@@ -38,8 +38,7 @@ typedef struct Messages {
 } Messages;
 
 /*  A PFN_sxvkMessageCallback; pMessages is a Messages*. */
-void VKAPI_PTR messages_callback(void* pMessages, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText);
+void VKAPI_PTR messages_callback(void* pMessages, const SxvkMessageInfo* pInfo);
 void messages_clear(Messages* messages);
 const char* message_name(SxvkMessage message); /* "BAD_SIZE" */
 

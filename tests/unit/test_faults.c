@@ -381,6 +381,11 @@ static VkResult run_build_stats(Context* c) {
     return sxvkBuildStatsString(c->allocator, &c->text, VK_TRUE);
 }
 
+static VkResult run_build_text(Context* c) {
+    sxvkSetCurrentFrameIndex(c->allocator, 1);
+    return sxvkBuildStatsText(c->allocator, &c->text);
+}
+
 static VkResult run_explain(Context* c) {
     SxvkAllocationCreateInfo create = automatic(0, 0);
     VkBufferCreateInfo info = buffer_info(300);
@@ -530,8 +535,8 @@ static const Operation operations[] = {
     {"sxvkAllocateMemory", OUT_ALLOCATION, NULL, run_allocate, free_allocation, 0, false},
     {"sxvkAllocateMemory, mapped and named", OUT_ALLOCATION, NULL, run_allocate_with_everything,
      free_allocation, 0, false},
-    {"sxvkAllocateMemory, with a margin", OUT_ALLOCATION, NULL, run_allocate_on_host,
-     free_allocation, 16, false},
+    {"sxvkAllocateMemory, with a margin, filled and tracked", OUT_ALLOCATION, NULL,
+     run_allocate_on_host, free_allocation, 16, false},
     {"sxvkAllocateDedicatedMemory", OUT_ALLOCATION, NULL, run_allocate_dedicated, free_allocation,
      0, false},
     {"sxvkAllocateMemoryPages", OUT_PAGES, NULL, run_allocate_pages, free_pages, 0, false},
@@ -575,6 +580,7 @@ static const Operation operations[] = {
     {"sxvkCopyMemoryToAllocation", 0, make_memory, run_copy_to, NULL, 0, false},
     {"sxvkCopyAllocationToMemory", 0, make_memory, run_copy_from, NULL, 0, false},
     {"sxvkBuildStatsString", OUT_TEXT, make_some, run_build_stats, free_text, 0, false},
+    {"sxvkBuildStatsText", OUT_TEXT, make_some, run_build_text, free_text, 0, false},
     {"sxvkExplainMemoryType", OUT_TEXT, NULL, run_explain, free_text, 0, false},
     {"sxvkCreateFrameRing", OUT_RING, NULL, run_create_ring, destroy_ring, 0, false},
     {"sxvkAllocateFromFrameRing, full", OUT_SLICE, make_ring, run_overflow, NULL, 0, false},
@@ -664,6 +670,12 @@ static Rig* fault_rig(const Operation* operation, SxvkDebugInfo* debug) {
     }
     memset(debug, 0, sizeof *debug);
     debug->margin = operation->margin;
+    if (operation->margin != 0) {
+        debug->flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT;
+        debug->fillOnAllocate = 1;
+        debug->fillOnFree = 2;
+    }
+    options.info.frameHistoryCount = 4;
     options.info.pDebugInfo = debug;
     return rig_create(&options);
 }

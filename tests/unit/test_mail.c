@@ -385,11 +385,10 @@ typedef struct Avenger {
     Field* field;
 } Avenger;
 
-static void VKAPI_PTR destroy_when_told(void* user, SxvkMessageSeverity severity,
-                                        SxvkMessage message, const char* text) {
+static void VKAPI_PTR destroy_when_told(void* user, const SxvkMessageInfo* pInfo) {
     Avenger* avenger = (Avenger*)user;
-    messages_callback(&avenger->messages, severity, message, text);
-    if (message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
+    messages_callback(&avenger->messages, pInfo);
+    if (pInfo->message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
         sxvkDestroyPool(avenger->field->rig->allocator, avenger->field->pool);
     }
 }

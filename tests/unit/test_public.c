@@ -487,18 +487,17 @@ typedef struct Leaks {
     uint32_t others;
 } Leaks;
 
-static void VKAPI_PTR count_leak(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* pText) {
+static void VKAPI_PTR count_leak(void* pUserData, const SxvkMessageInfo* pInfo) {
     Leaks* leaks = (Leaks*)pUserData;
     uint32_t i;
     for (i = 0; i < 8; i++) {
-        leaks->found[i] += leaks->names[i][0] != 0 && strstr(pText, leaks->names[i]) != NULL;
+        leaks->found[i] += leaks->names[i][0] != 0 && strstr(pInfo->pText, leaks->names[i]) != NULL;
     }
-    leaks->allocations += message == SXVK_MESSAGE_LEAKED_ALLOCATION;
-    leaks->pools += message == SXVK_MESSAGE_LEAKED_POOL;
-    leaks->others +=
-        message != SXVK_MESSAGE_LEAKED_ALLOCATION && message != SXVK_MESSAGE_LEAKED_POOL;
-    assert_int_equal(severity, SXVK_MESSAGE_SEVERITY_ERROR);
+    leaks->allocations += pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION;
+    leaks->pools += pInfo->message == SXVK_MESSAGE_LEAKED_POOL;
+    leaks->others += pInfo->message != SXVK_MESSAGE_LEAKED_ALLOCATION &&
+                     pInfo->message != SXVK_MESSAGE_LEAKED_POOL;
+    assert_int_equal(pInfo->severity, SXVK_MESSAGE_SEVERITY_ERROR);
 }
 
 /*  VMA#130, VMA#276, VMA#409: who leaked what? One message for each, by name, and all memory goes
@@ -584,21 +583,19 @@ static bool leak_is_named(uint32_t i) {
     return i % 3 == 0;
 }
 
-static void VKAPI_PTR count_each_leak(void* pUserData, SxvkMessageSeverity severity,
-                                      SxvkMessage message, const char* pText) {
+static void VKAPI_PTR count_each_leak(void* pUserData, const SxvkMessageInfo* pInfo) {
     ManyLeaks* leaks = (ManyLeaks*)pUserData;
     char expected[64];
     unsigned size;
-    (void)severity;
-    if (message != SXVK_MESSAGE_LEAKED_ALLOCATION || sscanf(pText, "%*[^,], %u", &size) != 1 ||
-        size < KIB || size >= KIB + MANY) {
+    if (pInfo->message != SXVK_MESSAGE_LEAKED_ALLOCATION ||
+        sscanf(pInfo->pText, "%*[^,], %u", &size) != 1 || size < KIB || size >= KIB + MANY) {
         leaks->others++;
         return;
     }
     size -= (unsigned)KIB;
     snprintf(expected, sizeof expected, leak_is_named(size) ? ": leak %u, " : ": (no name), ",
              size);
-    leaks->others += strstr(pText, expected) == NULL;
+    leaks->others += strstr(pInfo->pText, expected) == NULL;
     leaks->times[size]++;
     leaks->total++;
 }

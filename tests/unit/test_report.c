@@ -33,7 +33,7 @@ static void test_the_list(void** state) {
     for (message = 1; message < SXVK_MESSAGE_COUNT; message++) {
         const char* text = sxvki_message_text((SxvkMessage)message);
         assert_in_range(strlen(text), 10, 80);
-        assert_in_range(sxvki_message_severity((SxvkMessage)message), SXVK_MESSAGE_SEVERITY_WARNING,
+        assert_in_range(sxvki_message_severity((SxvkMessage)message), SXVK_MESSAGE_SEVERITY_INFO,
                         SXVK_MESSAGE_SEVERITY_ERROR);
         for (other = 1; other < message; other++) {
             assert_string_not_equal(text, sxvki_message_text((SxvkMessage)other));
@@ -105,10 +105,14 @@ static void test_long_names(void** state) {
     rig_destroy(rig);
 }
 
-/*  Without a callback warnings and errors go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up).
-    */
+/*  Without a callback messages go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up), with their
+    tag in front and their stack behind. */
 static void test_stderr(void** state) {
     sxvki_reporter reporter = {NULL, NULL};
+    SxvkMessageInfo told = {.severity = SXVK_MESSAGE_SEVERITY_INFO,
+                            .pText = "a text",
+                            .pTag = "renderer",
+                            .pStack = "  at main\n"};
     char text[600] = {0};
     FILE* file = tmpfile();
     int saved = dup(STDERR_FILENO);
@@ -117,6 +121,7 @@ static void test_stderr(void** state) {
     fflush(stderr);
     assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
     sxvki_report(&reporter, SXVK_MESSAGE_NOT_MAPPED, "sxvkUnmapMemory", "allocation");
+    sxvki_report_info(&reporter, &told);
     fflush(stderr);
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
     close(saved);
@@ -124,7 +129,8 @@ static void test_stderr(void** state) {
     assert_true(fread(text, 1, sizeof text - 1, file) != 0);
     fclose(file);
     assert_string_equal(
-        text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED, "\n"));
+        text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED,
+                       "\nsx_vkalloc: renderer: a text\n  at main\n"));
 }
 
 /*  The callback may use the allocator: no lock is held while it runs. */
@@ -133,13 +139,10 @@ typedef struct Caller {
     uint32_t calls;
 } Caller;
 
-static void VKAPI_PTR use_allocator(void* pUserData, SxvkMessageSeverity severity,
-                                    SxvkMessage message, const char* pText) {
+static void VKAPI_PTR use_allocator(void* pUserData, const SxvkMessageInfo* pInfo) {
     Caller* caller = (Caller*)pUserData;
     SxvkTotalStatistics total;
-    (void)severity;
-    (void)message;
-    (void)pText;
+    (void)pInfo;
     caller->calls++;
     sxvkCalculateStatistics(caller->rig->allocator, &total);
     sxvkFreeMemory(caller->rig->allocator, rig_allocate(caller->rig, 1, 100));
@@ -188,13 +191,10 @@ typedef struct Impatient {
     uint32_t counts[SXVK_MESSAGE_COUNT];
 } Impatient;
 
-static void VKAPI_PTR free_it(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                              const char* pText) {
+static void VKAPI_PTR free_it(void* pUserData, const SxvkMessageInfo* pInfo) {
     Impatient* impatient = (Impatient*)pUserData;
-    (void)severity;
-    (void)pText;
-    impatient->counts[message]++;
-    if (message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
+    impatient->counts[pInfo->message]++;
+    if (pInfo->message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
         sxvkFreeMemory(impatient->rig->allocator, impatient->allocation);
     }
 }
@@ -234,18 +234,16 @@ typedef struct Cleaner {
     uint32_t counts[SXVK_MESSAGE_COUNT];
 } Cleaner;
 
-static void VKAPI_PTR clean_up(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                               const char* pText) {
+static void VKAPI_PTR clean_up(void* pUserData, const SxvkMessageInfo* pInfo) {
     Cleaner* cleaner = (Cleaner*)pUserData;
     SxvkAllocation allocation = cleaner->allocation;
     SxvkPool pool = cleaner->pool;
-    (void)severity;
-    (void)pText;
-    cleaner->counts[message]++;
-    if (message == SXVK_MESSAGE_LEAKED_ALLOCATION || message == SXVK_MESSAGE_CORRUPTED_MARGIN) {
+    cleaner->counts[pInfo->message]++;
+    if (pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION ||
+        pInfo->message == SXVK_MESSAGE_CORRUPTED_MARGIN) {
         cleaner->allocation = VK_NULL_HANDLE;
         sxvkFreeMemory(cleaner->allocator, allocation);
-    } else if (message == SXVK_MESSAGE_LEAKED_POOL) {
+    } else if (pInfo->message == SXVK_MESSAGE_LEAKED_POOL) {
         cleaner->pool = VK_NULL_HANDLE;
         sxvkDestroyPool(cleaner->allocator, pool);
     }

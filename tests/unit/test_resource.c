@@ -821,15 +821,12 @@ typedef struct Reaction {
     uint32_t mapped, stale, leaked;
 } Reaction;
 
-static void VKAPI_PTR destroy_the_pool(void* user, SxvkMessageSeverity severity,
-                                       SxvkMessage message, const char* text) {
+static void VKAPI_PTR destroy_the_pool(void* user, const SxvkMessageInfo* pInfo) {
     Reaction* reaction = (Reaction*)user;
     SxvkPool pool = reaction->pool;
-    (void)severity;
-    (void)text;
-    reaction->mapped += message == SXVK_MESSAGE_FREED_WHILE_MAPPED;
-    reaction->stale += message == SXVK_MESSAGE_INVALID_ALLOCATION;
-    reaction->leaked += message == SXVK_MESSAGE_LEAKED_ALLOCATION;
+    reaction->mapped += pInfo->message == SXVK_MESSAGE_FREED_WHILE_MAPPED;
+    reaction->stale += pInfo->message == SXVK_MESSAGE_INVALID_ALLOCATION;
+    reaction->leaked += pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION;
     reaction->pool = VK_NULL_HANDLE;
     sxvkDestroyPool(reaction->allocator, pool);
 }

@@ -1544,12 +1544,10 @@ typedef struct Leaks {
     uint32_t others;
 } Leaks;
 
-static void VKAPI_PTR note_leak(void* pUserData, SxvkMessageSeverity severity, SxvkMessage message,
-                                const char* text) {
+static void VKAPI_PTR note_leak(void* pUserData, const SxvkMessageInfo* pInfo) {
     Leaks* leaks = (Leaks*)pUserData;
-    const char* name = strstr(text, "leak-");
-    (void)severity;
-    if (message != SXVK_MESSAGE_LEAKED_ALLOCATION) {
+    const char* name = strstr(pInfo->pText, "leak-");
+    if (pInfo->message != SXVK_MESSAGE_LEAKED_ALLOCATION) {
         leaks->others++;
     } else if (name != NULL) {
         leaks->seen[strtoul(name + 5, NULL, 10) % 64]++;
@@ -2205,17 +2203,14 @@ static Site* eager;
 static SxvkAllocation eager_took;
 static uint32_t eager_messages[2];
 
-static void VKAPI_PTR free_eagerly(void* pUserData, SxvkMessageSeverity severity,
-                                   SxvkMessage message, const char* text) {
+static void VKAPI_PTR free_eagerly(void* pUserData, const SxvkMessageInfo* pInfo) {
     SxvkAllocation* handle = (SxvkAllocation*)pUserData;
-    (void)severity;
-    (void)text;
-    if (message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
+    if (pInfo->message == SXVK_MESSAGE_FREED_WHILE_MAPPED) {
         eager_messages[0]++;
         give(eager, *handle);
         eager_took = take(eager, 100);
     } else {
-        eager_messages[1] += message == SXVK_MESSAGE_INVALID_ALLOCATION;
+        eager_messages[1] += pInfo->message == SXVK_MESSAGE_INVALID_ALLOCATION;
     }
 }
 

@@ -577,11 +577,8 @@ typedef struct Misuser {
     uint32_t* running;
 } Misuser;
 
-static void VKAPI_PTR count_calls(void* pUserData, SxvkMessageSeverity severity,
-                                  SxvkMessage message, const char* pText) {
-    (void)severity;
-    (void)pText;
-    if (message == SXVK_MESSAGE_INVALID_ALLOCATION) {
+static void VKAPI_PTR count_calls(void* pUserData, const SxvkMessageInfo* pInfo) {
+    if (pInfo->message == SXVK_MESSAGE_INVALID_ALLOCATION) {
         sxvki_add64(pUserData, 1);
     }
 }

@@ -162,7 +162,7 @@ static void test_allocator_info(void** state) {
 
     info = rig->info;
     info.pDebugInfo = &debug;
-    debug.flags = 2;
+    debug.flags = 0x20;
     REFUSES(rig, UNKNOWN_FLAGS, &info);
     debug.flags = 0;
     debug.margin = 6;
@@ -179,6 +179,16 @@ static void test_allocator_info(void** state) {
     REFUSES(rig, BAD_ALIGNMENT, &info);
     debug.minBufferImageGranularity = (VkDeviceSize)1 << 30;
     REFUSES(rig, BAD_ALIGNMENT, &info);
+    debug.minBufferImageGranularity = 0;
+    debug.fillOnAllocate = 256;
+    REFUSES(rig, BAD_SIZE, &info);
+    debug.fillOnAllocate = 255;
+    debug.fillOnFree = UINT32_MAX;
+    REFUSES(rig, BAD_SIZE, &info);
+
+    info = rig->info;
+    info.frameHistoryCount = 65537;
+    REFUSES(rig, BAD_SIZE, &info);
 
     info = rig->info;
     host_fail(&rig->host, 1, 1);
@@ -1087,6 +1097,30 @@ static void test_corruption(void** state) {
     rig_destroy(rig);
 }
 
+static void test_logs(void** state) {
+    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_LOG_MEMORY_TYPES_BIT};
+    RigOptions options = rig_options();
+    SxvkAllocation allocation;
+    Rig* rig;
+    (void)state;
+    options.info.pDebugInfo = &debug;
+    rig = rig_create(&options);
+    sxvkFreeMemory(rig->allocator, rig_allocate(rig, LOCAL, 100));
+    EXPECT(rig, MEMORY_TYPE_CHOSEN);
+    rig_destroy(rig);
+    debug.flags = SXVK_DEBUG_LOG_ALLOCATIONS_BIT;
+    rig = rig_create(&options);
+    allocation = rig_allocate(rig, LOCAL, 100);
+    EXPECT(rig, ALLOCATED);
+    sxvkFreeMemory(rig->allocator, allocation);
+    rig_destroy(rig);
+    debug.flags = SXVK_DEBUG_LOG_FREES_BIT;
+    rig = rig_create(&options);
+    sxvkFreeMemory(rig->allocator, rig_allocate(rig, LOCAL, 100));
+    EXPECT(rig, FREED);
+    rig_destroy(rig);
+}
+
 static void test_broken_invariant(void** state) {
     Rig* rig = rig_create(NULL);
     SxvkAllocation allocation = rig_allocate(rig, LOCAL, 100);
@@ -1341,6 +1375,7 @@ int main(void) {
         cmocka_unit_test(test_leaks),
         cmocka_unit_test(test_modules),
         cmocka_unit_test(test_corruption),
+        cmocka_unit_test(test_logs),
         cmocka_unit_test(test_broken_invariant),
         cmocka_unit_test(test_missing_function),
         cmocka_unit_test(test_null_is_accepted),

@@ -15,13 +15,11 @@ typedef struct Ours {
     SxvkPool pool;
 } Ours;
 
-static void VKAPI_PTR ours_message(void* user, SxvkMessageSeverity severity, SxvkMessage message,
-                                   const char* text) {
+static void VKAPI_PTR ours_message(void* user, const SxvkMessageInfo* pInfo) {
     (void)user;
-    (void)severity;
     /* A sequence that looks for the limit runs into this one on purpose. */
-    if (message != SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY) {
-        die("the allocator says: %s", text);
+    if (pInfo->message != SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY) {
+        die("the allocator says: %s", pInfo->pText);
     }
 }
 

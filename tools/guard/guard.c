@@ -104,11 +104,9 @@ struct World {
     uint32_t frame;
 };
 
-static void VKAPI_PTR on_message(void* user, SxvkMessageSeverity severity, SxvkMessage message,
-                                 const char* text) {
+static void VKAPI_PTR on_message(void* user, const SxvkMessageInfo* pInfo) {
     (void)user;
-    (void)severity;
-    die(text, (long)message);
+    die(pInfo->pText, (long)pInfo->message);
 }
 
 static SxvkAllocationCreateInfo creation(World* world) {
