@@ -40,6 +40,8 @@ typedef struct Cache {
     SxvkAllocation readbackAllocation;
     const unsigned char* pReadback;
     Texture textures[TEXTURE_COUNT];
+    uint32_t memoryTypeBits;
+    uint32_t heap;     /* where the textures are */
     uint32_t firstMip; /* of what is loaded now */
     uint32_t loads, evictions, reductions, requests, changes, errors, worstMip;
     SxvkPressureLevel worst;
@@ -83,9 +85,7 @@ static VkImageSubresourceLayers layers_of(const Texture* texture, uint32_t mip) 
     return layers;
 }
 
-/*  An image of the texture from a mip level on. If memory runs out, the callback below makes room
-    and the library tries once more. */
-static void create_image(Cache* cache, Texture* texture, uint32_t firstMip) {
+static VkImageCreateInfo image_info(uint32_t firstMip) {
     VkImageCreateInfo info = {0};
     info.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO;
     info.imageType = VK_IMAGE_TYPE_2D;
@@ -98,8 +98,31 @@ static void create_image(Cache* cache, Texture* texture, uint32_t firstMip) {
     info.samples = VK_SAMPLE_COUNT_1_BIT;
     info.usage = VK_IMAGE_USAGE_SAMPLED_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
                  VK_IMAGE_USAGE_TRANSFER_DST_BIT;
+    return info;
+}
+
+/*  Textures stay in the memory that suits them best: without this the library would go on in the
+    next best heap, on most GPUs that of the CPU, before it asks for room. */
+static void choose_heap(Cache* cache) {
+    VkImageCreateInfo info = image_info(0);
+    SxvkAllocationCreateInfo allocationInfo = {0};
+    const VkPhysicalDeviceMemoryProperties* memory;
+    uint32_t type;
+    allocationInfo.usage = SXVK_MEMORY_USAGE_AUTO;
+    EXAMPLE_CHECK(sxvkFindMemoryTypeIndexForImageInfo(cache->allocator, &info, &allocationInfo,
+                                                      &type) == VK_SUCCESS);
+    sxvkGetMemoryProperties(cache->allocator, &memory);
+    cache->memoryTypeBits = 1u << type;
+    cache->heap = memory->memoryTypes[type].heapIndex;
+}
+
+/*  An image of the texture from a mip level on. If memory runs out, the callback below makes room
+    and the library tries once more. */
+static void create_image(Cache* cache, Texture* texture, uint32_t firstMip) {
+    VkImageCreateInfo info = image_info(firstMip);
     SxvkAllocationCreateInfo allocationInfo = {0};
     allocationInfo.usage = SXVK_MEMORY_USAGE_AUTO;
+    allocationInfo.memoryTypeBits = cache->memoryTypeBits;
     allocationInfo.module = cache->module;
     allocationInfo.pUserData = texture;
     /* Into variables of its own: the callback must not find what is only half made. */
@@ -306,14 +329,14 @@ static void use(Cache* cache, uint32_t first, uint32_t count) {
 
 /*  Act before memory runs out: what is coldest loses a level; and with much room to spare, what is
     loaded next is better again. */
-static void end_frame(Cache* cache, uint32_t heap) {
+static void end_frame(Cache* cache) {
     SxvkBudget budget;
-    sxvkGetHeapBudget(cache->allocator, heap, &budget);
+    sxvkGetHeapBudget(cache->allocator, cache->heap, &budget);
     if (budget.level >= SXVK_PRESSURE_LEVEL_WARNING) {
         SxvkColdAllocation cold[8];
         uint32_t count = 8;
-        EXAMPLE_CHECK(sxvkGetColdestAllocations(cache->allocator, heap, cache->module, 0, &count,
-                                                cold) == VK_SUCCESS);
+        EXAMPLE_CHECK(sxvkGetColdestAllocations(cache->allocator, cache->heap, cache->module, 0,
+                                                &count, cold) == VK_SUCCESS);
         for (uint32_t i = 0; i < count && cold[i].age > 0; i++) {
             SxvkAllocationInfo info;
             if (sxvkIsAllocationValid(cache->allocator, cold[i].allocation)) { /* not evicted */
@@ -367,6 +390,8 @@ int main(void) {
     info.pMessageUserData = &cache;
     EXAMPLE_CHECK(sxvkCreateAllocator(&info, &cache.allocator) == VK_SUCCESS);
 
+    choose_heap(&cache);
+
     SxvkModuleCreateInfo moduleInfo = {0};
     moduleInfo.pName = "textures";
     moduleInfo.strategy = SXVK_MODULE_STRATEGY_MEMORY;
@@ -379,30 +404,23 @@ int main(void) {
         &cache, 2 * TEXTURE_COUNT * PROBE * PROBE * 4, VK_BUFFER_USAGE_TRANSFER_DST_BIT,
         SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT, &cache.readback, &cache.readbackAllocation);
 
-    uint32_t heap = 0;
     for (uint32_t frame = 1; frame <= FRAME_COUNT; frame++) {
         /* A walk through all textures, 12 to 24 at a time; and a look over 72 at once, which would
            be 96 MiB. */
         uint32_t count = frame % 10 == 8 ? 72 : 12 + frame % 13;
-        SxvkAllocationInfo where;
         sxvkSetCurrentFrameIndex(cache.allocator, frame);
         for (uint32_t i = 0; i < TEXTURE_COUNT; i++) {
             cache.textures[i].index = i;
         }
         acquire(&cache, frame * 9, count);
         use(&cache, frame * 9, count);
-        sxvkGetAllocationInfo(cache.allocator, cache.textures[frame * 9 % TEXTURE_COUNT].allocation,
-                              &where);
-        const VkPhysicalDeviceMemoryProperties* memory;
-        sxvkGetMemoryProperties(cache.allocator, &memory);
-        heap = memory->memoryTypes[where.memoryType].heapIndex;
-        end_frame(&cache, heap);
+        end_frame(&cache);
     }
 
     SxvkModuleStatistics stats;
     SxvkBudget budget;
     sxvkGetModuleStatistics(cache.allocator, cache.module, &stats);
-    sxvkGetHeapBudget(cache.allocator, heap, &budget);
+    sxvkGetHeapBudget(cache.allocator, cache.heap, &budget);
     printf("%u textures, %u frames in %u MiB: %u loads, %u evicted, %u made smaller\n",
            TEXTURE_COUNT, FRAME_COUNT, (unsigned)(HEAP_SIZE >> 20), cache.loads, cache.evictions,
            cache.reductions);
