@@ -75,7 +75,9 @@ CONTRACT (each function adds only its differences)
               output to null or zero. VK_ERROR_VALIDATION_FAILED_EXT: an argument was wrong, the
               message names the function and the field. VK_ERROR_OUT_OF_HOST_MEMORY: a host
               allocation failed.
-    Null      Destroy and Free accept VK_NULL_HANDLE. Optional pointers are called optional.
+    Null      Destroy and Free accept VK_NULL_HANDLE. Optional pointers are called optional. A null
+              allocator, ring, arena, smart buffer, virtual block, or pCreateInfo that says where
+              messages go, is VALIDATION_FAILED without a message: there is nobody to tell.
     Zero      A zeroed struct is valid; 0 means the default that stands at the field.
     Handles   The handle of an allocation or a module carries an index and a generation: stale,
               doubly freed and foreign handles are recognised in release builds, reported, and
@@ -131,8 +133,8 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_MUTEX_DESTROY(m)
     SX_VKALLOC_MUTEX_LOCK(m)
     SX_VKALLOC_MUTEX_UNLOCK(m)
-    SX_VKALLOC_NO_STATS_STRING          1: leave out the JSON dump and explanations; default 0
-    SX_VKALLOC_NO_VIRTUAL               1: leave out virtual blocks, and buffer arenas, which stand
+    SX_VKALLOC_NO_STATS_STRING        D 1: leave out the JSON dump and explanations; default 0
+    SX_VKALLOC_NO_VIRTUAL             D 1: leave out virtual blocks, and buffer arenas, which stand
                                         on them; default 0
     SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
     SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
@@ -332,11 +334,11 @@ typedef enum SxvkMessageSeverity {
     X(CONFLICTING_FLAGS, ERROR, "flags exclude each other")                                        \
     X(BAD_ENUM, ERROR, "a value is not of its enumeration")                                        \
     X(BAD_SIZE, ERROR, "a size is zero or out of range")                                           \
-    X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two, or too small")                    \
+    X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two, or too small or large")           \
     X(BAD_INDEX, ERROR, "an index is out of range")                                                \
-    X(BAD_RANGE, ERROR, "a range leaves the allocation")                                           \
+    X(BAD_RANGE, ERROR, "a range leaves what it is a part of")                                     \
     X(BAD_PRIORITY, ERROR, "a priority is not between 0 and 1")                                    \
-    X(BAD_STRUCT, ERROR, "a struct holds a value that the function does not take")                 \
+    X(BAD_STRUCT, ERROR, "an object or value that the function does not take")                     \
     X(MISSING_FEATURE, ERROR, "the allocator was not created with the flag this needs")            \
     X(MISSING_FUNCTION, ERROR, "a Vulkan function was not found")                                  \
     X(NO_MEMORY_TYPE, WARNING, "no memory type meets the request")                                 \
@@ -354,8 +356,8 @@ typedef enum SxvkMessageSeverity {
     X(CORRUPTED_MARGIN, ERROR, "somebody wrote past the end of an allocation")                     \
     X(BROKEN_INVARIANT, ERROR, "the allocator's own data is inconsistent")                         \
     X(OUT_OF_HOST_MEMORY, WARNING, "a host allocation failed")                                     \
-    X(OUT_OF_DEVICE_MEMORY, WARNING, "no memory type could serve a request")                       \
-    X(BAD_FRAME_VALUE, ERROR, "a value goes back, was not begun, or is still in flight")           \
+    X(OUT_OF_DEVICE_MEMORY, WARNING, "the device could not serve a request")                       \
+    X(BAD_FRAME_VALUE, ERROR, "a value goes back, was not begun, is complete, or in flight")       \
     X(ALLOCATED, INFO, "memory was allocated")                                                     \
     X(FREED, INFO, "memory was freed")                                                             \
     X(MEMORY_TYPE_CHOSEN, INFO, "the memory type that was chosen")
@@ -711,11 +713,12 @@ typedef struct SxvkBufferSlice {
 typedef struct SxvkFrameRingCreateInfo {
     VkFlags flags;            /* 0 */
     VkBufferUsageFlags usage; /* TRANSFER_SRC is added */
-    VkDeviceSize size;        /* bytes to start with and never to shrink below; 0 = 64 KiB */
-    /* Bytes, a power of two, of the offset of each slice; 0 = the least that the device allows for
-       the usage. */
+    VkDeviceSize size;        /* bytes to start with and never to shrink below; below 2^40;
+                                 0 = 64 KiB */
+    /* Bytes, a power of two below 2^32, of the offset of each slice; 0 = the least that the device
+       allows for the usage. */
     VkDeviceSize minAlignment;
-    SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
+    SxvkMemoryUsage memoryUsage; /* 0 = AUTO; not GPU_LAZILY_ALLOCATED */
     SxvkPool pool;               /* optional; of a type that is HOST_VISIBLE and HOST_COHERENT */
     const char* pName;           /* of the buffers' memory; copied; null = "frame ring" */
     SxvkModule module;           /* optional; of the buffers' memory; outlives the ring */
@@ -752,7 +755,7 @@ typedef VkFlags SxvkSmartBufferCreateFlags;
 
 typedef struct SxvkSmartBufferCreateInfo {
     SxvkSmartBufferCreateFlags flags;
-    VkDeviceSize size;        /* bytes */
+    VkDeviceSize size;        /* bytes; not 0, below 2^40 */
     VkBufferUsageFlags usage; /* what the copies need is added */
     SxvkSmartBufferAccess access;
     SxvkFrameRing ring;      /* lends staging memory and counts frames; outlives the buffer */
@@ -772,8 +775,10 @@ typedef struct SxvkSmartBufferInfo {
 typedef struct SxvkSmartBufferWrite {
     void* pData;             /* write `size` bytes here, in order, and do not read */
     VkDeviceSize size;       /* bytes */
-    VkDeviceSize dstOffset;  /* in the buffer; the library's, as is staging */
+    VkDeviceSize dstOffset;  /* in the buffer; the library's, as is all below */
     SxvkBufferSlice staging; /* all zero where pData is the buffer itself */
+    SxvkSmartBuffer buffer;  /* which it was prepared for */
+    uint64_t value;          /* in which that was */
 } SxvkSmartBufferWrite;
 
 #if !defined(SX_VKALLOC_NO_VIRTUAL) || SX_VKALLOC_NO_VIRTUAL == 0
@@ -787,9 +792,9 @@ typedef struct SxvkBufferArenaCreateInfo {
     VkBufferUsageFlags usage;
     /* HOST_ACCESS flags, MAPPED, WITHIN_BUDGET, DEDICATED_MEMORY; of each VkBuffer. */
     SxvkAllocationCreateFlags allocationFlags;
-    SxvkMemoryUsage memoryUsage; /* 0 = AUTO */
-    /* Bytes of each VkBuffer; 0 = from 256 KiB on growing with what is used, to 64 MiB. A larger
-       slice gets a VkBuffer of its size. */
+    SxvkMemoryUsage memoryUsage; /* 0 = AUTO; not GPU_LAZILY_ALLOCATED */
+    /* Bytes of each VkBuffer, below 2^40; 0 = from 256 KiB on growing with what is used, to 64 MiB.
+       A larger slice gets a VkBuffer of its size. */
     VkDeviceSize bufferSize;
     /* Bytes, a power of two, at most 64 KiB, of the offset of each slice; sizes are rounded up to
        it. 0 = the least that the device allows for the usage. */
@@ -1358,8 +1363,9 @@ SX_VKALLOC_API VkResult sxvkBeginFrameRing(SxvkFrameRing ring, uint64_t value);
 */
 SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value);
 
-/*  size bytes, at an offset that is a multiple of alignment, a power of two; 0 = the ring's. An
-    alignment above the size of the ring is offset 0. On failure *pSlice is zero.
+/*  size bytes, 1 to 2^40 - 1, at an offset that is a multiple of alignment, a power of two below
+    2^32; 0 = the ring's. An alignment above the size of the ring is offset 0. On failure *pSlice is
+    zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
     Threads   safe; but a message or pressure callback must not allocate from the ring that reports
     Cost      one compare-and-swap; where the ring is full one buffer is made
@@ -1390,9 +1396,11 @@ SX_VKALLOC_API void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
 
     What is recorded, unless NO_BARRIERS is set: the copy; behind it a barrier from TRANSFER to
     ALL_COMMANDS over the range; for STREAMING one from ALL_COMMANDS to TRANSFER before it.
-    A read back: a barrier from ALL_COMMANDS to HOST, or the same around a copy. So what remains to
-    you: to record outside of render passes, on a queue that may copy, semaphores between queues,
-    and to wait until the device is done before you read. A buffer belongs to one queue family.
+    A read back: a barrier from ALL_COMMANDS to HOST; or a copy with one from ALL_COMMANDS before it
+    and one to HOST and ALL_COMMANDS behind it, so that later commands may write the range again.
+    So what remains to you: to record outside of render passes, on a queue that may copy, semaphores
+    between queues, and to wait until the device is done before you read; until you have read, no
+    commands that write the range are submitted. A buffer belongs to one queue family.
     Returns   as sxvkCreateBuffer; VALIDATION_FAILED also where Vulkan functions are missing
     Owner     caller: sxvkDestroySmartBuffer, before its ring; the device must be done with it
 */
@@ -1413,7 +1421,13 @@ SX_VKALLOC_API VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer, VkCommandBu
                                              const void* pData);
 
 /*  The same in two steps, for data that is made in place: write to pWrite->pData between them. Both
-    belong to one value of the ring. */
+    belong to one value of the ring: a write whose value is complete, or that another buffer
+    prepared, is VALIDATION_FAILED.
+
+        sxvkPrepareSmartBufferWrite(buffer, 0, count * sizeof(Instance), &write);
+        fill_instances((Instance*)write.pData, count);
+        sxvkRecordSmartBufferWrite(buffer, commands, &write);
+*/
 SX_VKALLOC_API VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset,
                                                     VkDeviceSize size,
                                                     SxvkSmartBufferWrite* pWrite);
@@ -1441,8 +1455,8 @@ SX_VKALLOC_API VkResult sxvkCreateBufferArena(SxvkAllocator allocator,
                                               SxvkBufferArena* pArena);
 SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferArena arena);
 
-/*  size bytes at an offset that is a multiple of alignment, a power of two; 0 = the arena's. pSlice
-    is optional. On failure the outputs are null.
+/*  size bytes, 1 to 2^40 - 1, at an offset that is a multiple of alignment, a power of two below
+    2^32; 0 = the arena's. pSlice is optional. On failure the outputs are null.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; where no buffer has room also as
               sxvkCreateBuffer
     Threads   safe; but a message or pressure callback must not allocate from the arena that reports
@@ -5138,6 +5152,21 @@ SXVKI_COLD static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage 
     }
     sxvki_line_add(&line, sxvki_message_text(message));
     sxvki_report_line(reporter, message, &line);
+}
+
+/*  One message for all that was alive in an owner that is destroyed; none for none. */
+SXVKI_UNUSED SXVKI_COLD static void sxvki_report_leaks(const sxvki_reporter* reporter,
+                                                       const char* function, uint32_t count) {
+    if (count != 0) {
+        sxvki_line line;
+        line.size = 0;
+        sxvki_line_add(&line, function);
+        sxvki_line_add(&line, ": ");
+        sxvki_line_add_u64(&line, count, 10);
+        sxvki_line_add(&line, " still alive: ");
+        sxvki_line_add(&line, sxvki_message_text(SXVK_MESSAGE_LEAKED_ALLOCATION));
+        sxvki_report_line(reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
+    }
 }
 
 /* ============================================================================================== */
@@ -9183,17 +9212,6 @@ static void sxvki_give_later(sxvki_device* device, sxvki_returns* returns, uint3
 
 /* --- allocating --- */
 
-SXVKI_COLD static void sxvki_report_failure(const sxvki_device* device, VkResult result,
-                                            const char* function) {
-    if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
-    } else if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
-    } else if (sxvki_is_full(result)) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, function, NULL);
-    }
-}
-
 /*  The side table's entry of an allocation, made if need be; null where there is no host memory. */
 static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
     sxvki_records* records = &allocator->device.records;
@@ -9641,7 +9659,6 @@ SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function
         VkResult result = sxvki_equip(allocator, function, info, *allocation);
         if (result != VK_SUCCESS) {
             *allocation = VK_NULL_HANDLE;
-            sxvki_report_failure(&allocator->device, result, function);
             return result;
         }
     }
@@ -9669,10 +9686,6 @@ SXVKI_APART static VkResult sxvki_allocate_here(SxvkAllocator allocator, const c
     }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
-        if (result == SXVKI_AT_LIMIT) {
-            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-        }
-        sxvki_report_failure(&allocator->device, result, function);
         return result;
     }
     *allocation = taken;
@@ -9700,7 +9713,8 @@ SXVKI_APART static VkResult sxvki_allocate_for_module(SxvkAllocator allocator, c
     return sxvki_allocate_here(allocator, function, requirements, purpose, &own, allocation);
 }
 
-/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. */
+/*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. What
+    failed may be tried in another way: the public function reports it at the end. */
 static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
                                const sxvki_requirements* requirements, const sxvki_purpose* purpose,
                                const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
@@ -11482,6 +11496,18 @@ SXVKI_COLD static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDev
     }
 }
 
+/*  What is in a block, and the start of the list of its ranges. */
+SXVKI_COLD static void sxvki_json_begin_ranges(sxvki_json* json,
+                                               const SxvkDetailedStatistics* stats) {
+    const SxvkStatistics* s = &stats->statistics;
+    sxvki_json_pair_u64(json, "TotalBytes", s->blockBytes);
+    sxvki_json_pair_u64(json, "UnusedBytes", s->blockBytes - s->allocationBytes);
+    sxvki_json_pair_u64(json, "Allocations", s->allocationCount);
+    sxvki_json_pair_u64(json, "UnusedRanges", stats->unusedRangeCount);
+    sxvki_json_key(json, "Suballocations");
+    sxvki_json_begin(json, "[");
+}
+
 /*  The block that a tour is at. */
 SXVKI_COLD static void sxvki_json_block(sxvki_json* json, const sxvki_tour* tour) {
     SxvkDetailedStatistics stats;
@@ -11492,12 +11518,7 @@ SXVKI_COLD static void sxvki_json_block(sxvki_json* json, const sxvki_tour* tour
     sxvki_json_key_u64(json, "", tour->block);
     sxvki_json_begin(json, "{");
     sxvki_json_pair_u64(json, "MapRefCount", tour->maps);
-    sxvki_json_pair_u64(json, "TotalBytes", tour->block_size);
-    sxvki_json_pair_u64(json, "UnusedBytes", tour->block_size - stats.statistics.allocationBytes);
-    sxvki_json_pair_u64(json, "Allocations", stats.statistics.allocationCount);
-    sxvki_json_pair_u64(json, "UnusedRanges", stats.unusedRangeCount);
-    sxvki_json_key(json, "Suballocations");
-    sxvki_json_begin(json, "[");
+    sxvki_json_begin_ranges(json, &stats);
     for (i = 0; i < tour->count; i++) {
         const sxvki_sight* sight = &tour->sights[i];
         sxvki_json_gap(json, end, sight->offset);
@@ -12075,11 +12096,10 @@ SXVKI_HOT int sxvki_virtual_take_slot(sxvki_slab_class* c, uint32_t id, sxvki_sl
     return left == SXVKI_SLAB_HELD;
 }
 
-/*  A slab that is full now. The result is for callers that have nothing else to do. */
-SXVKI_APART static VkResult sxvki_virtual_unlist(SxvkVirtualBlock block, sxvki_slab* slab) {
+/*  A slab that is full now. */
+SXVKI_APART static void sxvki_virtual_unlist(SxvkVirtualBlock block, sxvki_slab* slab) {
     sxvki_store64_relaxed(&slab->word, 0);
     sxvki_domain_unlist_slab(&block->domain, slab);
-    return VK_SUCCESS;
 }
 
 /*  One of the first slabs of a class with a slot that is large enough; SXVKI_NONE: none of them. */
@@ -12501,6 +12521,7 @@ static void sxvki_virtual_clear(SxvkVirtualBlock block) {
 
 static void sxvki_virtual_statistics(const struct SxvkVirtualBlock_T* block,
                                      SxvkStatistics* stats) {
+    memset(stats, 0, sizeof *stats);
     sxvki_domain_add_live(&block->domain, stats);
     stats->blockCount = 1;
     stats->blockBytes = block->size << block->shift;
@@ -12536,13 +12557,7 @@ SXVKI_COLD static void sxvki_json_virtual_map(sxvki_json* json,
     uint32_t index;
     sxvki_json_key(json, "Details");
     sxvki_json_begin(json, "{");
-    sxvki_json_pair_u64(json, "TotalBytes", stats->statistics.blockBytes);
-    sxvki_json_pair_u64(json, "UnusedBytes",
-                        stats->statistics.blockBytes - stats->statistics.allocationBytes);
-    sxvki_json_pair_u64(json, "Allocations", stats->statistics.allocationCount);
-    sxvki_json_pair_u64(json, "UnusedRanges", stats->unusedRangeCount);
-    sxvki_json_key(json, "Suballocations");
-    sxvki_json_begin(json, "[");
+    sxvki_json_begin_ranges(json, stats);
     while (sxvki_virtual_next(block, &walk, &index)) {
         const void* data = sxvki_virtual_user_data(block, index);
         sxvki_virtual_look(block, index, &offset, &size);
@@ -12744,7 +12759,7 @@ SXVKI_COLD static VkResult sxvki_backing_create_most(const sxvki_plan* plan, con
                                                      sxvki_backing* made) {
     for (;;) {
         VkResult result = sxvki_backing_create(plan, function, most, made);
-        if (!sxvki_is_full(result) || most <= least) {
+        if ((!sxvki_is_full(result) && result != SXVKI_AT_LIMIT) || most <= least) {
             return result;
         }
         most = sxvki_max64(sxvki_align_down(most / 2, plan->info.minAlignment), least);
@@ -12864,7 +12879,7 @@ SXVKI_INLINE int sxvki_ring_bump(sxvki_ring_buffer* b, uint64_t size, uint64_t a
 }
 
 /*  Store a tail, or the head of a buffer that no thread can move because it is closed. Caller holds
-    the lock, as of all down to sxvki_ring_replace. */
+    the lock, as of all down to sxvki_ring_retire. */
 SXVKI_COLD static void sxvki_ring_set(sxvki_shared64* word, uint64_t position) {
     uint64_t seen = sxvki_load64_relaxed(word);
     sxvki_cas64(word, &seen, position);
@@ -12916,7 +12931,8 @@ SXVKI_COLD static void sxvki_ring_retire(SxvkFrameRing ring, sxvki_ring_buffer* 
     ring->stats.bufferCount++;
 }
 
-/*  The buffer of one that has seen its last value complete; a null one where there is none. */
+/*  The buffer of one that has seen its last value complete; a null one where there is none. Takes
+    the lock. */
 SXVKI_COLD static void sxvki_ring_take_retired(SxvkFrameRing ring, sxvki_backing* gone) {
     sxvki_ring_buffer* b;
     gone->buffer = VK_NULL_HANDLE;
@@ -12933,7 +12949,7 @@ SXVKI_COLD static void sxvki_ring_take_retired(SxvkFrameRing ring, sxvki_backing
     sxvki_lock_drop(&ring->lock);
 }
 
-/*  Destroy what has seen its last value complete. */
+/*  Destroy what has seen its last value complete. Caller does not hold the lock. */
 SXVKI_COLD static void sxvki_ring_release(SxvkFrameRing ring, const char* function) {
     sxvki_backing gone;
     for (sxvki_ring_take_retired(ring, &gone); gone.buffer != VK_NULL_HANDLE;
@@ -13131,6 +13147,14 @@ SXVKI_COLD static VkResult sxvki_ring_complete(SxvkFrameRing ring, const char* f
     }
     sxvki_ring_release(ring, function);
     return sxvki_settled(ring->plan.allocator, VK_SUCCESS);
+}
+
+SXVKI_UNUSED SXVKI_COLD static int sxvki_ring_is_complete(SxvkFrameRing ring, uint64_t value) {
+    int is_complete;
+    sxvki_lock_take(&ring->lock);
+    is_complete = value <= ring->completed;
+    sxvki_lock_drop(&ring->lock);
+    return is_complete;
 }
 
 SXVKI_COLD static void sxvki_ring_statistics(SxvkFrameRing ring, SxvkFrameRingStatistics* stats) {
@@ -13341,11 +13365,12 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
 /*  The copy that the open value writes; for DYNAMIC a fresh one at its first write. Fails where no
     value is open also on devices that need no staging, so that a mistake shows on all. */
 SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* function,
-                                            uint32_t* copy) {
+                                            uint32_t* copy, uint64_t* value) {
     SxvkFrameRing ring = buffer->ring;
     int is_open, is_free = 1;
     sxvki_lock_take(&ring->lock);
     *copy = buffer->copy;
+    *value = ring->value;
     is_open = ring->value != ring->completed;
     if (is_open && buffer->access == SXVK_SMART_BUFFER_ACCESS_DYNAMIC &&
         buffer->copy_values[*copy] != ring->value) {
@@ -13365,18 +13390,20 @@ SXVKI_COLD static VkResult sxvki_smart_turn(SxvkSmartBuffer buffer, const char* 
                                      : SXVKI_RING_IS_CLOSED);
 }
 
-/*  The range is valid, and *write zero. */
+/*  The range is valid, and *write zero. The value is read first: what is staged belongs to that one
+    or to a later one. */
 SXVKI_COLD static VkResult sxvki_smart_prepare(SxvkSmartBuffer buffer, const char* function,
                                                VkDeviceSize offset, VkDeviceSize size,
                                                SxvkSmartBufferWrite* write) {
-    VkResult result;
-    uint32_t copy = 0;
-    if (buffer->is_staged) {
+    uint32_t copy;
+    uint64_t value;
+    VkResult result = sxvki_smart_turn(buffer, function, &copy, &value);
+    if (result == VK_SUCCESS && buffer->is_staged) {
         result = sxvki_ring_allocate(buffer->ring, function, size, 0, &write->staging);
-    } else {
-        result = sxvki_smart_turn(buffer, function, &copy);
     }
     if (result == VK_SUCCESS) {
+        write->buffer = buffer;
+        write->value = value;
         write->size = size;
         write->dstOffset = offset + copy * buffer->stride;
         write->pData = buffer->is_staged ? write->staging.pMappedData
@@ -13435,6 +13462,7 @@ SXVKI_COLD static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommand
     const sxvki_vk* vk = &buffer->plan.allocator->device.vk;
     VkBuffer seen = buffer->is_staged ? buffer->shadow.buffer : buffer->backing.buffer;
     VkPipelineStageFlags by = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    VkPipelineStageFlags next = VK_PIPELINE_STAGE_TRANSFER_BIT;
     VkBufferCopy region;
     region.srcOffset = offset;
     region.dstOffset = offset;
@@ -13447,11 +13475,13 @@ SXVKI_COLD static void sxvki_smart_record_read(SxvkSmartBuffer buffer, VkCommand
         }
         vk->fn.vkCmdCopyBuffer(commands, buffer->backing.buffer, seen, 1, &region);
         by = VK_PIPELINE_STAGE_TRANSFER_BIT;
+        next = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
     }
     if (buffer->barriers) {
-        /* TRANSFER: the next copy to the same place must not come before this one is done. */
+        /* The next copy to the same place must not come before this one is done, nor the next
+           shader write to where this one reads. */
         sxvki_record_barrier(vk, commands, seen, &region, by, VK_ACCESS_MEMORY_WRITE_BIT,
-                             VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                             VK_PIPELINE_STAGE_HOST_BIT | next,
                              VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     }
 }
@@ -13650,7 +13680,7 @@ static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function
     uint32_t shift = arena->ranges.shift;
     SxvkVirtualAllocationCreateInfo wish;
     sxvki_virtual_spot spot;
-    VkResult result = VK_NOT_READY;
+    VkResult result = VK_SUCCESS;
     sxvki_slab* full;
     int may_grow;
     wish.size = (size + ((VkDeviceSize)1 << shift) - 1) >> shift;
@@ -13659,8 +13689,8 @@ static VkResult sxvki_arena_allocate(SxvkBufferArena arena, const char* function
     may_grow = !sxvki_virtual_take_first(&arena->ranges, &wish, &spot, &full);
     if (may_grow) {
         result = sxvki_arena_take(arena, function, &wish, &spot);
-    } else {
-        result = full != NULL ? sxvki_virtual_unlist(&arena->ranges, full) : VK_SUCCESS;
+    } else if (full != NULL) {
+        sxvki_virtual_unlist(&arena->ranges, full);
     }
     if (SXVKI_LIKELY(result == VK_SUCCESS)) {
         *allocation = (SxvkArenaAllocation)(void*)sxvki_virtual_handle(&spot);
@@ -13744,7 +13774,6 @@ SXVKI_COLD static void sxvki_arena_look(SxvkBufferArena arena, const char* funct
 }
 
 SXVKI_COLD static void sxvki_arena_statistics(SxvkBufferArena arena, SxvkStatistics* stats) {
-    memset(stats, 0, sizeof *stats);
     sxvki_lock_take(&arena->lock);
     sxvki_virtual_statistics(&arena->ranges, stats);
     stats->blockCount = arena->buffer_count;
@@ -14022,10 +14051,23 @@ SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateI
     return VK_SUCCESS;
 }
 
-SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, const char* function,
-                                                    const SxvkAllocationCreateInfo* info) {
+#define SXVKI_ACCESS_RULE                                                                          \
+    "HOST_ACCESS_SEQUENTIAL_WRITE or HOST_ACCESS_RANDOM, one of which ALLOW_TRANSFER_INSTEAD "     \
+    "needs"
+
+SXVKI_COLD static VkResult sxvki_check_access(SxvkAllocator allocator, const char* function,
+                                              SxvkAllocationCreateFlags flags, const char* field) {
     const VkFlags both = SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT |
                          SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+    SXVKI_REJECT_IF((flags & both) == both ||
+                        (flags & SXVKI_ACCESS_FLAGS) ==
+                            (VkFlags)SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT,
+                    CONFLICTING_FLAGS, field);
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, const char* function,
+                                                    const SxvkAllocationCreateInfo* info) {
     const VkFlags never = SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT;
     const VkFlags strategy = SXVK_ALLOCATION_CREATE_STRATEGY_MASK;
     SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
@@ -14034,12 +14076,8 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
     SXVKI_CHECK(sxvki_check_usage(allocator, function, info->usage, "pCreateInfo->usage"));
     SXVKI_CHECK(
         sxvki_check_usage(allocator, function, info->fallbackUsage, "pCreateInfo->fallbackUsage"));
-    SXVKI_REJECT_IF((info->flags & both) == both, CONFLICTING_FLAGS,
-                    "pCreateInfo->flags, HOST_ACCESS_SEQUENTIAL_WRITE and HOST_ACCESS_RANDOM");
-    SXVKI_REJECT_IF(
-        (info->flags & SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT) != 0 &&
-            (info->flags & both) == 0,
-        CONFLICTING_FLAGS, "pCreateInfo->flags, ALLOW_TRANSFER_INSTEAD without HOST_ACCESS");
+    SXVKI_CHECK(sxvki_check_access(allocator, function, info->flags,
+                                   "pCreateInfo->flags, " SXVKI_ACCESS_RULE));
     SXVKI_REJECT_IF((info->flags & never) != 0 &&
                         (info->pNext != NULL ||
                          (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0),
@@ -14292,11 +14330,23 @@ static VkResult sxvki_check_virtual_allocation(SxvkVirtualBlock block, const cha
 #endif
 
 #if !SX_VKALLOC_NO_UPLOAD
+/*  A ring, smart buffer or arena, by its plan: is it one of this allocator? */
+SXVKI_COLD static VkResult sxvki_check_owner(SxvkAllocator allocator, const char* function,
+                                             const sxvki_plan* plan, const char* field) {
+    SXVKI_REJECT_IF(plan->allocator != allocator, BAD_STRUCT, field);
+    return VK_SUCCESS;
+}
+
 /*  What rings, smart buffers and arenas have in common. */
 SXVKI_COLD static VkResult sxvki_check_plan(SxvkAllocator allocator, const char* function,
-                                            VkBufferUsageFlags usage, SxvkPool pool) {
+                                            VkBufferUsageFlags usage, SxvkMemoryUsage memory_usage,
+                                            SxvkPool pool) {
     const sxvki_vk* vk = &allocator->device.vk;
     const int has_address = (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+    SXVKI_REJECT_IF(memory_usage != SXVK_MEMORY_USAGE_UNKNOWN &&
+                        (memory_usage < SXVK_MEMORY_USAGE_AUTO ||
+                         memory_usage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
+                    BAD_ENUM, "pCreateInfo->memoryUsage");
     SXVKI_REJECT_IF(has_address && !vk->device_address, MISSING_FEATURE,
                     "pCreateInfo->usage, SXVK_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT");
     SXVKI_REJECT_IF(pool != VK_NULL_HANDLE && pool->device != &allocator->device, INVALID_POOL,
@@ -14318,11 +14368,7 @@ SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const 
     SXVKI_REJECT_IF(info->minAlignment != 0 &&
                         (!sxvki_is_pow2(info->minAlignment) || info->minAlignment >> 32 != 0),
                     BAD_ALIGNMENT, "pCreateInfo->minAlignment");
-    SXVKI_REJECT_IF(info->memoryUsage != SXVK_MEMORY_USAGE_UNKNOWN &&
-                        (info->memoryUsage < SXVK_MEMORY_USAGE_AUTO ||
-                         info->memoryUsage > SXVK_MEMORY_USAGE_AUTO_PREFER_HOST),
-                    BAD_ENUM, "pCreateInfo->memoryUsage");
-    SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->pool));
+    SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->memoryUsage, info->pool));
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
                         (sxvki_type_flags(&allocator->device, info->pool->type) & need) != need,
                     BAD_STRUCT, "pCreateInfo->pool, not of HOST_VISIBLE and HOST_COHERENT memory");
@@ -14340,11 +14386,12 @@ SXVKI_COLD static VkResult sxvki_check_smart_info(SxvkAllocator allocator, const
     SXVKI_REJECT_IF((uint32_t)info->access > SXVK_SMART_BUFFER_ACCESS_READBACK, BAD_ENUM,
                     "pCreateInfo->access");
     SXVKI_REJECT_IF(info->ring == VK_NULL_HANDLE, NULL_ARGUMENT, "pCreateInfo->ring");
-    SXVKI_REJECT_IF(info->ring->plan.allocator != allocator, BAD_STRUCT,
-                    "pCreateInfo->ring, of another allocator");
+    SXVKI_CHECK(sxvki_check_owner(allocator, function, &info->ring->plan,
+                                  "pCreateInfo->ring, of another allocator"));
     SXVKI_REJECT_IF(info->framesInFlight > SXVKI_SMART_COPIES_MAX, BAD_SIZE,
                     "pCreateInfo->framesInFlight");
-    SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->pool));
+    SXVKI_CHECK(
+        sxvki_check_plan(allocator, function, info->usage, SXVK_MEMORY_USAGE_AUTO, info->pool));
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
                         sxvki_smart_access(info) == SXVK_SMART_BUFFER_ACCESS_DYNAMIC &&
                         (sxvki_type_flags(&allocator->device, info->pool->type) &
@@ -14364,8 +14411,20 @@ SXVKI_COLD static VkResult sxvki_check_smart_range(SxvkSmartBuffer buffer, const
     SxvkAllocator allocator = buffer->plan.allocator;
     SXVKI_REJECT_IF((buffer->access == SXVK_SMART_BUFFER_ACCESS_READBACK) != reads, BAD_STRUCT,
                     "buffer, a READBACK one is read, all others are written");
-    SXVKI_REJECT_IF(offset > buffer->size, BAD_RANGE, "offset");
-    SXVKI_REJECT_IF(size == 0 || size > buffer->size - offset, BAD_RANGE, "size");
+    SXVKI_REJECT_IF(size == 0, BAD_SIZE, "size");
+    SXVKI_REJECT_IF(offset > buffer->size, BAD_RANGE, reads ? "srcOffset" : "dstOffset");
+    SXVKI_REJECT_IF(size > buffer->size - offset, BAD_RANGE, "size");
+    return VK_SUCCESS;
+}
+
+/*  Once its value is complete, the memory of a write may be another's. */
+SXVKI_COLD static VkResult sxvki_check_write(SxvkSmartBuffer buffer, const char* function,
+                                             const SxvkSmartBufferWrite* write) {
+    SxvkAllocator allocator = buffer->plan.allocator;
+    SXVKI_REJECT_IF(write->buffer != buffer, BAD_STRUCT,
+                    "pWrite, which was not prepared for this buffer");
+    SXVKI_REJECT_IF(sxvki_ring_is_complete(buffer->ring, write->value), BAD_FRAME_VALUE,
+                    "pWrite, which was prepared in a value that is complete");
     return VK_SUCCESS;
 }
 
@@ -14393,21 +14452,18 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     const VkFlags flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT |
                           SXVK_ALLOCATION_CREATE_MAPPED_BIT |
                           SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT | SXVKI_ACCESS_FLAGS;
-    SxvkAllocationCreateInfo of_buffers;
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pCreateInfo");
     SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->usage == 0, BAD_STRUCT, "pCreateInfo->usage");
     SXVKI_REJECT_IF(info->allocationFlags & ~flags, UNKNOWN_FLAGS, "pCreateInfo->allocationFlags");
+    SXVKI_CHECK(sxvki_check_access(allocator, function, info->allocationFlags,
+                                   "pCreateInfo->allocationFlags, " SXVKI_ACCESS_RULE));
     SXVKI_REJECT_IF(info->bufferSize >> 40 != 0, BAD_SIZE, "pCreateInfo->bufferSize");
     SXVKI_REJECT_IF(info->minAlignment != 0 &&
                         (!sxvki_is_pow2(info->minAlignment) || info->minAlignment > 65536),
                     BAD_ALIGNMENT, "pCreateInfo->minAlignment");
-    memset(&of_buffers, 0, sizeof of_buffers);
-    of_buffers.flags = info->allocationFlags;
-    of_buffers.usage = info->memoryUsage;
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &of_buffers));
-    return sxvki_check_plan(allocator, function, info->usage, info->pool);
+    return sxvki_check_plan(allocator, function, info->usage, info->memoryUsage, info->pool);
 }
 #endif
 #endif
@@ -14454,24 +14510,47 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
+/*  Report a failure: here and once, whatever was tried on the way. */
+SXVKI_COLD static VkResult sxvki_failed(SxvkAllocator allocator, const char* function,
+                                        VkResult result) {
+    const sxvki_reporter* reporter = &allocator->device.reporter;
+    if (result == SXVKI_AT_LIMIT) {
+        result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    } else if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
+        sxvki_report(reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
+    } else if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
+    } else if (sxvki_is_full(result)) {
+        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, function, NULL);
+    }
+    return sxvki_settled(allocator, result);
+}
+
+/*  Pass a result on, and report what failed. */
+SXVKI_INLINE VkResult sxvki_reported(SxvkAllocator allocator, const char* function,
+                                     VkResult result) {
+    return SXVKI_LIKELY(result == VK_SUCCESS) ? result : sxvki_failed(allocator, function, result);
+}
+
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
                                                        SxvkAllocator* pAllocator) {
     const char* missing = NULL;
+    sxvki_reporter reporter;
     VkResult result;
     SXVKI_PROFILE("sxvkCreateAllocator");
-    if (pAllocator == NULL) {
+    SXVKI_NULL(pAllocator);
+    if (pCreateInfo == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
-    *pAllocator = VK_NULL_HANDLE;
-    if (pCreateInfo == NULL) {
+    reporter.callback = pCreateInfo->pfnMessage;
+    reporter.user_data = pCreateInfo->pMessageUserData;
+    if (pAllocator == NULL) {
+        sxvki_report(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, "sxvkCreateAllocator", "pAllocator");
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
     SXVKI_CHECK(sxvki_check_allocator_info(pCreateInfo));
     result = sxvki_allocator_make(pCreateInfo, pAllocator, &missing);
     if (result != VK_SUCCESS) {
-        sxvki_reporter reporter;
-        reporter.callback = pCreateInfo->pfnMessage;
-        reporter.user_data = pCreateInfo->pMessageUserData;
         sxvki_report(&reporter,
                      missing != NULL ? SXVK_MESSAGE_MISSING_FUNCTION
                                      : SXVK_MESSAGE_OUT_OF_HOST_MEMORY,
@@ -14635,7 +14714,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    SXVKI_CHECK(sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits));
+    SXVKI_CHECK(
+        sxvki_reported(allocator, function,
+                       sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits)));
     sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
     return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
                            pMemoryTypeIndex);
@@ -14654,7 +14735,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForImageInfo(
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    SXVKI_CHECK(sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits));
+    SXVKI_CHECK(
+        sxvki_reported(allocator, function,
+                       sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits)));
     sxvki_purpose_of_image(&purpose, pImageCreateInfo);
     return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
                            pMemoryTypeIndex);
@@ -14693,12 +14776,16 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     if (pBufferCreateInfo != NULL) {
         SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
-        SXVKI_CHECK(sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits));
+        SXVKI_CHECK(sxvki_reported(
+            allocator, function,
+            sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits)));
         sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
         memoryTypeBits &= bits;
     } else if (pImageCreateInfo != NULL) {
         SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-        SXVKI_CHECK(sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits));
+        SXVKI_CHECK(
+            sxvki_reported(allocator, function,
+                           sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits)));
         sxvki_purpose_of_image(&purpose, pImageCreateInfo);
         memoryTypeBits &= bits;
     }
@@ -14719,31 +14806,27 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
 
 /* --- memory --- */
 
-/*  Pass a result on, and report what failed. */
-SXVKI_COLD static VkResult sxvki_reported(SxvkAllocator allocator, const char* function,
-                                          VkResult result) {
-    if (result != VK_SUCCESS) {
-        sxvki_report_failure(&allocator->device, result, function);
-    }
-    return result;
-}
-
 /*  The optional info of a new allocation, which is looked up by pointer: an argument beside the
     call that makes it may be read before that call. */
-SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator, VkResult result,
+SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator,
                                                 const SxvkAllocation* allocation,
                                                 SxvkAllocationInfo* info) {
-    if (result == VK_SUCCESS && info != NULL) {
+    if (info != NULL) {
         sxvki_get_info(allocator, sxvki_allocation_index(*allocation), info);
     }
-    return sxvki_settled(allocator, result);
+    return sxvki_settled(allocator, VK_SUCCESS);
 }
 
-SXVKI_INLINE VkResult sxvki_give_info(SxvkAllocator allocator, VkResult result,
-                                      const SxvkAllocation* allocation, SxvkAllocationInfo* info) {
+/*  As sxvki_reported, with the info. */
+SXVKI_INLINE VkResult sxvki_give_info(SxvkAllocator allocator, const char* function,
+                                      VkResult result, const SxvkAllocation* allocation,
+                                      SxvkAllocationInfo* info) {
+    if (result != VK_SUCCESS) {
+        return sxvki_failed(allocator, function, result);
+    }
     return info == NULL && sxvki_load32_relaxed(&allocator->device.pressure.queue) == 0
-               ? result
-               : sxvki_give_info_now(allocator, result, allocation, info);
+               ? VK_SUCCESS
+               : sxvki_give_info_now(allocator, allocation, info);
 }
 
 /*  The long way: any pool, any info. */
@@ -14759,8 +14842,9 @@ SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const ch
     sxvki_requirements_init(&requirements, memory);
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_give_info(
-        allocator, sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation),
-        allocation, allocation_info);
+        allocator, function,
+        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), allocation,
+        allocation_info);
 }
 
 /*  In a linear pool without margins. */
@@ -14774,7 +14858,7 @@ SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, cons
         return sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
     }
     *allocation = taken;
-    return sxvki_give_info(allocator, sxvki_finish(allocator, function, info, allocation),
+    return sxvki_give_info(allocator, function, sxvki_finish(allocator, function, info, allocation),
                            allocation, allocation_info);
 }
 
@@ -14882,10 +14966,13 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
             pAllocations[i] = VK_NULL_HANDLE;
         }
     }
-    for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
-        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
+    if (result != VK_SUCCESS) {
+        return sxvki_failed(allocator, function, result);
     }
-    return sxvki_settled(allocator, result);
+    for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
+        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
+    }
+    return sxvki_settled(allocator, VK_SUCCESS);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
@@ -14904,7 +14991,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkB
     sxvki_requirements_of_buffer(&allocator->device, buffer, &requirements);
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_BUFFER);
     return sxvki_give_info(
-        allocator,
+        allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
         pAllocation, pAllocationInfo);
 }
@@ -14925,7 +15012,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
     sxvki_requirements_of_image(&allocator->device, image, &requirements);
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_IMAGE_UNKNOWN);
     return sxvki_give_info(
-        allocator,
+        allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
         pAllocation, pAllocationInfo);
 }
@@ -15307,7 +15394,7 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(ppData);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    return sxvki_map(allocator, function, index, ppData);
+    return sxvki_reported(allocator, function, sxvki_map(allocator, function, index, ppData));
 }
 
 SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -15339,7 +15426,9 @@ static VkResult sxvki_flush_checked(SxvkAllocator allocator, const char* functio
                                       sizes != NULL ? sizes[i] : VK_WHOLE_SIZE, 1));
         SXVKI_CHECK(sxvki_check_mapped(allocator, function, index));
     }
-    return sxvki_flush(&allocator->device, operation, count, allocations, offsets, sizes);
+    return sxvki_reported(
+        allocator, function,
+        sxvki_flush(&allocator->device, operation, count, allocations, offsets, sizes));
 }
 
 SX_VKALLOC_API VkResult sxvkFlushAllocation(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -15384,8 +15473,9 @@ SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
         return VK_SUCCESS;
     }
     SXVKI_CHECK_POINTER(pSrcHostPointer);
-    return sxvki_copy(allocator, function, SXVKI_CACHE_FLUSH, dstAllocation,
-                      dstAllocationLocalOffset, size, NULL, pSrcHostPointer);
+    return sxvki_reported(allocator, function,
+                          sxvki_copy(allocator, function, SXVKI_CACHE_FLUSH, dstAllocation,
+                                     dstAllocationLocalOffset, size, NULL, pSrcHostPointer));
 }
 
 SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
@@ -15401,8 +15491,9 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
         return VK_SUCCESS;
     }
     SXVKI_CHECK_POINTER(pDstHostPointer);
-    return sxvki_copy(allocator, function, SXVKI_CACHE_INVALIDATE, srcAllocation,
-                      srcAllocationLocalOffset, size, pDstHostPointer, NULL);
+    return sxvki_reported(allocator, function,
+                          sxvki_copy(allocator, function, SXVKI_CACHE_INVALIDATE, srcAllocation,
+                                     srcAllocationLocalOffset, size, pDstHostPointer, NULL));
 }
 
 /* --- buffers and images --- */
@@ -15421,7 +15512,8 @@ SXVKI_COLD static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, co
         vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &needs);
         SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
     }
-    return sxvki_bind_buffer(&allocator->device, index, offset, buffer, next);
+    return sxvki_reported(allocator, function,
+                          sxvki_bind_buffer(&allocator->device, index, offset, buffer, next));
 }
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -15451,7 +15543,8 @@ SXVKI_COLD static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, con
         vk->fn.vkGetImageMemoryRequirements(vk->device, image, &needs);
         SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
     }
-    return sxvki_bind_image(&allocator->device, index, offset, image, next);
+    return sxvki_reported(allocator, function,
+                          sxvki_bind_image(&allocator->device, index, offset, image, next));
 }
 
 SX_VKALLOC_API VkResult sxvkBindImageMemory(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -15475,7 +15568,7 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(allocator,
+    return sxvki_give_info(allocator, function,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
                                                pAllocationCreateInfo, pBuffer, pAllocation),
                            pAllocation, pAllocationInfo);
@@ -15557,7 +15650,7 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
     if (result != VK_SUCCESS) {
         *pBuffer = VK_NULL_HANDLE;
     }
-    return result;
+    return sxvki_reported(allocator, function, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult
@@ -15632,10 +15725,13 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
     }
     result = sxvki_create_buffers(allocator, function, bufferCount, pBufferCreateInfos,
                                   pAllocationCreateInfos, pBuffers, pAllocations);
-    for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
-        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
+    if (result != VK_SUCCESS) {
+        return sxvki_failed(allocator, function, result);
     }
-    return sxvki_settled(allocator, result);
+    for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
+        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
+    }
+    return sxvki_settled(allocator, VK_SUCCESS);
 }
 
 SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
@@ -15666,7 +15762,7 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(allocator,
+    return sxvki_give_info(allocator, function,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
                                               pAllocationCreateInfo, pImage, pAllocation),
                            pAllocation, pAllocationInfo);
@@ -15728,7 +15824,7 @@ SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char
     if (result != VK_SUCCESS) {
         *pImage = VK_NULL_HANDLE;
     }
-    return result;
+    return sxvki_reported(allocator, function, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult
@@ -15802,10 +15898,13 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
     }
     result = sxvki_create_images(allocator, function, imageCount, pImageCreateInfos,
                                  pAllocationCreateInfos, pImages, pAllocations);
-    for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
-        result = sxvki_give_info(allocator, result, &pAllocations[i], &pAllocationInfos[i]);
+    if (result != VK_SUCCESS) {
+        return sxvki_failed(allocator, function, result);
     }
-    return sxvki_settled(allocator, result);
+    for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
+        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
+    }
+    return sxvki_settled(allocator, VK_SUCCESS);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
@@ -16217,15 +16316,17 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
     const SxvkVirtualBlockCreateInfo* pCreateInfo, SxvkVirtualBlock* pVirtualBlock) {
     sxvki_reporter reporter;
     VkResult result;
-    if (pVirtualBlock == NULL) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    *pVirtualBlock = NULL;
+    SXVKI_NULL(pVirtualBlock);
     if (pCreateInfo == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
     reporter.callback = pCreateInfo->pfnMessage;
     reporter.user_data = pCreateInfo->pMessageUserData;
+    if (pVirtualBlock == NULL) {
+        sxvki_report(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, "sxvkCreateVirtualBlock",
+                     "pVirtualBlock");
+        return VK_ERROR_VALIDATION_FAILED_EXT;
+    }
     SXVKI_CHECK(sxvki_check_virtual_info(pCreateInfo, &reporter));
     result = sxvki_virtual_create(pCreateInfo, pVirtualBlock);
     if (result != VK_SUCCESS) {
@@ -16236,10 +16337,10 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyVirtualBlock(SxvkVirtualBlock virtualBlock) {
     if (virtualBlock != NULL) {
-        if (virtualBlock->domain.live_count != 0) {
-            sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_LEAKED_ALLOCATION,
-                         "sxvkDestroyVirtualBlock", NULL);
-        }
+        SxvkStatistics stats;
+        sxvki_virtual_statistics(virtualBlock, &stats);
+        sxvki_report_leaks(&virtualBlock->reporter, "sxvkDestroyVirtualBlock",
+                           stats.allocationCount);
         sxvki_virtual_destroy(virtualBlock);
     }
 }
@@ -16262,7 +16363,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtual
         sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
     } else if (result != VK_SUCCESS) {
         sxvki_report(&virtualBlock->reporter, SXVK_MESSAGE_BAD_STRUCT, function,
-                     "virtualBlock, UPPER_ADDRESS allocations are alive");
+                     "virtualBlock, where UPPER_ADDRESS allocations are alive");
     }
     return result;
 }
@@ -16326,7 +16427,10 @@ SX_VKALLOC_API VkResult sxvkVirtualAllocate(SxvkVirtualBlock virtualBlock,
         if (pOffset != NULL) {
             *pOffset = spot.offset;
         }
-        return full == NULL ? VK_SUCCESS : sxvki_virtual_unlist(virtualBlock, full);
+        if (full != NULL) {
+            sxvki_virtual_unlist(virtualBlock, full);
+        }
+        return VK_SUCCESS;
     }
     return sxvki_virtual_allocate_checked(virtualBlock, pCreateInfo, pAllocation, pOffset);
 }
@@ -16424,12 +16528,17 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
-    return sxvki_settled(allocator, sxvki_ring_create(allocator, function, pCreateInfo, pRing));
+    return sxvki_settled(
+        allocator, sxvki_reported(allocator, function,
+                                  sxvki_ring_create(allocator, function, pCreateInfo, pRing)));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
-    if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE) {
-        sxvki_ring_destroy(ring, "sxvkDestroyFrameRing");
+    const char* function = "sxvkDestroyFrameRing";
+    if (allocator != VK_NULL_HANDLE && ring != VK_NULL_HANDLE &&
+        sxvki_check_owner(allocator, function, &ring->plan, "ring, of another allocator") ==
+            VK_SUCCESS) {
+        sxvki_ring_destroy(ring, function);
         sxvki_settle(allocator);
     }
 }
@@ -16455,7 +16564,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
     allocator = ring->plan.allocator;
     SXVKI_CHECK_POINTER(pSlice);
     SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
-    return sxvki_ring_allocate(ring, function, size, alignment, pSlice);
+    return sxvki_reported(allocator, function,
+                          sxvki_ring_allocate(ring, function, size, alignment, pSlice));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
@@ -16479,13 +16589,18 @@ sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* 
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
-    return sxvki_settled(allocator, sxvki_smart_create(allocator, function, pCreateInfo, pBuffer));
+    return sxvki_settled(
+        allocator, sxvki_reported(allocator, function,
+                                  sxvki_smart_create(allocator, function, pCreateInfo, pBuffer)));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
                                                       SxvkSmartBuffer buffer) {
-    if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE) {
-        sxvki_smart_destroy(buffer, "sxvkDestroySmartBuffer");
+    const char* function = "sxvkDestroySmartBuffer";
+    if (allocator != VK_NULL_HANDLE && buffer != VK_NULL_HANDLE &&
+        sxvki_check_owner(allocator, function, &buffer->plan, "buffer, of another allocator") ==
+            VK_SUCCESS) {
+        sxvki_smart_destroy(buffer, function);
         sxvki_settle(allocator);
     }
 }
@@ -16517,7 +16632,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer b
     allocator = buffer->plan.allocator;
     SXVKI_CHECK_POINTER(pWrite);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
-    return sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite);
+    return sxvki_reported(allocator, function,
+                          sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer buffer,
@@ -16530,9 +16646,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer bu
     }
     allocator = buffer->plan.allocator;
     SXVKI_CHECK_POINTER(pWrite);
-    SXVKI_REJECT_IF(pWrite->pData == NULL, BAD_STRUCT, "pWrite, which was not prepared");
+    SXVKI_CHECK(sxvki_check_write(buffer, function, pWrite));
     SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
-    return sxvki_smart_record_write(buffer, commands, pWrite);
+    return sxvki_reported(allocator, function, sxvki_smart_record_write(buffer, commands, pWrite));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
@@ -16550,9 +16666,10 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
     SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
     memset(&write, 0, sizeof write);
-    SXVKI_CHECK(sxvki_smart_prepare(buffer, function, dstOffset, size, &write));
+    SXVKI_CHECK(sxvki_reported(allocator, function,
+                               sxvki_smart_prepare(buffer, function, dstOffset, size, &write)));
     memcpy(write.pData, pData, (size_t)size);
-    return sxvki_smart_record_write(buffer, commands, &write);
+    return sxvki_reported(allocator, function, sxvki_smart_record_write(buffer, commands, &write));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferRead(SxvkSmartBuffer buffer,
@@ -16580,7 +16697,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
     allocator = buffer->plan.allocator;
     SXVKI_CHECK_POINTER(pData);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 1, srcOffset, size));
-    return sxvki_smart_read(buffer, srcOffset, size, pData);
+    return sxvki_reported(allocator, function, sxvki_smart_read(buffer, srcOffset, size, pData));
 }
 
 #if !SX_VKALLOC_NO_VIRTUAL
@@ -16594,22 +16711,19 @@ sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* 
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pArena);
     SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
-    return sxvki_arena_create(allocator, pCreateInfo, pArena);
+    return sxvki_reported(allocator, function, sxvki_arena_create(allocator, pCreateInfo, pArena));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
                                                       SxvkBufferArena arena) {
+    const char* function = "sxvkDestroyBufferArena";
     SxvkStatistics stats;
-    if (allocator != VK_NULL_HANDLE && arena != VK_NULL_HANDLE) {
+    if (allocator != VK_NULL_HANDLE && arena != VK_NULL_HANDLE &&
+        sxvki_check_owner(allocator, function, &arena->plan, "arena, of another allocator") ==
+            VK_SUCCESS) {
         sxvki_arena_statistics(arena, &stats);
-        if (stats.allocationCount != 0) {
-            sxvki_line line;
-            line.size = 0;
-            sxvki_line_add(&line, "sxvkDestroyBufferArena: slices still alive: ");
-            sxvki_line_add_u64(&line, stats.allocationCount, 10);
-            sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_ALLOCATION, &line);
-        }
-        sxvki_arena_destroy(arena, "sxvkDestroyBufferArena");
+        sxvki_report_leaks(&allocator->device.reporter, function, stats.allocationCount);
+        sxvki_arena_destroy(arena, function);
         sxvki_settle(allocator);
     }
 }
@@ -16628,7 +16742,9 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
     allocator = arena->plan.allocator;
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
-    return sxvki_arena_allocate(arena, function, size, alignment, pAllocation, pSlice);
+    return sxvki_reported(
+        allocator, function,
+        sxvki_arena_allocate(arena, function, size, alignment, pAllocation, pSlice));
 }
 
 SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAllocation allocation) {

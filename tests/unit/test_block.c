@@ -112,6 +112,7 @@ static void test_map_failure(void** state) {
         data = &data;
         assert_true(sim_fail(rig->sim, SIM_CALL_MAP_MEMORY, 1, 1, results[i]));
         assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), results[i]);
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, results[i] == VK_ERROR_OUT_OF_HOST_MEMORY);
         assert_null(data);
         assert_int_equal(block->map_word, 0);
         sxvkGetAllocationInfo(rig->allocator, allocation, &info);

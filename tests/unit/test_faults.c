@@ -692,6 +692,21 @@ static uint64_t faults_hit(Rig* rig) {
     return rig->host.failed + sim_faults_fired(rig->sim);
 }
 
+/*  What failed for want of memory is told once, whatever was tried on the way; what succeeded in
+    spite of a fault says nothing. */
+static void assert_told_once(Rig* rig, const Operation* operation, VkResult result) {
+    SxvkMessage message = result == VK_ERROR_OUT_OF_HOST_MEMORY ? SXVK_MESSAGE_OUT_OF_HOST_MEMORY
+                          : result == VK_ERROR_OUT_OF_DEVICE_MEMORY
+                              ? SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY
+                              : SXVK_MESSAGE_NONE;
+    uint32_t count = message != SXVK_MESSAGE_NONE;
+    if (rig->messages.total != count || rig->messages.counts[message] != count) {
+        fail_msg("%s, result %d: %u messages, the last one: %s", operation->name, (int)result,
+                 rig->messages.total, rig->messages.text);
+    }
+    messages_clear(&rig->messages);
+}
+
 /*  Returns whether the fault was hit; `failed` counts the operations that failed by it. */
 static bool run_once(const Operation* operation, const Fault* fault, uint32_t nth,
                      uint32_t* failed) {
@@ -720,6 +735,7 @@ static bool run_once(const Operation* operation, const Fault* fault, uint32_t nt
     hit = faults_hit(context.rig) != 0;
     host_fail(&context.rig->host, 0, 0);
     sim_clear_faults(context.rig->sim);
+    assert_told_once(context.rig, operation, result);
     if (result != VK_SUCCESS) {
         (*failed)++;
         assert_true(hit);

@@ -216,6 +216,7 @@ static void test_failed_bind(void** state) {
     sim_fail(rig->sim, SIM_CALL_BIND_BUFFER_MEMORY2, 1, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_int_equal(sxvkCreateBuffer(rig->allocator, &info, &create, &buffer, &allocation, NULL),
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
     assert_int_equal(allocate_count, free_count);
     assert_int_equal(told_count, 0);
     rig_destroy(rig);

@@ -432,6 +432,7 @@ static void test_flush_failure(void** state) {
                          VK_ERROR_OUT_OF_DEVICE_MEMORY));
     assert_int_equal(sxvkFlushAllocations(rig->allocator, 70, many, NULL, NULL),
                      VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
     assert_int_equal(flushes(rig), 2);
     sxvkUnmapMemory(rig->allocator, allocation);
     sxvkFreeMemory(rig->allocator, allocation);
@@ -548,6 +549,7 @@ static void test_copies_are_flushed(void** state) {
                          VK_ERROR_OUT_OF_HOST_MEMORY));
     assert_int_equal(sxvkCopyAllocationToMemory(rig->allocator, allocation, 500, bytes, 100),
                      VK_ERROR_OUT_OF_HOST_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, 1);
     assert_int_equal(bytes[0], 0x77);
     assert_true(sim_memory_info(rig->sim, info.deviceMemory, &memory));
     assert_false(memory.mapped);

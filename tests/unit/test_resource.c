@@ -289,7 +289,7 @@ static void test_binding_by_hand(void** state) {
     rig_destroy(rig);
 }
 
-/*  A bind that the driver refuses: its result, and nothing else. */
+/*  A bind that the driver refuses: its result, a message, and nothing else. */
 static void test_bind_failure(void** state) {
     VkBufferCreateInfo info = testing_buffer(KIB, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
     SxvkAllocationCreateInfo unbound = automatic;
@@ -303,6 +303,7 @@ static void test_bind_failure(void** state) {
     assert_true(sim_fail(rig->sim, SIM_CALL_BIND_BUFFER_MEMORY, 1, 1, VK_ERROR_OUT_OF_HOST_MEMORY));
     assert_int_equal(sxvkBindBufferMemory(rig->allocator, allocation, buffer),
                      VK_ERROR_OUT_OF_HOST_MEMORY);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, 1);
     assert_true(sxvkIsAllocationValid(rig->allocator, allocation));
     assert_int_equal(sxvkBindBufferMemory(rig->allocator, allocation, buffer), VK_SUCCESS);
     sxvkDestroyBuffer(rig->allocator, buffer, allocation);

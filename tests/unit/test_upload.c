@@ -931,6 +931,81 @@ static void test_smart_not_coherent(void** state) {
     rig_destroy(rig);
 }
 
+/*  A write belongs to the buffer that prepared it, and to a value that is not complete: else the copy
+    would leave the buffer, come from nowhere, or from memory that is another slice by now. */
+static void test_smart_foreign_writes(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, 0);
+    VkCommandBuffer commands = sim_command_buffer(rig->sim);
+    const VkBufferUsageFlags vertices = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT;
+    SxvkSmartBuffer large =
+        make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_STREAMING, vertices, 4 * KIB);
+    SxvkSmartBuffer small = make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_STREAMING, vertices, 64);
+    SxvkSmartBuffer direct = make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_DYNAMIC, vertices, 64);
+    SxvkSmartBufferWrite write, direct_write, none = {0};
+    SxvkBufferSlice slice;
+    (void)state;
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    assert_int_equal(sxvkPrepareSmartBufferWrite(large, 2048, 1024, &write), VK_SUCCESS);
+    assert_int_equal(sxvkPrepareSmartBufferWrite(direct, 0, 64, &direct_write), VK_SUCCESS);
+#define REFUSED(buffer, pWrite, message)                                                           \
+    assert_int_equal(sxvkRecordSmartBufferWrite(buffer, commands, pWrite),                         \
+                     VK_ERROR_VALIDATION_FAILED_EXT);                                              \
+    rig_expect(rig, message, 1)
+    REFUSED(small, &write, SXVK_MESSAGE_BAD_STRUCT);
+    REFUSED(small, &direct_write, SXVK_MESSAGE_BAD_STRUCT);
+    REFUSED(direct, &write, SXVK_MESSAGE_BAD_STRUCT);
+    REFUSED(large, &none, SXVK_MESSAGE_BAD_STRUCT);
+    assert_int_equal(sxvkBeginFrameRing(ring, 2), VK_SUCCESS); /* value 1 is in flight: harmless */
+    assert_int_equal(sxvkRecordSmartBufferWrite(large, commands, &write), VK_SUCCESS);
+    assert_int_equal(sxvkCompleteFrameRing(ring, 2), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 3), VK_SUCCESS);
+    slice = take(ring, 1024);
+    assert_ptr_equal(slice.pMappedData, write.pData);
+    sim_reset_calls(rig->sim);
+    REFUSED(large, &write, SXVK_MESSAGE_BAD_FRAME_VALUE);
+    REFUSED(direct, &direct_write, SXVK_MESSAGE_BAD_FRAME_VALUE);
+    assert_int_equal(rig_calls(rig), 0);
+    sxvkDestroySmartBuffer(rig->allocator, direct);
+    sxvkDestroySmartBuffer(rig->allocator, small);
+    sxvkDestroySmartBuffer(rig->allocator, large);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+#undef REFUSED
+}
+
+static VkPipelineStageFlags last_stages; /* that the last barrier makes wait */
+
+static VKAPI_ATTR void VKAPI_CALL
+note_barrier(VkCommandBuffer commandBuffer, VkPipelineStageFlags srcStageMask,
+             VkPipelineStageFlags dstStageMask, VkDependencyFlags dependencyFlags,
+             uint32_t memoryBarrierCount, const VkMemoryBarrier* pMemoryBarriers,
+             uint32_t bufferMemoryBarrierCount, const VkBufferMemoryBarrier* pBufferMemoryBarriers,
+             uint32_t imageMemoryBarrierCount, const VkImageMemoryBarrier* pImageMemoryBarriers) {
+    (void)commandBuffer, (void)srcStageMask, (void)dependencyFlags, (void)memoryBarrierCount;
+    (void)pMemoryBarriers, (void)bufferMemoryBarrierCount, (void)pBufferMemoryBarriers;
+    (void)imageMemoryBarrierCount, (void)pImageMemoryBarriers;
+    last_stages = dstStageMask;
+}
+
+/*  Where reading back is a copy on the device, later commands of any stage wait for it: they may
+    write where it reads. */
+static void test_smart_read_before_write(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 0, 0);
+    SxvkSmartBuffer buffer = make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_READBACK,
+                                        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, 64);
+    (void)state;
+    rig->allocator->device.vk.fn.vkCmdPipelineBarrier = note_barrier;
+    assert_true(smart_info(buffer).isStaged);
+    assert_int_equal(sxvkRecordSmartBufferRead(buffer, sim_command_buffer(rig->sim), 0, 64),
+                     VK_SUCCESS);
+    assert_int_equal(last_stages, VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
+    sxvkDestroySmartBuffer(rig->allocator, buffer);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(rig);
+}
+
 static void test_smart_bad_input(void** state) {
     Rig* rig = upload_rig(0);
     SxvkFrameRing ring = make_ring(rig, 0, 0);
@@ -984,11 +1059,14 @@ static void test_smart_bad_input(void** state) {
     assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
     FAILED(sxvkWriteSmartBuffer(buffer, commands, 1, 100, bytes), SXVK_MESSAGE_BAD_RANGE);
     FAILED(sxvkWriteSmartBuffer(buffer, commands, 101, 1, bytes), SXVK_MESSAGE_BAD_RANGE);
-    FAILED(sxvkWriteSmartBuffer(buffer, commands, 0, 0, bytes), SXVK_MESSAGE_BAD_RANGE);
+    FAILED(sxvkWriteSmartBuffer(buffer, commands, 0, 0, bytes), SXVK_MESSAGE_BAD_SIZE);
     FAILED(sxvkWriteSmartBuffer(buffer, commands, 0, 1, NULL), SXVK_MESSAGE_NULL_ARGUMENT);
     FAILED(sxvkWriteSmartBuffer(buffer, NULL, 0, 1, bytes), SXVK_MESSAGE_NULL_ARGUMENT);
     FAILED(sxvkReadSmartBuffer(buffer, 0, 1, bytes), SXVK_MESSAGE_BAD_STRUCT);
     FAILED(sxvkRecordSmartBufferRead(buffer, commands, 0, 1), SXVK_MESSAGE_BAD_STRUCT);
+    (void)sxvkPrepareSmartBufferWrite(buffer, 101, 1, &write);
+    assert_non_null(strstr(rig->messages.text, "dstOffset"));
+    messages_clear(&rig->messages);
     FAILED(sxvkPrepareSmartBufferWrite(buffer, 0, 101, &write), SXVK_MESSAGE_BAD_RANGE);
     FAILED(sxvkRecordSmartBufferWrite(buffer, commands, &write), SXVK_MESSAGE_BAD_STRUCT);
     assert_int_equal(sxvkWriteSmartBuffer(NULL, commands, 0, 1, bytes),
@@ -1253,6 +1331,91 @@ static void test_arena_halves(void** state) {
     rig_destroy(rig);
 }
 
+/*  What is tried on the way is nobody's business: a smaller buffer than was wished for, a ring that
+    might be smaller but need not. */
+static void test_silent_attempts(void** state) {
+    Rig* rig = upload_rig(0);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, MIB, 0);
+    SxvkFrameRing ring = make_ring(rig, 4 * KIB, 0);
+    const SxvkAllocationCreateInfo dedicated = {.flags =
+                                                    SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    SxvkArenaAllocation a;
+    uint64_t frame;
+    (void)state;
+    arena->plan.info.flags |= dedicated.flags; /* so that memory is asked for each time */
+    ring->plan.info.flags |= dedicated.flags;
+    assert_true(sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, 4, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    assert_int_equal(sxvkAllocateFromBufferArena(arena, 800, 0, &a, NULL), VK_SUCCESS);
+    assert_true(arena_statistics(arena).blockBytes < MIB);
+    rig_expect_silence(rig);
+    sim_clear_faults(rig->sim);
+    sxvkFreeToBufferArena(arena, a);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    take(ring, 100 * KIB);
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    for (frame = 2; frame < 600; frame++) {
+        assert_int_equal(sxvkCompleteFrameRing(ring, frame - 1), VK_SUCCESS);
+        assert_int_equal(sxvkBeginFrameRing(ring, frame), VK_SUCCESS);
+    }
+    assert_true(sim_faults_fired(rig->sim) != 0);
+    sim_clear_faults(rig->sim);
+    rig_expect_silence(rig);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    rig_destroy(rig);
+}
+
+/*  A pool that is full to the limit that its user has set says nothing, here as elsewhere. */
+static void test_full_pool_is_silent(void** state) {
+    Rig* rig = upload_rig(0);
+    const SxvkPoolCreateInfo poolInfo = {
+        .memoryTypeIndex = HOST, .blockSize = 64 * KIB, .maxBlockCount = 1};
+    SxvkFrameRingCreateInfo info = {.size = 16 * KIB};
+    SxvkFrameRing ring;
+    SxvkBufferSlice slice;
+    (void)state;
+    assert_int_equal(sxvkCreatePool(rig->allocator, &poolInfo, &info.pool), VK_SUCCESS);
+    assert_int_equal(sxvkCreateFrameRing(rig->allocator, &info, &ring), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    take(ring, 16 * KIB);
+    take(ring, 32 * KIB); /* 64 KiB do not fit, so it is 32 */
+    assert_int_equal(sxvkAllocateFromFrameRing(ring, 32 * KIB, 0, &slice),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    rig_expect_silence(rig);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    sxvkDestroyPool(rig->allocator, info.pool);
+    rig_destroy(rig);
+}
+
+/*  What another allocator made is refused, and stays as it is. */
+static void test_foreign_owner(void** state) {
+    Rig* rig = upload_rig(0);
+    Rig* other = upload_rig(0);
+    SxvkFrameRing ring = make_ring(rig, 0, 0);
+    SxvkSmartBuffer buffer = make_smart(rig, ring, SXVK_SMART_BUFFER_ACCESS_STATIC,
+                                        VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 64);
+    SxvkBufferArena arena = make_arena(rig, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT, 0, 0);
+    const SxvkSmartBufferCreateInfo info = {.size = 64, .ring = ring};
+    SxvkSmartBuffer none;
+    (void)state;
+    sxvkDestroyBufferArena(other->allocator, arena);
+    rig_expect(other, SXVK_MESSAGE_BAD_STRUCT, 1);
+    sxvkDestroySmartBuffer(other->allocator, buffer);
+    rig_expect(other, SXVK_MESSAGE_BAD_STRUCT, 1);
+    sxvkDestroyFrameRing(other->allocator, ring);
+    rig_expect(other, SXVK_MESSAGE_BAD_STRUCT, 1);
+    assert_int_equal(sxvkCreateSmartBuffer(other->allocator, &info, &none),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(other, SXVK_MESSAGE_BAD_STRUCT, 1);
+    assert_int_equal(sxvkBeginFrameRing(ring, 1), VK_SUCCESS);
+    sxvkDestroyBufferArena(rig->allocator, arena);
+    sxvkDestroySmartBuffer(rig->allocator, buffer);
+    sxvkDestroyFrameRing(rig->allocator, ring);
+    rig_destroy(other);
+    rig_destroy(rig);
+}
+
 static void test_arena_bad_input(void** state) {
     Rig* rig = upload_rig(0);
     const SxvkBufferArenaCreateInfo good = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT};
@@ -1260,11 +1423,13 @@ static void test_arena_bad_input(void** state) {
     SxvkBufferArena arena = (SxvkBufferArena)&arena;
     SxvkArenaAllocation allocation;
     SxvkBufferSlice slice;
+    Messages messages; /* of the last refusal */
     (void)state;
 #define REFUSED(message)                                                                           \
     assert_int_equal(sxvkCreateBufferArena(rig->allocator, &info, &arena),                         \
                      VK_ERROR_VALIDATION_FAILED_EXT);                                              \
     assert_null(arena);                                                                            \
+    messages = rig->messages;                                                                      \
     rig_expect(rig, message, 1);                                                                   \
     info = good
     info.flags = 1;
@@ -1276,7 +1441,13 @@ static void test_arena_bad_input(void** state) {
     info.allocationFlags = SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
                            SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
     REFUSED(SXVK_MESSAGE_CONFLICTING_FLAGS);
+    assert_non_null(strstr(messages.text, "pCreateInfo->allocationFlags"));
+    info.allocationFlags = SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+    REFUSED(SXVK_MESSAGE_CONFLICTING_FLAGS);
     info.memoryUsage = (SxvkMemoryUsage)3;
+    REFUSED(SXVK_MESSAGE_BAD_ENUM);
+    assert_non_null(strstr(messages.text, "pCreateInfo->memoryUsage"));
+    info.memoryUsage = SXVK_MEMORY_USAGE_GPU_LAZILY_ALLOCATED; /* of images alone */
     REFUSED(SXVK_MESSAGE_BAD_ENUM);
     info.bufferSize = UINT64_MAX;
     REFUSED(SXVK_MESSAGE_BAD_SIZE);
@@ -1425,6 +1596,8 @@ int main(void) {
         cmocka_unit_test(test_smart_records),
         cmocka_unit_test(test_smart_dynamic),
         cmocka_unit_test(test_smart_not_coherent),
+        cmocka_unit_test(test_smart_foreign_writes),
+        cmocka_unit_test(test_smart_read_before_write),
         cmocka_unit_test(test_smart_bad_input),
         cmocka_unit_test(test_arena_basics),
         cmocka_unit_test(test_arena_model),
@@ -1433,6 +1606,9 @@ int main(void) {
         cmocka_unit_test(test_arena_empty_serves),
         cmocka_unit_test(test_arena_large_alignment),
         cmocka_unit_test(test_arena_halves),
+        cmocka_unit_test(test_silent_attempts),
+        cmocka_unit_test(test_full_pool_is_silent),
+        cmocka_unit_test(test_foreign_owner),
         cmocka_unit_test(test_arena_bad_input),
         cmocka_unit_test(test_arena_threads),
         cmocka_unit_test(test_checkers),

@@ -832,7 +832,10 @@ static void test_bad_requests(void** state) {
         expect(&site, SXVK_MESSAGE_BAD_SIZE, 1);
         site_close(&site);
     }
-    /* Without a block there is nobody to tell. */
+    /* Where there is to be a block, the info says whom to tell; without one there is nobody. */
+    site_prepare(&site, 100);
+    assert_int_equal(sxvkCreateVirtualBlock(&site.info, NULL), VK_ERROR_VALIDATION_FAILED_EXT);
+    expect(&site, SXVK_MESSAGE_NULL_ARGUMENT, 1);
     info.size = 1;
     assert_int_equal(sxvkVirtualAllocate(NULL, &info, &allocation, &offset),
                      VK_ERROR_VALIDATION_FAILED_EXT);
@@ -854,7 +857,9 @@ static void test_destroy_reports_what_lives(void** state) {
     (void)state;
     site_open(&site, 100);
     (void)take(&site, 5, &offset);
+    (void)take(&site, 6, &offset);
     sxvkDestroyVirtualBlock(site.block);
+    assert_non_null(strstr(site.messages.text, ": 2 "));
     expect(&site, SXVK_MESSAGE_LEAKED_ALLOCATION, 1);
     assert_int_equal(site.host.liveCount, 0);
 }
