@@ -877,6 +877,8 @@ SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCrea
                                             SxvkAllocator* pAllocator);
 
 /*  Reports every allocation and pool that is still alive, one message each, and frees all memory.
+    Of a ring, smart buffer or arena that is alive it is the memory that is named and freed: the
+    VkBuffers, and the host memory of the object, leak.
     Threads   nobody else may use the allocator any more
 */
 SX_VKALLOC_API void sxvkDestroyAllocator(SxvkAllocator allocator);
@@ -1185,6 +1187,16 @@ SX_VKALLOC_API void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCou
 /*  Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; with minBlockCount also
               OUT_OF_DEVICE_MEMORY, TOO_MANY_OBJECTS
     Owner     caller: sxvkDestroyPool, before the allocator
+
+    A linear pool for a level of a game, as two stacks:
+
+        poolInfo.flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT;
+        sxvkCreatePool(allocator, &poolInfo, &info.pool);
+        sxvkCreateBuffer(allocator, &mesh, &info, ...);       what the level keeps, from below
+        info.flags |= SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT;
+        sxvkCreateBuffer(allocator, &scratch, &info, ...);    what its loading needs, from above
+        ...
+        sxvkResetPool(allocator, info.pool);                  the next level, please
 */
 SX_VKALLOC_API VkResult sxvkCreatePool(SxvkAllocator allocator,
                                        const SxvkPoolCreateInfo* pCreateInfo, SxvkPool* pPool);
@@ -1446,6 +1458,11 @@ SX_VKALLOC_API VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer, VkDeviceSize
 
 /*  Slices that live as long as you like, out of few VkBuffers: meshes, materials, small uniforms.
     The arena grows and shrinks by whole VkBuffers, of which it keeps an empty one.
+
+        sxvkAllocateFromBufferArena(arena, bytes, 0, &mesh.allocation, &mesh.slice);
+        ... copy to mesh.slice.buffer at mesh.slice.offset, and draw from there ...
+        sxvkFreeToBufferArena(arena, mesh.allocation);
+
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; makes no buffer yet
     Owner     caller: sxvkDestroyBufferArena, before the allocator; it takes all slices with it, and
               reports how many there were
