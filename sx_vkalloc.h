@@ -2773,16 +2773,20 @@ SXVKI_COLD static void sxvki_json_pair_string(sxvki_json* json, const char* key,
 #define SXVKI_BLOCK_ID_BITS 20
 #define SXVKI_BLOCK_ID_MASK ((1u << SXVKI_BLOCK_ID_BITS) - 1)
 
+/*  Block and offset are one word: who has an allocation may ask where it is while a defragmentation
+    moves it, and finds the old place or the new one. */
 typedef struct sxvki_record {
-    uint32_t offset_low;
+    sxvki_shared64 place; /* atomic; 38 bits offset, 6 bits high part of size, 20 bits block id */
     uint32_t size_low;
-    uint32_t block; /* 20 bits block id, 6 bits high part of offset, 6 bits high part of size */
     uint32_t generation;
     uint32_t prev; /* neighbours in the block, by offset */
     uint32_t next;
     uint32_t link_a;
     uint32_t link_b; /* stored atomically, too: see sxvkForEachAllocation */
 } sxvki_record;
+
+#define SXVKI_PLACE_OFFSET_BITS 38
+#define SXVKI_PLACE_BLOCK_SHIFT 44
 
 SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 
@@ -2917,30 +2921,42 @@ SXVKI_INLINE uint32_t sxvki_slot_index(uint32_t slab, uint32_t slot) {
     return SXVKI_HANDLE_SLAB_BIT | slab * 64 | slot;
 }
 
+SXVKI_INLINE uint64_t sxvki_place_offset(uint64_t place) {
+    return place & SXVKI_GRANULES_MAX;
+}
+
+/*  The same for both places of a move. */
+SXVKI_INLINE uint64_t sxvki_place_size_high(uint64_t place) {
+    return (place >> SXVKI_PLACE_OFFSET_BITS & 63) << 32;
+}
+
+SXVKI_INLINE uint32_t sxvki_place_block(uint64_t place) {
+    return (uint32_t)(place >> SXVKI_PLACE_BLOCK_SHIFT);
+}
+
 SXVKI_INLINE uint64_t sxvki_record_offset(const sxvki_record* r) {
-    return (uint64_t)((r->block >> SXVKI_BLOCK_ID_BITS) & 63) << 32 | r->offset_low;
+    return sxvki_place_offset(r->place);
 }
 
 SXVKI_INLINE uint64_t sxvki_record_size(const sxvki_record* r) {
-    return (uint64_t)(r->block >> (SXVKI_BLOCK_ID_BITS + 6)) << 32 | r->size_low;
+    return sxvki_place_size_high(r->place) | r->size_low;
 }
 
 SXVKI_INLINE uint32_t sxvki_record_block(const sxvki_record* r) {
-    return sxvki_load32_relaxed(&r->block) & SXVKI_BLOCK_ID_MASK;
+    return sxvki_place_block(sxvki_load64_relaxed(&r->place));
 }
 
 SXVKI_INLINE uint64_t sxvki_record_end(const sxvki_record* r) {
     return sxvki_record_offset(r) + sxvki_record_size(r);
 }
 
-/*  `block` and `generation` are stored atomically because a thread with a stale handle may look.
+/*  `place` and `generation` are stored atomically because a thread with a stale handle may look.
     It may even try to claim what it saw, too late: so the owner also reads the generation so. */
 SXVKI_INLINE void sxvki_record_set(sxvki_record* r, uint32_t block, uint64_t offset,
                                    uint64_t size) {
-    r->offset_low = (uint32_t)offset;
     r->size_low = (uint32_t)size;
-    sxvki_store32_relaxed(&r->block, block | (uint32_t)(offset >> 32) << SXVKI_BLOCK_ID_BITS |
-                                         (uint32_t)(size >> 32) << (SXVKI_BLOCK_ID_BITS + 6));
+    sxvki_store64_relaxed(&r->place, (uint64_t)block << SXVKI_PLACE_BLOCK_SHIFT |
+                                         size >> 32 << SXVKI_PLACE_OFFSET_BITS | offset);
 }
 
 SXVKI_INLINE uint32_t sxvki_record_generation(const sxvki_record* r) {
@@ -6081,10 +6097,12 @@ SXVKI_HOT sxvki_view sxvki_look_here(const sxvki_device* device, uint32_t index)
         view.size = size - slot->tail;
     } else {
         sxvki_record* r = sxvki_record_at(&device->records, index);
-        view.block = sxvki_block_at(device, sxvki_record_block(r));
+        uint64_t place = sxvki_load64(&r->place);
+        view.block = sxvki_block_at(device, sxvki_place_block(place));
         view.state = &r->link_b;
-        view.offset = sxvki_record_offset(r) << SXVKI_GRANULE_SHIFT;
-        view.size = sxvki_record_bytes(r);
+        view.offset = sxvki_place_offset(place) << SXVKI_GRANULE_SHIFT;
+        view.size = sxvki_place_size_high(place) + r->size_low;
+        view.size = (view.size << SXVKI_GRANULE_SHIFT) - r->link_a;
     }
     return view;
 }

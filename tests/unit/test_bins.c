@@ -1296,13 +1296,13 @@ static void test_checker_sees_gaps_and_overlaps(void** state) {
     block* b = &p.w.blocks[0];
     for (int i = 0; i < 8; i++) {
         sxvki_record* r = part(&p, i);
-        EXPECT_CAUGHT(&p, r->offset_low, r->offset_low + 1u);
-        EXPECT_CAUGHT(&p, r->offset_low, r->offset_low - 1u);
+        EXPECT_CAUGHT(&p, r->place, r->place + 1);
+        EXPECT_CAUGHT(&p, r->place, r->place - 1);
         EXPECT_CAUGHT(&p, r->size_low, r->size_low + 1u);
         EXPECT_CAUGHT(&p, r->size_low, r->size_low - 1u);
-        EXPECT_CAUGHT(&p, r->block, r->block ^ 1u);                        /* its block */
-        EXPECT_CAUGHT(&p, r->block, r->block ^ 1u << SXVKI_BLOCK_ID_BITS); /* of its offset */
-        EXPECT_CAUGHT(&p, r->block, r->block ^ 1u << 31);                  /* of its size */
+        EXPECT_CAUGHT(&p, r->place, r->place ^ (uint64_t)1 << 44); /* its block */
+        EXPECT_CAUGHT(&p, r->place, r->place ^ (uint64_t)1 << 32); /* of its offset */
+        EXPECT_CAUGHT(&p, r->place, r->place ^ (uint64_t)1 << 43); /* of its size */
         EXPECT_CAUGHT(&p, r->prev, r->prev == NONE ? p.parts[1] : NONE);
         EXPECT_CAUGHT(&p, r->next, r->next == NONE ? p.parts[0] : NONE);
         EXPECT_CAUGHT(&p, r->next, p.w.records.hot.capacity);

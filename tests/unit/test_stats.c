@@ -687,10 +687,10 @@ static void test_broken_domains_are_found(void** state) {
 
     /* Ranges: a live one in the middle of its block, between two others. */
     r = sxvki_record_at(&device->records, sxvki_handle_index(allocations[2]));
-    BREAKS(rig, r->offset_low, r->offset_low + 1);
+    BREAKS(rig, r->place, r->place + 1);
     BREAKS(rig, r->size_low, r->size_low - 1);
     BREAKS(rig, r->size_low, 0);
-    BREAKS(rig, r->block, r->block + 1);
+    BREAKS(rig, r->place, r->place + ((uint64_t)1 << SXVKI_PLACE_BLOCK_SHIFT));
     BREAKS(rig, r->generation, r->generation + 1); /* free, but in no bin */
     BREAKS(rig, r->prev, SXVKI_NONE);
     BREAKS(rig, r->next, SXVKI_NONE);
@@ -748,8 +748,8 @@ static void test_broken_dedicated_allocations_are_found(void** state) {
     BREAKS(rig, block->first, SXVKI_NONE);
     BREAKS(rig, block->size, 999);
     BREAKS(rig, r->generation, r->generation + 1);
-    BREAKS(rig, r->block, r->block + 1);
-    BREAKS(rig, r->offset_low, 1);
+    BREAKS(rig, r->place, r->place + ((uint64_t)1 << SXVKI_PLACE_BLOCK_SHIFT));
+    BREAKS(rig, r->place, r->place | 1);
     BREAKS(rig, r->link_a, r->link_a + 1);
     sxvkFreeMemoryPages(rig->allocator, 3, allocations);
     rig_destroy(rig);
