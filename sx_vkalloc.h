@@ -15,7 +15,7 @@ DO THIS
     It includes <vulkan/vulkan.h> (1.3.204 or newer), the C standard library, pthread or Win32.
 
 DOES NOT
-    - defragment, make sparse or external memory: see the README
+    - make sparse or external memory: see the README
     - hold a lock while it calls the driver, or share state between allocators
     - abort: host and device out-of-memory, and misuse, come back as VkResult and as a message
 
@@ -54,9 +54,9 @@ CONTENTS (grep for the tag)
     >>module     who holds how much; pressure           >>block      one VkDeviceMemory, its mapping
     >>pool       blocks of one type; growth             >>core       the allocator and its ladder
     >>resource   requirements of buffers, images        >>map        mapping, flushing, copying
-    >>stats      statistics, dump, integrity            >>virtual    the engine over plain numbers
-    >>upload     rings, smart buffers, arenas           >>validate   argument checks
-    >>public     the thin entry points
+    >>defrag     emptying blocks                        >>stats      statistics, dump, integrity
+    >>virtual    the engine over plain numbers          >>upload     rings, smart buffers, arenas
+    >>validate   argument checks                        >>public     the thin entry points
 
 VOCABULARY
     block        one VkDeviceMemory                  range        a used or free interval of a block
@@ -137,6 +137,7 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_NO_VIRTUAL             D 1: leave out virtual blocks, and buffer arenas, which stand
                                         on them; default 0
     SX_VKALLOC_NO_STDIO                 1: never use <stdio.h>; default 0
+    SX_VKALLOC_NO_DEFRAG              D 1: leave out defragmentation; default 0
     SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
                                         default 0
     SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
@@ -265,6 +266,8 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT = 0x00000400,
     /* The CPU reads, or writes at random: prefers HOST_CACHED. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT = 0x00000800,
+    /* Defragmentation leaves it where it is, and its block with it. */
+    SXVK_ALLOCATION_CREATE_PINNED_BIT = 0x04000000,
     /* With one of the two above: memory that is not host-visible is fine where it is better; look
        at the memory type that you got, and copy through staging memory if you must. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT = 0x00001000,
@@ -694,6 +697,71 @@ typedef struct SxvkFrameStatistics {
     VkDeviceSize liveBytes;      /* as asked for */
     VkDeviceSize committedBytes; /* of all blocks */
 } SxvkFrameStatistics;
+
+typedef struct SxvkDefragmentationContext_T* SxvkDefragmentationContext;
+
+#if !defined(SX_VKALLOC_NO_DEFRAG) || SX_VKALLOC_NO_DEFRAG == 0
+typedef enum SxvkDefragmentationFlagBits {
+    /* Which blocks are worth being emptied: at most one of the four. A block is emptied into others
+       of its pool where they have room; what lives in it is what is moved, all of its size what is
+       freed. FAST empties those of which less than a quarter lives; BALANCED, the default, less
+       than five eighths; FULL less than seven eighths; EXTENSIVE all that fit. The cheapest come
+       first with each, and no more than fit are begun. */
+    SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FAST_BIT = 0x00000001,
+    SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_BALANCED_BIT = 0x00000002,
+    SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FULL_BIT = 0x00000004,
+    SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT = 0x00000008,
+    SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_MASK = 0x0000000F,
+    /* Also allocations with ..._MAPPED_BIT: pMappedData is another one once the pass has ended. */
+    SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT = 0x00000010,
+    SXVK_DEFRAGMENTATION_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkDefragmentationFlagBits;
+typedef VkFlags SxvkDefragmentationFlags;
+
+/*  Called while a pass is planned, outside every lock and some 10 us apart; VK_TRUE ends the
+    planning of this pass. Must not touch the context. */
+typedef VkBool32(VKAPI_PTR* PFN_sxvkCheckDefragmentationBreakFunction)(void* pUserData);
+
+typedef struct SxvkDefragmentationInfo {
+    SxvkDefragmentationFlags flags;
+    SxvkPool pool; /* optional; null = all default pools */
+    /* Bytes; 0 = no limit. What is larger is never moved. */
+    VkDeviceSize maxBytesPerPass;
+    uint32_t maxAllocationsPerPass; /* 0 = no limit */
+    PFN_sxvkCheckDefragmentationBreakFunction pfnBreakCallback; /* optional */
+    void* pBreakCallbackUserData;
+} SxvkDefragmentationInfo;
+
+typedef enum SxvkDefragmentationMoveOperation {
+    /* The contents are at dstTmpAllocation by now: srcAllocation is there from now on. */
+    SXVK_DEFRAGMENTATION_MOVE_OPERATION_COPY = 0,
+    /* It cannot be moved: srcAllocation stays. Its block is given up. */
+    SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE = 1,
+    /* The resource was destroyed: srcAllocation is freed. */
+    SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY = 2,
+    SXVK_DEFRAGMENTATION_MOVE_OPERATION_MAX_ENUM = 0x7FFFFFFF
+} SxvkDefragmentationMoveOperation;
+
+typedef struct SxvkDefragmentationMove {
+    SxvkDefragmentationMoveOperation operation; /* yours to set; COPY at first */
+    SxvkAllocation srcAllocation;
+    /* Where it should go, for the length of the pass: bind a new resource to it, copy, map it; do
+       not free it. As large and as aligned as the source, of the same memory type. */
+    SxvkAllocation dstTmpAllocation;
+} SxvkDefragmentationMove;
+
+typedef struct SxvkDefragmentationPassMoveInfo {
+    uint32_t moveCount;
+    SxvkDefragmentationMove* pMoves; /* the context's, until the pass has ended; null for none */
+} SxvkDefragmentationPassMoveInfo;
+
+typedef struct SxvkDefragmentationStats {
+    VkDeviceSize bytesMoved;
+    VkDeviceSize bytesFreed; /* of blocks that went back to the driver */
+    uint32_t allocationsMoved;
+    uint32_t deviceMemoryBlocksFreed;
+} SxvkDefragmentationStats;
+#endif
 
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
 typedef struct SxvkFrameRing_T* SxvkFrameRing;
@@ -1331,6 +1399,54 @@ SX_VKALLOC_API VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPoo
 */
 SX_VKALLOC_API VkResult sxvkCheckIntegrity(SxvkAllocator allocator);
 
+#if !defined(SX_VKALLOC_NO_DEFRAG) || SX_VKALLOC_NO_DEFRAG == 0
+/* --- defragmentation ------------------------------------------------------------------------- */
+
+/*  Empty blocks, and give them back to the driver, by moving what lives in them. In passes: begin
+    one, make a new resource at each dstTmpAllocation, copy, wait until the device has copied,
+    destroy the old resources, end the pass; until the beginning of one says VK_SUCCESS. Other
+    threads may allocate, free, map and ask at any time, also what is about to move: what is freed
+    is not moved, and what they allocate meanwhile takes a block back that was to be emptied rather
+    than a new one.
+
+    Not moved, and their blocks left alone, are allocations with ..._PINNED_BIT, dedicated ones,
+    those that are mapped by sxvkMapMemory when the pass is planned, those with ..._MAPPED_BIT but
+    where ..._MOVE_MAPPED_BIT is set, and those of linear pools. What you do not know you ignore: an
+    allocation can be in a pass before the call that makes it has returned. Handles, names and user
+    data stay. Info that you have asked for before, memory and offset, is that of the old place.
+
+    Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, FEATURE_NOT_PRESENT (a linear pool), VALIDATION_FAILED
+    Owner     caller: sxvkEndDefragmentation, before the pool
+    Threads   safe; but keep the calls that name one context apart
+*/
+SX_VKALLOC_API VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
+                                                 const SxvkDefragmentationInfo* pInfo,
+                                                 SxvkDefragmentationContext* pContext);
+/*  Plan a pass.
+    Returns   VK_SUCCESS (nothing is left to be done, no pass was begun), VK_INCOMPLETE (a pass was
+              begun; moveCount may be 0 where the break callback ended it), OUT_OF_HOST_MEMORY (try
+              again, or end it), VALIDATION_FAILED
+    Cost      5 to 50 us for each block that it looks into, and one vkFreeMemory for each that is
+              empty
+*/
+SX_VKALLOC_API VkResult sxvkBeginDefragmentationPass(SxvkAllocator allocator,
+                                                     SxvkDefragmentationContext context,
+                                                     SxvkDefragmentationPassMoveInfo* pPassInfo);
+/*  Do what the operations say.
+    Returns   VK_SUCCESS (that was the last pass), VK_INCOMPLETE (begin another one), VK_NOT_READY
+              (what is in *pPassInfo now is mapped by sxvkMapMemory and cannot be committed before
+              that ends: call again; the rest is done), VALIDATION_FAILED
+    Cost      under 1 us for each move, and one vkFreeMemory for each block that runs empty
+*/
+SX_VKALLOC_API VkResult sxvkEndDefragmentationPass(SxvkAllocator allocator,
+                                                   SxvkDefragmentationContext context,
+                                                   SxvkDefragmentationPassMoveInfo* pPassInfo);
+/*  May come at any time: all moves of a pass that was not ended are ignored. pStats is optional. */
+SX_VKALLOC_API void sxvkEndDefragmentation(SxvkAllocator allocator,
+                                           SxvkDefragmentationContext context,
+                                           SxvkDefragmentationStats* pStats);
+#endif
+
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
 /* --- frame rings ------------------------------------------------------------------------------ */
 
@@ -1625,6 +1741,10 @@ SX_VKALLOC_API void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock virtualBloc
 #ifndef SX_VKALLOC_NO_INTRINSICS
 #define SX_VKALLOC_NO_INTRINSICS 0
 #endif
+#ifndef SX_VKALLOC_NO_DEFRAG
+#define SX_VKALLOC_NO_DEFRAG 0
+#endif
+
 #ifndef SX_VKALLOC_NO_UPLOAD
 #define SX_VKALLOC_NO_UPLOAD 0
 #endif
@@ -2798,10 +2918,17 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_SLAB      0x00004000u /* the range is a slab; `tail` is the slab's index */
 #define SXVKI_STATE_WATCHED   0x00008000u /* somebody wants to know when it is freed */
 #define SXVKI_STATE_LINEAR    0x01000000u /* lives in a linear pool */
+#define SXVKI_STATE_AWAY      0x02000000u /* of a slot: it lives in a range, see >>defrag */
+#define SXVKI_STATE_HOST      0x02000000u /* of a range: such a one; `tail` is the slot's index */
+#define SXVKI_STATE_PINNED    0x04000000u /* PINNED_BIT, the same bit */
+#define SXVKI_STATE_TARGET    0x08000000u /* where an allocation is about to move to */
 #define SXVKI_STATE_FALLBACK  0x10000000u /* memory of the second choice */
+#define SXVKI_STATE_LOCKED    0x80000000u /* it moves at this moment: not to be mapped */
+#define SXVKI_STATE_PLANNED   0x20000000u /* somebody means to move it */
+#define SXVKI_STATE_MOVED     0x40000000u /* changes with each move */
 #define SXVKI_STATE_MAPPINGS  (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED | SXVKI_STATE_HELD)
 /* Of what is not just given back. */
-#define SXVKI_STATE_ATTENDED    (SXVKI_STATE_MAPPINGS | SXVKI_STATE_WATCHED)
+#define SXVKI_STATE_ATTENDED    (SXVKI_STATE_MAPPINGS | SXVKI_STATE_WATCHED | SXVKI_STATE_AWAY)
 #define SXVKI_STATE_KIND_SHIFT  10 /* 3 bits: sxvki_kind */
 #define SXVKI_STATE_CLASS_SHIFT 16 /* 8 bits: index into sxvki_classes, for the dump */
 
@@ -2840,7 +2967,8 @@ typedef struct sxvki_slot {
     uint32_t generation; /* atomic, as all of it but `tail` */
     uint32_t state;
     uint32_t tail; /* bytes behind what the user asked for */
-    uint32_t size; /* granules asked for; only in a virtual block, which has no tail */
+    uint32_t size; /* in a virtual block, which has no tail: granules asked for; elsewhere of a slot
+                      that is away: the record of its range */
 } sxvki_slot;
 
 #define SXVKI_SLAB_SLOTS 63
@@ -2853,13 +2981,13 @@ typedef struct sxvki_slab {
     void* cold;          /* atomic; sxvki_cold of its slots, made when first needed */
     uint64_t offset;     /* in the block, in granules */
     uint32_t block;      /* atomic */
-    uint32_t record;     /* its range */
+    uint32_t record;     /* its range; SXVKI_NONE: hollow */
     uint32_t slot_size;  /* granules */
     uint32_t slot_count;
     uint32_t class_index;
     uint32_t prev; /* in the list of its class */
     uint32_t next;
-    uint32_t is_listed;
+    uint32_t is_listed;                     /* SXVKI_SLAB_ value */
     sxvki_slot slots[SXVKI_SLAB_SLOTS + 1]; /* the last one fills the cache line */
 } sxvki_slab;
 
@@ -3305,12 +3433,13 @@ SXVKI_COLD static void sxvki_records_shutdown(sxvki_records* records) {
           | free                                   |        prev and next chain the ranges of
           | pad  | handed out        | rest        |        a block in the order of their offsets
 
-    Give joins a range with its free neighbours. The range that starts a block keeps its record for
-    ever, so a block needs to know only that one.
+    Give joins a range with its free neighbours. The range that starts a block keeps its record, but
+    where two ranges exchange their places; so a block needs to know only that one.
 
     I1  no two neighbours are both free
     I2  the ranges of a block touch each other, from 0 to its size
-    I3  a free range stands in the bin of its size, and in no other; no other range stands in a bin
+    I3  a free range stands in the bin of its size, or in the list of its frozen block, and in no
+        other; no other range stands in a bin
     I4  a bit of the map is set  <=>  its list is not empty; a bit of top  <=>  its word is not 0
     I5  the size of a range is not 0
 
@@ -3347,6 +3476,7 @@ typedef struct sxvki_bins {
     uint32_t spare; /* chain of records for new ranges */
     uint32_t spare_count;
     uint32_t free_count;      /* free ranges */
+    uint32_t frozen;          /* the anchors of frozen blocks, a chain; see "frozen blocks" */
     sxvki_shared64 free_size; /* atomic, but only the owner writes */
     uint64_t top;
     uint64_t map[SXVKI_BIN_WORDS];
@@ -3380,6 +3510,7 @@ static void sxvki_bins_init(sxvki_bins* bins, sxvki_records* records, uint64_t m
     memset(bins, 0, sizeof *bins);
     bins->records = records;
     bins->spare = SXVKI_NONE;
+    bins->frozen = SXVKI_NONE;
     bins->bin_count = sxvki_bin_of(max_size) + 1;
 }
 
@@ -3712,6 +3843,133 @@ static void sxvki_bins_remove_block(sxvki_bins* bins, uint32_t first) {
     sxvki_bins_drop_record(bins, first);
 }
 
+/* --- frozen blocks: nothing is handed out there any more, and what lives in them may be given back
+
+    The free ranges of a frozen block stand in a list of their own, behind an anchor: a record that
+    is no range. So they are unlinked like any other, and whoever takes and gives knows nothing of
+    it. To freeze, and to thaw, is to walk through the block, a few steps under one lock: the cursor
+    stays right meanwhile if each give in the block is told to it, because only a give drops
+    records. */
+
+typedef struct sxvki_frozen {
+    uint32_t anchor;
+    uint32_t cursor; /* the next range of the walk; SXVKI_NONE: at the end */
+    uint64_t at;     /* its offset */
+} sxvki_frozen;
+
+/*  Walk from the first range of the block on. */
+static void sxvki_frozen_rewind(sxvki_frozen* frozen, uint32_t first) {
+    frozen->cursor = first;
+    frozen->at = 0;
+}
+
+/*  bins_prepare was called. */
+SXVKI_UNUSED static void sxvki_frozen_begin(sxvki_bins* bins, sxvki_frozen* frozen,
+                                            uint32_t first) {
+    sxvki_record* r;
+    frozen->anchor = sxvki_bins_new_record(bins);
+    r = sxvki_record_at(bins->records, frozen->anchor);
+    sxvki_store32_relaxed(&r->link_b, SXVKI_NONE);
+    r->prev = SXVKI_NONE;
+    r->next = bins->frozen;
+    if (r->next != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->next)->prev = frozen->anchor;
+    }
+    bins->frozen = frozen->anchor;
+    sxvki_frozen_rewind(frozen, first);
+}
+
+/*  Its list is empty. */
+static void sxvki_frozen_end(sxvki_bins* bins, const sxvki_frozen* frozen) {
+    const sxvki_record* r = sxvki_record_at(bins->records, frozen->anchor);
+    SXVKI_ASSERT_INTERNAL(r->link_b == SXVKI_NONE);
+    if (r->prev != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->prev)->next = r->next;
+    } else {
+        bins->frozen = r->next;
+    }
+    if (r->next != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->next)->prev = r->prev;
+    }
+    sxvki_bins_drop_record(bins, frozen->anchor);
+}
+
+/*  The next range of the walk, SXVKI_NONE at the end. The cursor has left it, so it may go. */
+static uint32_t sxvki_frozen_next(const sxvki_bins* bins, sxvki_frozen* frozen) {
+    uint32_t index = frozen->cursor;
+    if (index != SXVKI_NONE) {
+        const sxvki_record* r = sxvki_record_at(bins->records, index);
+        frozen->cursor = r->next;
+        frozen->at += sxvki_record_size(r);
+    }
+    return index;
+}
+
+/*  A give in the block left this free range: has it swallowed what the cursor stands at? */
+static void sxvki_frozen_follow(const sxvki_bins* bins, sxvki_frozen* frozen, uint32_t index) {
+    const sxvki_record* r = sxvki_record_at(bins->records, index);
+    uint64_t offset = sxvki_record_offset(r);
+    if (frozen->cursor != SXVKI_NONE && offset <= frozen->at && frozen->at < sxvki_record_end(r)) {
+        frozen->cursor = index;
+        frozen->at = offset;
+    }
+}
+
+/*  Put a free range into the list of the frozen ones, wherever it stands. */
+static void sxvki_frozen_take(sxvki_bins* bins, const sxvki_frozen* frozen, uint32_t index) {
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    sxvki_record* anchor = sxvki_record_at(bins->records, frozen->anchor);
+    uint64_t size = sxvki_record_size(r);
+    sxvki_bins_unlink(bins, r);
+    r->link_a = frozen->anchor;
+    sxvki_store32_relaxed(&r->link_b, anchor->link_b);
+    if (r->link_b != SXVKI_NONE) {
+        sxvki_record_at(bins->records, r->link_b)->link_a = index;
+    }
+    sxvki_store32_relaxed(&anchor->link_b, index);
+    bins->free_count++;
+    sxvki_store64_relaxed(&bins->free_size, bins->free_size + size);
+}
+
+/*  Put a free range where it can be found again, wherever it stands. */
+static void sxvki_frozen_give(sxvki_bins* bins, uint32_t index) {
+    sxvki_record* r = sxvki_record_at(bins->records, index);
+    sxvki_bins_unlink(bins, r);
+    sxvki_bins_link(bins, index, r);
+}
+
+/*  Let the neighbours of a range say that it has another record. */
+SXVKI_UNUSED static void sxvki_range_rename(const sxvki_records* records, const sxvki_record* r,
+                                            uint32_t index) {
+    if (r->prev != SXVKI_NONE) {
+        sxvki_record_at(records, r->prev)->next = index;
+    }
+    if (r->next != SXVKI_NONE) {
+        sxvki_record_at(records, r->next)->prev = index;
+    }
+}
+
+/*  Exchange the places of two ranges of one size that are handed out, in two blocks. What the
+    records say besides stays: so an allocation moves, and its handle does not. */
+SXVKI_UNUSED static void sxvki_ranges_exchange(const sxvki_records* records, uint32_t a,
+                                               uint32_t b) {
+    sxvki_record* ra = sxvki_record_at(records, a);
+    sxvki_record* rb = sxvki_record_at(records, b);
+    uint64_t place = ra->place;
+    uint32_t prev = ra->prev, next = ra->next;
+    uint64_t seen = place;
+    SXVKI_ASSERT_INTERNAL(sxvki_record_size(ra) == sxvki_record_size(rb) &&
+                          sxvki_record_block(ra) != sxvki_record_block(rb));
+    sxvki_range_rename(records, ra, b);
+    sxvki_range_rename(records, rb, a);
+    ra->prev = rb->prev;
+    ra->next = rb->next;
+    rb->prev = prev;
+    rb->next = next;
+    (void)sxvki_cas64(&ra->place, &seen, rb->place); /* release: who finds it finds the block */
+    sxvki_store64_relaxed(&rb->place, place);
+}
+
 /*  Let go of what sxvki_bins_prepare makes again: the heads of the lists where there is no block,
     and the spare records. Returns the chain of those: it may be long, and the caller, who holds a
     lock, gives it back later. O(1). */
@@ -3775,6 +4033,27 @@ SXVKI_COLD static int sxvki_bins_block_is_valid(const sxvki_bins* bins, uint32_t
     return end == size;
 }
 
+/*  Add the frozen ranges up; 0 where a list is broken. */
+SXVKI_COLD static int sxvki_bins_add_frozen(const sxvki_bins* bins, uint32_t most, uint32_t* count,
+                                            uint64_t* size) {
+    uint32_t anchor, prev, index;
+    for (anchor = bins->frozen; anchor != SXVKI_NONE;
+         anchor = sxvki_record_at(bins->records, anchor)->next) {
+        prev = anchor;
+        for (index = sxvki_record_at(bins->records, anchor)->link_b; index != SXVKI_NONE;
+             index = sxvki_record_at(bins->records, index)->link_b) {
+            const sxvki_record* r = sxvki_record_at(bins->records, index);
+            if (sxvki_record_is_live(r) || r->link_a != prev || *count == most) {
+                return 0;
+            }
+            *size += sxvki_record_size(r);
+            *count += 1;
+            prev = index;
+        }
+    }
+    return 1;
+}
+
 /*  I3, I4 and the totals; free_count is the sum over the blocks. */
 SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_count) {
     uint32_t bin_count = bins->heads != NULL ? bins->bin_count : 0;
@@ -3813,7 +4092,8 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
             return 0;
         }
     }
-    return count == free_count && count == bins->free_count && size == bins->free_size;
+    return sxvki_bins_add_frozen(bins, free_count, &count, &size) && count == free_count &&
+           count == bins->free_count && size == bins->free_size;
 }
 
 /* ============================================================================================== */
@@ -3848,7 +4128,10 @@ SXVKI_COLD static int sxvki_bins_is_valid(const sxvki_bins* bins, uint32_t free_
     S4  Under that lock, what is HELD and not in the list belongs there, whoever comes first, and
         what is in the list with all bits set may be closed: by one compare-and-swap to 0, so no
         slot of it is in a hand then. The last giver of several does both, if need be.
-    S5  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
+    S5  A slab that is frozen, because its block is to run empty, or hollow, because all that lives
+        in it lives elsewhere by now, is in no list and not on the way there; S4 holds but for that.
+        See >>defrag.
+    S6  Slabs stand in a table that never moves and are used again, so a late look at one (S3, stale
         handles) finds a slab; or, after a trim, that the table has no such index any more.
         Generations go on, so a stale handle stays stale.
 */
@@ -3882,6 +4165,11 @@ SXVKI_INLINE uint64_t sxvki_slab_full(const sxvki_slab* slab) {
     return ((uint64_t)1 << slab->slot_count) - 1;
 }
 
+/*  Bytes that the user asked for in a slot. */
+SXVKI_INLINE VkDeviceSize sxvki_slot_bytes(const sxvki_slab* slab, uint32_t i) {
+    return ((VkDeviceSize)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
+}
+
 /*  A slab without a range; SXVKI_NONE where there is no host memory. */
 SXVKI_COLD static uint32_t sxvki_slab_new(sxvki_records* records) {
     uint32_t id, from, to, i, slot;
@@ -3907,13 +4195,18 @@ static void sxvki_slab_delete(sxvki_records* records, uint32_t id) {
     sxvki_lock_drop(&records->lock);
 }
 
+/*  What is_listed says. */
+#define SXVKI_SLAB_OUT    0u
+#define SXVKI_SLAB_LISTED 1u
+#define SXVKI_SLAB_FROZEN 2u /* see S5 */
+
 /*  Lists of slabs with free slots, the latest first. */
 SXVKI_INLINE void sxvki_slab_list_push(const sxvki_records* records, uint32_t* head, uint32_t id,
                                        sxvki_slab* slab) {
     uint32_t next = *head;
     slab->prev = SXVKI_NONE;
     slab->next = next;
-    slab->is_listed = 1;
+    slab->is_listed = SXVKI_SLAB_LISTED;
     *head = id;
     if (next != SXVKI_NONE) {
         sxvki_slab_at(records, next)->prev = id;
@@ -3923,7 +4216,7 @@ SXVKI_INLINE void sxvki_slab_list_push(const sxvki_records* records, uint32_t* h
 SXVKI_INLINE void sxvki_slab_list_remove(const sxvki_records* records, uint32_t* head,
                                          sxvki_slab* slab) {
     uint32_t next = slab->next;
-    slab->is_listed = 0;
+    slab->is_listed = SXVKI_SLAB_OUT;
     if (slab->prev == SXVKI_NONE) {
         *head = next;
     } else {
@@ -3954,7 +4247,8 @@ SXVKI_COLD static int sxvki_slab_is_valid(const sxvki_slab* slab) {
         slab->slot_size == 0 || slab->slot_size >> SXVKI_SLAB_SIZE_BITS != 0 ||
         slab->class_index != sxvki_slab_class_of(slab->slot_size) ||
         (word & ~SXVKI_SLAB_HELD & ~sxvki_slab_full(slab)) != 0 ||
-        (slab->is_listed && ((word & SXVKI_SLAB_HELD) == 0 || word == SXVKI_SLAB_HELD))) {
+        (slab->is_listed == SXVKI_SLAB_LISTED &&
+         ((word & SXVKI_SLAB_HELD) == 0 || word == SXVKI_SLAB_HELD))) {
         return 0;
     }
     for (i = 0; i < SXVKI_SLAB_SLOTS; i++) {
@@ -5979,6 +6273,13 @@ struct sxvki_domain;
 
 #define SXVKI_BUSY_ABOVE 31u /* see SXVKI_MAIL_MAX */
 
+/*  What a defragmentation asks of a block. */
+typedef struct sxvki_stock {
+    uint64_t live_size;          /* granules of the ranges handed out */
+    struct sxvki_victim* victim; /* it is to run empty; else null */
+    uint32_t tried;              /* which one tried to empty it last */
+} sxvki_stock;
+
 typedef struct sxvki_block {
     VkDeviceMemory memory; /* null while the slot is unused */
     VkDeviceSize size;     /* bytes */
@@ -5996,8 +6297,11 @@ typedef struct sxvki_block {
     uint32_t next;
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
-    sxvki_lane lane;     /* instead of `first` in a linear pool */
-    uint32_t rest[1];    /* to the end of the cache line */
+    union {
+        sxvki_lane lane; /* instead of `first` in a linear pool */
+        sxvki_stock stock; /* in others */
+    } in;
+    uint32_t rest[1]; /* to the end of the cache line */
 } sxvki_block;
 
 /*  Of giving host memory back. */
@@ -6061,7 +6365,8 @@ SXVKI_INLINE VkDeviceSize sxvki_type_margin(const sxvki_device* device, uint32_t
     return (sxvki_type_flags(device, type) & need) == need ? device->debug.margin : 0;
 }
 
-/*  An allocation, be it a record or a slot of a slab. Stays right while the allocation lives. */
+/*  An allocation, be it a record or a slot of a slab. Stays right while the allocation lives, and
+    until it moves: >>defrag. */
 typedef struct sxvki_view {
     sxvki_block* block;
     uint32_t* state;     /* atomic; SXVKI_STATE_ bits */
@@ -6069,12 +6374,31 @@ typedef struct sxvki_view {
     VkDeviceSize size;   /* bytes that the user asked for */
 } sxvki_view;
 
+/*  The block that a range is in at this moment. */
+SXVKI_INLINE sxvki_block* sxvki_block_of_range(const sxvki_device* device, const sxvki_record* r) {
+    return sxvki_block_at(device, sxvki_place_block(sxvki_load64(&r->place)));
+}
+
+/*  Is it a slot that lives elsewhere? */
+SXVKI_INLINE int sxvki_slot_is_away(const sxvki_device* device, uint32_t index) {
+    const sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+    return (sxvki_load32(&slab->slots[index % 64].state) & SXVKI_STATE_AWAY) != 0;
+}
+
+/*  The record of the range that an allocation lives in, be it a slot that is away. */
+SXVKI_INLINE uint32_t sxvki_range_of(const sxvki_device* device, uint32_t index) {
+    return index & SXVKI_HANDLE_SLAB_BIT
+               ? sxvki_slab_of(&device->records, index)->slots[index % 64].size
+               : index;
+}
+
 /*  The block of an allocation, also where another thread may have freed it meanwhile. */
-SXVKI_INLINE sxvki_block* sxvki_block_of(const sxvki_device* device, uint32_t index) {
+SXVKI_UNUSED static sxvki_block* sxvki_block_of(const sxvki_device* device, uint32_t index) {
     const sxvki_records* records = &device->records;
-    return sxvki_block_at(device, index & SXVKI_HANDLE_SLAB_BIT
-                                      ? sxvki_load32_relaxed(&sxvki_slab_of(records, index)->block)
-                                      : sxvki_record_block(sxvki_record_at(records, index)));
+    if ((index & SXVKI_HANDLE_SLAB_BIT) != 0 && !sxvki_slot_is_away(device, index)) {
+        return sxvki_block_at(device, sxvki_load32_relaxed(&sxvki_slab_of(records, index)->block));
+    }
+    return sxvki_block_of_range(device, sxvki_record_at(records, sxvki_range_of(device, index)));
 }
 
 /*  The word with the SXVKI_STATE_ bits, the same. */
@@ -6091,10 +6415,16 @@ SXVKI_HOT sxvki_view sxvki_look_here(const sxvki_device* device, uint32_t index)
         sxvki_slab* slab = sxvki_slab_of(&device->records, index);
         sxvki_slot* slot = &slab->slots[index % 64];
         VkDeviceSize size = (VkDeviceSize)slab->slot_size << SXVKI_GRANULE_SHIFT;
-        view.block = sxvki_block_at(device, slab->block);
         view.state = &slot->state;
-        view.offset = (slab->offset << SXVKI_GRANULE_SHIFT) + index % 64 * size;
         view.size = size - slot->tail;
+        if (sxvki_load32(&slot->state) & SXVKI_STATE_AWAY) {
+            uint64_t place = sxvki_load64(&sxvki_record_at(&device->records, slot->size)->place);
+            view.block = sxvki_block_at(device, sxvki_place_block(place));
+            view.offset = sxvki_place_offset(place) << SXVKI_GRANULE_SHIFT;
+        } else {
+            view.block = sxvki_block_at(device, slab->block);
+            view.offset = (slab->offset << SXVKI_GRANULE_SHIFT) + index % 64 * size;
+        }
     } else {
         sxvki_record* r = sxvki_record_at(&device->records, index);
         uint64_t place = sxvki_load64(&r->place);
@@ -6136,6 +6466,30 @@ SXVKI_INLINE SxvkAllocation sxvki_handle_of(const sxvki_device* device, uint32_t
     return sxvki_handle_make(generation, index);
 }
 
+/*  Who moves an allocation claims it for less than 1 us, and locks its state around that, so that
+    a claim by who frees it is another matter. Returns 0 where the handle is not valid, as it
+    seemed; 1 where it is worth another look. */
+SXVKI_COLD static int sxvki_wait_for_move(const sxvki_device* device, SxvkAllocation handle) {
+    uint32_t index = sxvki_handle_index(handle);
+    const uint32_t* generation = sxvki_generation_of(&device->records, index);
+    uint32_t step = 0;
+    while (generation != NULL) {
+        uint32_t seen = sxvki_load32(generation);
+        if (!sxvki_handle_matches(handle, seen & ~SXVKI_GENERATION_CLAIMED)) {
+            return 0;
+        }
+        if ((seen & SXVKI_GENERATION_CLAIMED) == 0) {
+            return 1;
+        }
+        if ((sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_LOCKED) == 0 &&
+            sxvki_load32(generation) == seen) {
+            return 0;
+        }
+        sxvki_spin_pause(step++);
+    }
+    return 0;
+}
+
 /*  0 for whatever is not the handle of a live allocation in a linear pool. */
 static int sxvki_linear_handle_is_valid(const sxvki_device* device, SxvkAllocation handle) {
     uint32_t index = sxvki_handle_index(handle) ^ SXVKI_HANDLE_LINEAR_BIT;
@@ -6148,10 +6502,16 @@ static int sxvki_linear_handle_is_valid(const sxvki_device* device, SxvkAllocati
            sxvki_linear_handle(device, index, generation) == handle;
 }
 
+/*  As the next one, where the quick look found nothing. */
+SXVKI_APART static int sxvki_allocation_is_valid_after_all(const sxvki_device* device,
+                                                           SxvkAllocation handle) {
+    return sxvki_linear_handle_is_valid(device, handle) || sxvki_wait_for_move(device, handle);
+}
+
 /*  0 for a stale, freed or foreign handle. */
 SXVKI_INLINE int sxvki_allocation_is_valid(const sxvki_device* device, SxvkAllocation handle) {
     return SXVKI_LIKELY(sxvki_handle_is_valid(&device->records, handle)) ||
-           sxvki_linear_handle_is_valid(device, handle);
+           sxvki_allocation_is_valid_after_all(device, handle);
 }
 
 static uint32_t sxvki_block_slot_take(sxvki_device* device) {
@@ -6609,8 +6969,10 @@ typedef struct sxvki_domain {
     uint64_t empty_bytes;
     uint64_t live_bytes; /* of ranges handed out, slabs among them */
     uint64_t slab_bytes;
-    uint32_t slab_count;
+    uint32_t slab_count; /* with a range */
+    uint32_t hollow_count;
     uint32_t class_count;
+    void* victims; /* atomic; sxvki_victim, see "victims" */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -6644,6 +7006,7 @@ struct SxvkPool_T {
     uint64_t dedicated_live_bytes;
     uint32_t module;           /* atomic; id, see >>module; 0: none */
     uint32_t has_tracks;       /* atomic; allocations of it may have modules */
+    sxvki_shared64 widest;     /* atomic; the largest alignment that a range had, in granules */
     sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
     uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
@@ -6750,6 +7113,7 @@ SXVKI_COLD static int sxvki_pool_init(SxvkPool pool, sxvki_device* device, uint3
                               (device->debug.flags & SXVK_DEBUG_ALWAYS_DEDICATED_BIT) == 0 &&
                               pool->module == 0;
     pool->has_slabs = pool->block_size == 0 && pool->margin == 0;
+    pool->widest = SXVKI_SLAB_SIZE_MAX; /* what is less is not noted */
     pool->shards = 1;
     pool->shards_max = pool->block_size == 0 && locked && SXVKI_HAS_THREAD_HINT ? SXVKI_SHARDS : 1;
     return sxvki_lock_init(&pool->dedicated_lock, locked);
@@ -6849,12 +7213,26 @@ SXVKI_INLINE sxvki_strategy sxvki_strategy_of(SxvkAllocationCreateFlags flags, V
                                                                     : SXVKI_STRATEGY_MIN_TIME;
 }
 
+/*  Ranges for such a resource start at multiples of it and are such in size. *is_split: in a domain
+    for optimal images alone. */
+SXVKI_INLINE VkDeviceSize sxvki_pool_unit(const struct SxvkPool_T* pool, sxvki_kind kind,
+                                          int* is_split) {
+    int is_linear = kind == SXVKI_KIND_BUFFER || kind == SXVKI_KIND_IMAGE_LINEAR;
+    *is_split = !is_linear && pool->split_kinds && kind == SXVKI_KIND_IMAGE_OPTIMAL;
+    return is_linear || *is_split ? pool->unit : pool->mixed_unit;
+}
+
+/*  Remember an alignment, for who moves ranges: they do not know their own. */
+SXVKI_COLD static void sxvki_pool_note_alignment(SxvkPool pool, uint64_t alignment) {
+    uint64_t seen = sxvki_load64_relaxed(&pool->widest);
+    while (alignment > seen && !sxvki_cas64(&pool->widest, &seen, alignment)) {
+    }
+}
+
 /*  Size, alignment and domain of a request. Returns 0 for what no block can hold. */
-SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_request* request,
-                               sxvki_place* place) {
-    int is_linear = request->kind == SXVKI_KIND_BUFFER || request->kind == SXVKI_KIND_IMAGE_LINEAR;
-    int is_split = !is_linear && pool->split_kinds && request->kind == SXVKI_KIND_IMAGE_OPTIMAL;
-    VkDeviceSize unit = is_linear || is_split ? pool->unit : pool->mixed_unit;
+SXVKI_HOT int sxvki_pool_place(SxvkPool pool, const sxvki_request* request, sxvki_place* place) {
+    int is_split;
+    VkDeviceSize unit = sxvki_pool_unit(pool, request->kind, &is_split);
     VkDeviceSize alignment =
         sxvki_max64(request->alignment, sxvki_max64(pool->min_alignment, unit));
     VkDeviceSize size = sxvki_align_up(request->size + pool->margin, unit);
@@ -6866,7 +7244,7 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
     place->alignment = alignment >> SXVKI_GRANULE_SHIFT;
     place->tail = (uint32_t)(size - request->size);
     place->slot_size = 0;
-    place->state = request->state;
+    place->state = request->state | (request->flags & SXVKI_STATE_PINNED);
     place->strategy = sxvki_strategy_of(request->flags, request->size);
     if (sxvki_max64(place->size, place->alignment) <= SXVKI_SLAB_SIZE_MAX) {
         uint32_t least = (uint32_t)place->size;
@@ -6879,6 +7257,9 @@ SXVKI_HOT int sxvki_pool_place(const struct SxvkPool_T* pool, const sxvki_reques
     }
     if (size >= SXVKI_SMALL_LIMIT && pool->block_size == 0) {
         place->domain |= SXVKI_DOMAIN_LARGE;
+    }
+    if (place->alignment > sxvki_load64_relaxed(&pool->widest)) {
+        sxvki_pool_note_alignment(pool, place->alignment);
     }
     return place->size <= SXVKI_GRANULES_MAX && place->alignment <= SXVKI_GRANULES_MAX / 2;
 }
@@ -6945,6 +7326,76 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
     }
 }
 
+/* --- victims: blocks that a defragmentation wants to run empty; caller holds the lock ---
+
+    A victim is frozen: nothing new is handed out there. It belongs to who froze it, but its domain
+    may end that: when the block runs empty it goes back to the driver, whatever else would keep it,
+    and when the domain finds no room elsewhere the block thaws, see sxvki_domain_revive.
+
+         FREEZES -> FROZEN -> gone     a walk each to freeze and to thaw; `block` is null once it is
+             \        |                gone, or has thawed
+              +-> THAWS -> thawed
+*/
+
+typedef enum sxvki_victim_state {
+    SXVKI_VICTIM_FREEZES,
+    SXVKI_VICTIM_FROZEN,
+    SXVKI_VICTIM_THAWS
+} sxvki_victim_state;
+
+typedef struct sxvki_victim {
+    sxvki_domain* domain;
+    sxvki_block* block; /* guarded by the domain, as is all below */
+    struct sxvki_victim* prev;
+    struct sxvki_victim* next;
+    sxvki_frozen frozen;
+    sxvki_victim_state state;
+    VkDeviceSize freed; /* bytes of the block, once it is gone */
+} sxvki_victim;
+
+#define SXVKI_VICTIM_PORTION 64u /* steps of a walk under one lock: 10 us where memory is far */
+
+SXVKI_INLINE sxvki_victim* sxvki_block_victim(const sxvki_block* block) {
+    return block->epoch != 0 ? NULL : block->in.stock.victim; /* not of a linear pool */
+}
+
+/*  Not being frozen yet, nor thawing, nor over. */
+SXVKI_UNUSED static int sxvki_victim_is_frozen(const sxvki_victim* victim) {
+    return victim->block != NULL && victim->state == SXVKI_VICTIM_FROZEN;
+}
+
+/*  The block is a victim no more. */
+SXVKI_COLD static void sxvki_victim_end(sxvki_victim* victim) {
+    sxvki_domain* domain = victim->domain;
+    sxvki_frozen_end(&domain->bins, &victim->frozen);
+    victim->block->in.stock.victim = NULL;
+    victim->block = NULL;
+    if (victim->prev != NULL) {
+        victim->prev->next = victim->next;
+    } else {
+        sxvki_store_ptr(&domain->victims, victim->next);
+    }
+    if (victim->next != NULL) {
+        victim->next->prev = victim->prev;
+    }
+}
+
+/*  The block goes, and was taken out of the bins. */
+SXVKI_COLD static void sxvki_victim_succeed(sxvki_block* block) {
+    sxvki_victim* victim = block->in.stock.victim;
+    victim->freed = block->size;
+    sxvki_victim_end(victim);
+}
+
+/*  What was given back in the block left this free range. */
+SXVKI_COLD static void sxvki_victim_follow(sxvki_victim* victim, uint32_t index) {
+    sxvki_bins* bins = &victim->domain->bins;
+    sxvki_frozen_follow(bins, &victim->frozen, index);
+    if (victim->state != SXVKI_VICTIM_THAWS) {
+        sxvki_frozen_take(bins, &victim->frozen, index);
+    }
+}
+
 /*  Make sure that there is what a new block may need. Returns 0: no host memory. */
 SXVKI_COLD static int sxvki_domain_prepare(sxvki_domain* domain) {
     return sxvki_domain_is_linear(domain)
@@ -6959,6 +7410,9 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
     } else {
         sxvki_bins_remove_block(&domain->bins, block->first);
     }
+    if (sxvki_block_victim(block) != NULL) {
+        sxvki_victim_succeed(block);
+    }
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
     domain->listed_count--;
@@ -6971,11 +7425,12 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
 static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->domain = domain;
     if (sxvki_domain_is_linear(domain)) {
-        sxvki_lane_init(&block->lane, block->size >> SXVKI_GRANULE_SHIFT);
+        sxvki_lane_init(&block->in.lane, block->size >> SXVKI_GRANULE_SHIFT);
         sxvki_store32_relaxed(&block->epoch, domain->linear.epoch);
     } else {
         block->first =
             sxvki_bins_add_block(&domain->bins, block->id, block->size >> SXVKI_GRANULE_SHIFT);
+        memset(&block->in.stock, 0, sizeof block->in.stock);
     }
     sxvki_domain_list_insert(domain, block, 1);
     block->since = sxvki_domain_clock(domain);
@@ -6995,6 +7450,7 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
     sxvki_store32_relaxed(&r->link_b, place->state);
     sxvki_record_age(r);
     if (block != NULL) {
+        block->in.stock.live_size += place->size;
         if (block->live_count++ == 0) {
             sxvki_domain_mark(domain, block, 0);
         }
@@ -7015,8 +7471,8 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
                                                  uint64_t size, uint64_t alignment, uint32_t tail,
                                                  uint32_t state, int is_upper) {
     uint32_t index;
-    sxvki_record* r = sxvki_linear_take(&domain->linear, &block->lane, block->id, size, alignment,
-                                        is_upper, &index);
+    sxvki_record* r = sxvki_linear_take(&domain->linear, &block->in.lane, block->id, size,
+                                        alignment, is_upper, &index);
     if (r == NULL) {
         return VK_NULL_HANDLE;
     }
@@ -7060,7 +7516,7 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
     uint32_t id;
     while (domain->block_first != domain->empty_first) {
         sxvki_block* block = sxvki_block_at(device, domain->block_first);
-        sxvki_linear_drop(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT);
+        sxvki_linear_drop(&domain->linear, &block->in.lane, block->size >> SXVKI_GRANULE_SHIFT);
         block->live_count = 0;
         sxvki_domain_mark(domain, block, 1);
     }
@@ -7209,10 +7665,12 @@ static int sxvki_domain_retains(const sxvki_domain* domain, const sxvki_block* b
 /*  A block has just run empty. It goes to *chain if it is to be destroyed, once the lock is
     dropped; with no chain it stays. */
 static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki_block** chain) {
-    int retain = chain == NULL || sxvki_domain_retains(domain, block);
+    int is_victim = sxvki_block_victim(block) != NULL;
+    int retain = chain == NULL || (is_victim ? domain->listed_count <= domain->pool->min_block_count
+                                             : sxvki_domain_retains(domain, block));
     sxvki_domain_mark(domain, block, 1);
     if (!retain) {
-        domain->has_freed = 1;
+        domain->has_freed |= !is_victim;
         domain->freed_then = block->since;
         sxvki_domain_forget(domain, block);
         block->next = *chain == NULL ? SXVKI_NONE : (*chain)->id;
@@ -7225,7 +7683,8 @@ SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block
                                         sxvki_record* r, sxvki_block** chain) {
     domain->live_count--;
     domain->live_bytes -= sxvki_record_bytes(r);
-    sxvki_linear_give(&domain->linear, &block->lane, block->size >> SXVKI_GRANULE_SHIFT, index, r);
+    sxvki_linear_give(&domain->linear, &block->in.lane, block->size >> SXVKI_GRANULE_SHIFT, index,
+                      r);
     if (--block->live_count == 0) {
         sxvki_domain_empties(domain, block, chain);
     }
@@ -7236,19 +7695,25 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
     sxvki_record* r = sxvki_record_at(domain->bins.records, index);
     uint32_t id = sxvki_record_block(r);
     sxvki_block* block;
+    uint64_t size;
     if (sxvki_domain_is_linear(domain)) {
         block = sxvki_block_at(domain->pool->device, id);
         sxvki_domain_give_linear(domain, block, index, r, chain);
         return;
     }
+    size = sxvki_record_size(r);
     domain->live_count--;
-    domain->live_bytes -= sxvki_record_bytes(r);
+    domain->live_bytes -= (size << SXVKI_GRANULE_SHIFT) - r->link_a;
     if (domain->pool == NULL) {
         sxvki_bins_give(&domain->bins, index);
         return;
     }
     block = sxvki_block_at(domain->pool->device, id);
-    sxvki_bins_give(&domain->bins, index);
+    index = sxvki_bins_give(&domain->bins, index);
+    block->in.stock.live_size -= size;
+    if (block->in.stock.victim != NULL) {
+        sxvki_victim_follow(block->in.stock.victim, index);
+    }
     if (--block->live_count == SXVKI_BUSY_ABOVE) {
         sxvki_store32_relaxed(&block->is_busy, 0);
         (void)sxvki_exchange32(&domain->calm_count,
@@ -7257,6 +7722,15 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
     if (block->live_count == 0) {
         sxvki_domain_empties(domain, block, chain);
     }
+}
+
+/*  Give the range of a slab back, in which nothing lives. */
+static void sxvki_domain_give_slab(sxvki_domain* domain, sxvki_slab* slab, sxvki_block** chain) {
+    sxvki_record* r = sxvki_record_at(domain->bins.records, slab->record);
+    domain->slab_count--;
+    domain->slab_bytes -= sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
+    r->link_a = 0;
+    sxvki_domain_give(domain, slab->record, chain);
 }
 
 /*  Put a slab into its class's list if it belongs there, and close it if no slot of it is in use.
@@ -7272,22 +7746,25 @@ static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_bl
     if (sxvki_load_ptr(&slab->owner) != domain) {
         return;
     }
-    if (!slab->is_listed && (sxvki_load64(&slab->word) & SXVKI_SLAB_HELD) != 0) {
+    if (slab->is_listed == SXVKI_SLAB_OUT && (sxvki_load64(&slab->word) & SXVKI_SLAB_HELD) != 0) {
         sxvki_domain_list_slab(domain, id, slab);
         SXVKI_PREFETCH(&slab->slots[sxvki_low_bit(sxvki_load64_relaxed(&slab->word))]);
     }
     expected = sxvki_slab_full(slab) | SXVKI_SLAB_HELD;
-    if (!slab->is_listed || !sxvki_cas64(&slab->word, &expected, 0)) {
+    if (slab->is_listed == SXVKI_SLAB_OUT || !sxvki_cas64(&slab->word, &expected, 0)) {
         return;
     }
-    sxvki_domain_unlist_slab(domain, slab);
+    if (slab->is_listed == SXVKI_SLAB_LISTED) {
+        sxvki_domain_unlist_slab(domain, slab);
+    }
+    slab->is_listed = SXVKI_SLAB_OUT;
     sxvki_store_ptr(&slab->owner, NULL);
-    domain->slab_count--;
-    domain->slab_bytes -= sxvki_record_size(sxvki_record_at(records, slab->record))
-                          << SXVKI_GRANULE_SHIFT;
     domain->classes[slab->class_index].demand = 0;
-    sxvki_record_at(records, slab->record)->link_a = 0;
-    sxvki_domain_give(domain, slab->record, chain);
+    if (slab->record == SXVKI_NONE) {
+        domain->hollow_count--;
+    } else {
+        sxvki_domain_give_slab(domain, slab, chain);
+    }
     sxvki_slab_delete(records, id);
 }
 
@@ -7509,6 +7986,52 @@ SXVKI_HOT VkResult sxvki_pool_take_own(SxvkPool pool, const sxvki_place* place,
     return result;
 }
 
+/*  Undo what sxvki_victim_freeze does, some steps of it. Returns 0 where there is more to do; the
+    victim is ended then. Caller holds the lock. */
+SXVKI_COLD static int sxvki_victim_thaw(sxvki_victim* victim) {
+    sxvki_domain* domain = victim->domain;
+    sxvki_records* records = domain->bins.records;
+    uint32_t step;
+    if (victim->state != SXVKI_VICTIM_THAWS) {
+        victim->state = SXVKI_VICTIM_THAWS;
+        sxvki_frozen_rewind(&victim->frozen, victim->block->first);
+    }
+    for (step = 0; step < SXVKI_VICTIM_PORTION; step++) {
+        uint32_t index = sxvki_frozen_next(&domain->bins, &victim->frozen);
+        const sxvki_record* r;
+        if (index == SXVKI_NONE) {
+            sxvki_victim_end(victim);
+            return 1;
+        }
+        r = sxvki_record_at(records, index);
+        if (!sxvki_record_is_live(r)) {
+            sxvki_frozen_give(&domain->bins, index);
+        } else if (sxvki_record_state(r) & SXVKI_STATE_SLAB) {
+            sxvki_slab* slab = sxvki_slab_at(records, r->link_a);
+            if (slab->is_listed == SXVKI_SLAB_FROZEN) {
+                slab->is_listed = SXVKI_SLAB_OUT;
+                sxvki_domain_settle_slab(domain, r->link_a, NULL);
+            }
+        }
+    }
+    return 0;
+}
+
+/*  There is no room: take it in a victim, which thaws until there is. */
+SXVKI_COLD static VkResult sxvki_domain_revive(sxvki_domain* domain, const sxvki_place* place,
+                                               SxvkAllocation* taken) {
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    while (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && sxvki_load_ptr(&domain->victims) != NULL) {
+        sxvki_lock_take(&domain->lock);
+        if (domain->victims != NULL) {
+            (void)sxvki_victim_thaw((sxvki_victim*)domain->victims);
+        }
+        result = sxvki_domain_take_locked(domain, place, taken);
+        sxvki_lock_drop(&domain->lock);
+    }
+    return result;
+}
+
 /*  No lock: a guess. */
 static int sxvki_domain_is_sparse(const sxvki_domain* domain) {
     uint64_t room = sxvki_load64_relaxed(&domain->bins.free_size) << SXVKI_GRANULE_SHIFT;
@@ -7529,6 +8052,9 @@ SXVKI_COLD static VkResult sxvki_pool_take_foreign(SxvkPool pool, const sxvki_pl
         if (domain != NULL && domain != own && ((i ^ place->domain) & differ) == 0 &&
             (any || sxvki_domain_is_sparse(domain))) {
             VkResult result = sxvki_domain_take(domain, place, taken);
+            if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && any) {
+                result = sxvki_domain_revive(domain, place, taken);
+            }
             if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
                 return result;
             }
@@ -7784,7 +8310,7 @@ SXVKI_INLINE void sxvki_domain_give_slot(sxvki_domain* domain, uint32_t id, sxvk
                                          uint32_t i) {
     uint64_t bit = (uint64_t)1 << i;
     uint64_t full = sxvki_slab_full(slab);
-    uint64_t bytes = ((uint64_t)slab->slot_size << SXVKI_GRANULE_SHIFT) - slab->slots[i].tail;
+    uint64_t bytes = sxvki_slot_bytes(slab, i);
     uint64_t seen;
     sxvki_add64(&domain->given[slab->class_index], bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     seen = sxvki_or64(&slab->word, bit | SXVKI_SLAB_HELD);
@@ -7879,7 +8405,7 @@ SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spa
         sxvki_spares_add(spares, &device->records, linear->spare, linear->epoch);
         linear->spare = SXVKI_NONE;
     }
-    if (domain->block_count == 0) {
+    if (domain->block_count == 0 && domain->hollow_count == 0) {
         domain->gone_slot_count = sxvki_domain_slots_taken(domain);
         sxvki_host_free(&device->host, domain->classes);
         domain->classes = NULL;
@@ -8073,7 +8599,7 @@ typedef struct sxvki_walk {
 
 /*  The first record of a block. */
 SXVKI_INLINE uint32_t sxvki_block_first(const sxvki_block* block) {
-    return block->epoch != 0 ? block->lane.first : block->first;
+    return block->epoch != 0 ? block->in.lane.first : block->first;
 }
 
 static void sxvki_walk_init(sxvki_walk* walk, const sxvki_device* device,
@@ -8092,7 +8618,8 @@ static uint32_t sxvki_walk_next(sxvki_walk* walk) {
             const sxvki_slab* slab = sxvki_slab_at(walk->records, r->link_a);
             while (walk->slot < slab->slot_count) {
                 uint32_t slot = walk->slot++;
-                if (sxvki_load32(&slab->slots[slot].generation) & 1) {
+                if ((sxvki_load32(&slab->slots[slot].generation) & 1) != 0 &&
+                    (sxvki_load32(&slab->slots[slot].state) & SXVKI_STATE_AWAY) == 0) {
                     return sxvki_slot_index(r->link_a, slot);
                 }
             }
@@ -8100,7 +8627,7 @@ static uint32_t sxvki_walk_next(sxvki_walk* walk) {
         }
         walk->record = r->next;
         if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB) == 0) {
-            return index;
+            return sxvki_record_state(r) & SXVKI_STATE_HOST ? r->link_a : index;
         }
     }
     return SXVKI_NONE;
@@ -8116,6 +8643,14 @@ static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* st
         stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
         stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
     }
+}
+
+/*  The same of a range; it may have taken in a slot. */
+SXVKI_COLD static VkDeviceSize sxvki_range_bytes(const sxvki_records* records,
+                                                 const sxvki_record* r) {
+    return sxvki_record_state(r) & SXVKI_STATE_HOST
+               ? sxvki_slot_bytes(sxvki_slab_of(records, r->link_a), r->link_a % 64)
+               : sxvki_record_bytes(r);
 }
 
 /*  The slab of one range. */
@@ -8145,7 +8680,7 @@ SXVKI_COLD static int sxvki_domain_lists_are_valid(const sxvki_domain* domain, u
                 return 0;
             }
             slab = sxvki_slab_at(records, id);
-            if (sxvki_load_ptr(&slab->owner) != domain || !slab->is_listed ||
+            if (sxvki_load_ptr(&slab->owner) != domain || slab->is_listed != SXVKI_SLAB_LISTED ||
                 slab->class_index != i || slab->prev != prev) {
                 return 0;
             }
@@ -8165,7 +8700,7 @@ SXVKI_COLD static int sxvki_domain_ranges_are_valid(const sxvki_domain* domain,
         return 0;
     }
     return sxvki_domain_is_linear(domain)
-               ? sxvki_lane_is_valid(domain->linear.records, &block->lane, block->id, size)
+               ? sxvki_lane_is_valid(domain->linear.records, &block->in.lane, block->id, size)
                : sxvki_bins_block_is_valid(&domain->bins, block->first, block->id, size,
                                            free_count);
 }
@@ -8179,6 +8714,7 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
     for (id = domain->block_first; id != SXVKI_NONE; blocks++) {
         const sxvki_block* block = sxvki_block_at(device, id);
         uint32_t index, count = 0;
+        uint64_t live_size = 0;
         if (block->prev != prev || block->domain != domain || block->memory == VK_NULL_HANDLE ||
             blocks >= domain->listed_count ||
             !sxvki_domain_ranges_are_valid(domain, block, &free_count)) {
@@ -8191,16 +8727,19 @@ SXVKI_COLD static int sxvki_domain_is_valid(const sxvki_domain* domain) {
                     return 0;
                 }
                 slabs++;
-                listed += sxvki_slab_at(domain->bins.records, r->link_a)->is_listed;
+                listed +=
+                    sxvki_slab_at(domain->bins.records, r->link_a)->is_listed == SXVKI_SLAB_LISTED;
                 slab_bytes += sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
             } else if (sxvki_record_is_live(r)) {
-                live_bytes += sxvki_record_bytes(r);
+                live_bytes += sxvki_range_bytes(domain->bins.records, r);
             }
+            live_size += sxvki_record_is_live(r) ? sxvki_record_size(r) : 0;
             count += (uint32_t)sxvki_record_is_live(r);
             index = r->next;
         }
         in_empty_part |= id == domain->empty_first;
-        if (count != block->live_count || (count == 0) != in_empty_part) {
+        if (count != block->live_count || (count == 0) != in_empty_part ||
+            (!sxvki_domain_is_linear(domain) && live_size != block->in.stock.live_size)) {
             return 0;
         }
         live += count;
@@ -8283,6 +8822,8 @@ struct SxvkAllocator_T {
     SxvkPool first_pool;
     sxvki_history history;
     uint32_t gone_takes; /* allocations that pools had made that are gone; guarded as the list */
+    SxvkDefragmentationContext first_context;  /* under the same lock */
+    sxvki_shared64 defrags;                    /* atomic; runs begun so far */
     sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
     sxvki_decision decisions[SXVKI_DECISIONS];
 };
@@ -8537,6 +9078,9 @@ SXVKI_COLD static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_req
     if (domain == NULL || domain->pool != pool) {
         result = sxvki_pool_take(pool, &place, taken, &domain);
     }
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && sxvki_load_ptr(&domain->victims) != NULL) {
+        result = sxvki_domain_revive(domain, &place, taken);
+    }
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && !never) {
         if (pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool)) {
             result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, taken);
@@ -8616,7 +9160,8 @@ SXVKI_COLD static void sxvki_trim_domains(SxvkAllocator allocator) {
       closed already (>>slabs S3). It does so under the lock of the domain, and asks for the
       capacity there: either it left the lock before it is passed below, or it came later and finds
       the capacity lowered.
-    - sxvkForEachAllocation and sxvkIsAllocationValid look at what may be free, and pin it.
+    - sxvkForEachAllocation, sxvkIsAllocationValid and the passes of a defragmentation look at what
+      may be free, and pin it.
     - Whoever else comes with a stale handle has a bug, but is to get a message and not to crash.
       He takes no lock and counts nothing, which would cost those who have none. The capacity
       refuses him before and after; what he reads when he is stopped between his look at it and the
@@ -8700,11 +9245,15 @@ SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bi
 
 #define SXVKI_MARGIN_BYTE 0xDB
 
+/*  Do the allocations of a block have margins? */
+SXVKI_INLINE int sxvki_has_margin(const sxvki_device* device, const sxvki_block* block) {
+    return block->domain != NULL && sxvki_type_margin(device, block->type) != 0;
+}
+
 /*  Where the margin behind an allocation is, or null. The block is mapped while margins are on. */
 static unsigned char* sxvki_margin_of(const sxvki_device* device, const sxvki_view* view) {
     char* data = sxvki_block_pointer(view->block);
-    if (view->block->domain == NULL || sxvki_type_margin(device, view->block->type) == 0 ||
-        data == NULL) {
+    if (!sxvki_has_margin(device, view->block) || data == NULL) {
         return NULL;
     }
     return (unsigned char*)data + view->offset + view->size;
@@ -8923,7 +9472,7 @@ static void sxvki_give_dedicated(sxvki_device* device, uint32_t index, sxvki_blo
 
 /*  The same for a range of the bins that was claimed. */
 SXVKI_INLINE void sxvki_give_range(sxvki_device* device, uint32_t index, sxvki_record* r) {
-    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    sxvki_block* block = sxvki_block_of_range(device, r);
     sxvki_domain* domain = block->domain;
     sxvki_block* chain = NULL;
     uint32_t calm;
@@ -8980,7 +9529,36 @@ SXVKI_COLD static void sxvki_leave(const sxvki_device* device, uint32_t index,
     }
 }
 
-/*  Give back what is still mapped, or is watched, and then tell what is wrong with it: the callback
+/*  Give the range back that has taken in a slot, which was claimed: then the slot is where it was
+    made again. Its name goes first, for it is guarded by where it lives. */
+SXVKI_COLD static void sxvki_give_host(sxvki_device* device, uint32_t index) {
+    sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+    sxvki_slot* slot = &slab->slots[index % 64];
+    sxvki_domain* owner = (sxvki_domain*)sxvki_load_ptr(&slab->owner);
+    sxvki_record* r = sxvki_record_at(&device->records, slot->size);
+    sxvki_domain* domain = sxvki_block_of_range(device, r)->domain;
+    VkDeviceSize bytes = sxvki_slot_bytes(slab, index % 64);
+    uint32_t state = sxvki_load32(&slot->state);
+    sxvki_block* chain = NULL;
+    if (state & SXVKI_STATE_COLD) {
+        sxvki_leave_module(device, index);
+    }
+    sxvki_lock_take(&domain->lock);
+    if (state & SXVKI_STATE_COLD) {
+        sxvki_cold_clear(&device->records, index);
+    }
+    r->link_a = (uint32_t)((sxvki_record_size(r) << SXVKI_GRANULE_SHIFT) - bytes);
+    sxvki_store32_relaxed(&r->link_b, 0);
+    sxvki_domain_give(domain, slot->size, &chain);
+    sxvki_domain_read(domain, &chain);
+    sxvki_lock_drop(&domain->lock);
+    sxvki_blocks_destroy(device, chain);
+    sxvki_add64(&owner->given[slab->class_index], 0 - (bytes << SXVKI_SLOTS_COUNT_BITS | 1));
+    while (!sxvki_cas32(&slot->state, &state, state & ~SXVKI_STATE_AWAY)) {
+    }
+}
+
+/*  Give back what is still mapped, watched, or away, and then tell what is wrong with it: the callback
     of the message may do what it likes, even destroy the pool. With no function keep silent. The
     mappings end first, so that the block stays while it is unmapped. */
 SXVKI_COLD static void sxvki_give_attended(sxvki_device* device, uint32_t index,
@@ -9000,6 +9578,9 @@ SXVKI_COLD static void sxvki_give_attended(sxvki_device* device, uint32_t index,
     while (!sxvki_cas32(view.state, &state, state & ~SXVKI_STATE_ATTENDED)) {
     }
     sxvki_unmap_all(device, view.block, state);
+    if (state & SXVKI_STATE_AWAY) {
+        sxvki_give_host(device, index);
+    }
     if (index & SXVKI_HANDLE_SLAB_BIT) {
         sxvki_give_slot(device, index, sxvki_slab_of(&device->records, index));
     } else {
@@ -9074,6 +9655,39 @@ SXVKI_INLINE void sxvki_give_claimed_range(sxvki_device* device, uint32_t index,
     }
 }
 
+/*  Give back what was claimed. With no function nothing is said of mappings that are left. */
+static void sxvki_give(sxvki_device* device, uint32_t index, const char* function) {
+    if (index & SXVKI_HANDLE_SLAB_BIT) {
+        sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+        sxvki_give_claimed_slot(device, index, slab, function);
+    } else {
+        sxvki_record* r = sxvki_record_at(&device->records, index);
+        sxvki_give_claimed_range(device, index, r, function);
+    }
+}
+
+/*  Once more, where the handle was not valid, or its allocation moved at that moment. */
+SXVKI_COLD static int sxvki_claim_late(sxvki_device* device, SxvkAllocation allocation) {
+    int is_slot = (sxvki_handle_index(allocation) & SXVKI_HANDLE_SLAB_BIT) != 0;
+    while (sxvki_wait_for_move(device, allocation)) {
+        if (is_slot ? sxvki_claim_slot(device, allocation) != NULL
+                    : sxvki_claim_range(device, allocation) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*  As sxvki_claim_late. */
+SXVKI_COLD static int sxvki_free_late(sxvki_device* device, SxvkAllocation allocation,
+                                      const char* function) {
+    int is_claimed = sxvki_claim_late(device, allocation);
+    if (is_claimed) {
+        sxvki_give(device, sxvki_handle_index(allocation), function);
+    }
+    return is_claimed;
+}
+
 /*  The block of a live range of a linear pool, with the lock of its domain taken; null where the
     handle is not valid. The lock keeps the epoch still. */
 SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocation allocation) {
@@ -9109,20 +9723,22 @@ SXVKI_INLINE sxvki_block* sxvki_linear_enter(sxvki_device* device, SxvkAllocatio
 SXVKI_APART static int sxvki_free_slot(sxvki_device* device, SxvkAllocation allocation,
                                        const char* function) {
     sxvki_slab* slab = sxvki_claim_slot(device, allocation);
-    if (slab != NULL) {
-        sxvki_give_claimed_slot(device, sxvki_handle_index(allocation), slab, function);
+    if (slab == NULL) {
+        return sxvki_free_late(device, allocation, function);
     }
-    return slab != NULL;
+    sxvki_give_claimed_slot(device, sxvki_handle_index(allocation), slab, function);
+    return 1;
 }
 
 /*  A range of the bins, or a dedicated block. */
 SXVKI_APART static int sxvki_free_range(sxvki_device* device, SxvkAllocation allocation,
                                         const char* function) {
     sxvki_record* r = sxvki_claim_range(device, allocation);
-    if (r != NULL) {
-        sxvki_give_claimed_range(device, sxvki_handle_index(allocation), r, function);
+    if (r == NULL) {
+        return sxvki_free_late(device, allocation, function);
     }
-    return r != NULL;
+    sxvki_give_claimed_range(device, sxvki_handle_index(allocation), r, function);
+    return 1;
 }
 
 /*  A range of a linear pool. It is claimed under the lock, which it needs anyway. */
@@ -9161,7 +9777,7 @@ SXVKI_APART static int sxvki_free_linear(sxvki_device* device, SxvkAllocation al
 static int sxvki_claim(sxvki_device* device, SxvkAllocation allocation) {
     uint32_t index = sxvki_handle_index(allocation);
     if (index & SXVKI_HANDLE_SLAB_BIT) {
-        return sxvki_claim_slot(device, allocation) != NULL;
+        return sxvki_claim_slot(device, allocation) != NULL || sxvki_claim_late(device, allocation);
     }
     if (index & SXVKI_HANDLE_LINEAR_BIT) {
         sxvki_block* block = sxvki_linear_enter(device, allocation);
@@ -9172,18 +9788,7 @@ static int sxvki_claim(sxvki_device* device, SxvkAllocation allocation) {
         }
         return block != NULL;
     }
-    return sxvki_claim_range(device, allocation) != NULL;
-}
-
-/*  Give back what was claimed. With no function nothing is said of mappings that are left. */
-static void sxvki_give(sxvki_device* device, uint32_t index, const char* function) {
-    if (index & SXVKI_HANDLE_SLAB_BIT) {
-        sxvki_slab* slab = sxvki_slab_of(&device->records, index);
-        sxvki_give_claimed_slot(device, index, slab, function);
-    } else {
-        sxvki_record* r = sxvki_record_at(&device->records, index);
-        sxvki_give_claimed_range(device, index, r, function);
-    }
+    return sxvki_claim_range(device, allocation) != NULL || sxvki_claim_late(device, allocation);
 }
 
 /*  Free by handle. Returns 0 where the handle is not valid, and has changed nothing then. */
@@ -9257,18 +9862,26 @@ static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
     return cold;
 }
 
-/*  A dump may be reading the side table. */
+/*  Lock the side table of where the allocation is: a dump may be reading it. */
 static sxvki_lock* sxvki_allocation_lock(SxvkAllocator allocator, uint32_t index) {
-    return sxvki_block_lock(sxvki_block_of(&allocator->device, index));
+    for (;;) {
+        const sxvki_block* block = sxvki_block_of(&allocator->device, index);
+        sxvki_lock* lock = sxvki_block_lock(block);
+        sxvki_lock_take(lock);
+        if (block == sxvki_block_of(&allocator->device, index)) {
+            return lock;
+        }
+        sxvki_lock_drop(lock); /* it has moved meanwhile */
+    }
 }
 
 static VkResult sxvki_set_user_data(SxvkAllocator allocator, uint32_t index, void* user_data) {
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
-    sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
+    sxvki_lock* lock;
     if (cold == NULL) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    sxvki_lock_take(lock);
+    lock = sxvki_allocation_lock(allocator, index);
     sxvki_store_ptr(&cold->user_data, user_data);
     sxvki_lock_drop(lock);
     return VK_SUCCESS;
@@ -9278,13 +9891,13 @@ SXVKI_COLD static VkResult sxvki_set_name(SxvkAllocator allocator, uint32_t inde
                                           const char* name) {
     const sxvki_host* host = &allocator->device.host;
     sxvki_cold* cold = sxvki_cold_of(allocator, index);
-    sxvki_lock* lock = sxvki_allocation_lock(allocator, index);
+    sxvki_lock* lock;
     char* copy;
     char* old;
     if (cold == NULL || !sxvki_host_copy_string(host, name, &copy)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    sxvki_lock_take(lock);
+    lock = sxvki_allocation_lock(allocator, index);
     old = (char*)cold->name;
     sxvki_store_ptr(&cold->name, copy);
     sxvki_lock_drop(lock);
@@ -9342,32 +9955,65 @@ SXVKI_APART static VkResult sxvki_join_module(SxvkAllocator allocator, uint32_t 
     return VK_SUCCESS;
 }
 
+/*  Add one to the maps of an allocation, from where on it does not move. Returns its state as it
+    was, and where it is; nothing has changed where that has the most maps. */
+SXVKI_INLINE uint32_t sxvki_state_pin(const sxvki_device* device, uint32_t index,
+                                      sxvki_view* view) {
+    uint32_t* word = sxvki_state_of(device, index);
+    uint32_t state = sxvki_load32(word);
+    uint32_t step = 0;
+    do { /* until it is where it was when the state was read */
+        while (state & SXVKI_STATE_LOCKED) {
+            sxvki_spin_pause(step++);
+            state = sxvki_load32(word);
+        }
+        *view = sxvki_look_here(device, index);
+    } while ((state & SXVKI_STATE_MAPS_MASK) != SXVKI_STATE_MAPS_MASK &&
+             !sxvki_cas32(word, &state, state + 1));
+    return state;
+}
+
+/*  Take one off again, and set some bits. */
+SXVKI_INLINE void sxvki_state_unpin(uint32_t* word, uint32_t bits) {
+    uint32_t state = sxvki_load32(word);
+    while (!sxvki_cas32(word, &state, (state - 1) | bits)) {
+    }
+}
+
+/*  A use of the block's mapping for as long as the allocation lives: for itself (MAPPED), or to be
+    filled and have its margin filled (HELD). */
+static VkResult sxvki_equip_mapping(sxvki_device* device, uint32_t index, uint32_t bit,
+                                    uint32_t fill) {
+    sxvki_view view;
+    VkResult result;
+    void* data;
+    (void)sxvki_state_pin(device, index, &view);
+    result = sxvki_block_map(device, view.block, &data);
+    if (result == VK_SUCCESS && fill != 0) {
+        sxvki_fill(device, &view, fill);
+    }
+    if (result == VK_SUCCESS && bit == SXVKI_STATE_HELD && sxvki_has_margin(device, view.block)) {
+        memset(sxvki_margin_of(device, &view), SXVKI_MARGIN_BYTE, (size_t)device->debug.margin);
+    }
+    sxvki_state_unpin(view.state, result == VK_SUCCESS ? bit : 0);
+    return result;
+}
+
 /*  What debugging does for an allocation that was just taken. Not for one with a chain of its own,
     which may have been imported: that is neither filled nor mapped for it. */
 SXVKI_COLD static VkResult sxvki_attend(sxvki_device* device, uint32_t index,
-                                        const sxvki_view* view,
+                                        const sxvki_block* block,
                                         const SxvkAllocationCreateInfo* info) {
     const SxvkDebugInfo* debug = &device->debug;
-    sxvki_block* block = view->block;
-    VkMemoryPropertyFlags flags = sxvki_type_flags(device, block->type);
-    int has_margin = block->domain != NULL && sxvki_type_margin(device, block->type) != 0;
     int is_filled = (debug->fillOnAllocate | debug->fillOnFree) != 0 && info->pNext == NULL &&
-                    (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
-    void* data;
-    if (has_margin || is_filled) {
-        VkResult result = sxvki_block_map(device, block, &data); /* the checks find it mapped */
+                    (sxvki_type_flags(device, block->type) &
+                     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
+    if (is_filled || sxvki_has_margin(device, block)) { /* the checks find it mapped */
+        VkResult result = sxvki_equip_mapping(device, index, SXVKI_STATE_HELD,
+                                              is_filled ? debug->fillOnAllocate : 0);
         if (result != VK_SUCCESS) {
             return result;
         }
-    }
-    if (is_filled && debug->fillOnAllocate != 0) {
-        sxvki_fill(device, view, debug->fillOnAllocate);
-    }
-    if (has_margin) {
-        memset(sxvki_margin_of(device, view), SXVKI_MARGIN_BYTE, (size_t)debug->margin);
-    }
-    if (has_margin || is_filled) {
-        sxvki_state_set(view->state, SXVKI_STATE_HELD);
     }
     if (device->records.has_origins) {
         sxvki_origin* origin;
@@ -9386,11 +10032,12 @@ SXVKI_COLD static VkResult sxvki_attend(sxvki_device* device, uint32_t index,
 
 /*  Tell whoever wants to know of an allocation that is complete. */
 SXVKI_COLD static void sxvki_announce(sxvki_device* device, const char* function, uint32_t index,
-                                      const sxvki_view* view, SxvkAllocation allocation) {
+                                      SxvkAllocation allocation) {
+    sxvki_view view = sxvki_look(device, index);
     if (SXVKI_HAS_HOOKS || (device->debug.flags & SXVK_DEBUG_LOG_FREES_BIT) != 0) {
-        sxvki_state_set(view->state, SXVKI_STATE_WATCHED);
+        sxvki_state_set(view.state, SXVKI_STATE_WATCHED);
     }
-    SX_VKALLOC_ON_ALLOCATE(device->allocator, allocation, view->block->type, view->size,
+    SX_VKALLOC_ON_ALLOCATE(device->allocator, allocation, view.block->type, view.size,
                            sxvki_name_of(device, index));
     if (device->debug.flags & SXVK_DEBUG_LOG_ALLOCATIONS_BIT) {
         sxvki_subject subject;
@@ -9405,19 +10052,14 @@ static VkResult sxvki_equip(SxvkAllocator allocator, const char* function,
                             const SxvkAllocationCreateInfo* info, SxvkAllocation allocation) {
     sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_allocation_index(allocation);
-    sxvki_view view = sxvki_look(device, index);
-    sxvki_block* block = view.block;
+    const sxvki_block* block = sxvki_block_of(device, index);
     VkResult result = VK_SUCCESS;
-    void* data;
     if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) &&
         (sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)) {
-        result = sxvki_block_map(device, block, &data);
-        if (result == VK_SUCCESS) {
-            sxvki_state_set(view.state, SXVKI_STATE_MAPPED);
-        }
+        result = sxvki_equip_mapping(device, index, SXVKI_STATE_MAPPED, 0);
     }
     if (result == VK_SUCCESS && device->attends) {
-        result = sxvki_attend(device, index, &view, info);
+        result = sxvki_attend(device, index, block, info);
     }
     if (result == VK_SUCCESS && info->pUserData != NULL) {
         result = sxvki_set_user_data(allocator, index, info->pUserData);
@@ -9437,7 +10079,7 @@ static VkResult sxvki_equip(SxvkAllocator allocator, const char* function,
                       info->pName);
     }
     if (device->attends) {
-        sxvki_announce(device, function, index, &view, allocation);
+        sxvki_announce(device, function, index, allocation);
     }
     return VK_SUCCESS;
 }
@@ -10517,34 +11159,30 @@ static VkResult sxvki_create_images(SxvkAllocator allocator, const char* functio
 /* ============================================================================================== */
 /*
     Maps are counted twice: per allocation in `state`, so that an unmap too many is caught, and per
-    block, so that the mapping lives as long as anyone needs it. Flushes are rounded out to
-    nonCoherentAtomSize; ranges of such memory begin and end on atoms, so that no neighbour's bytes
-    are flushed or, worse, invalidated.
+    block, so that the mapping lives as long as anyone needs it. What is mapped by sxvkMapMemory
+    stays where it is, see >>defrag. Flushes are rounded out to nonCoherentAtomSize; ranges of such
+    memory begin and end on atoms, so that no neighbour's bytes are flushed or, worse, invalidated.
 */
 
 static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_t index,
                           void** data) {
     sxvki_device* device = &allocator->device;
-    sxvki_view view = sxvki_look_here(device, index);
-    uint32_t state = sxvki_view_state(&view);
+    sxvki_view view;
     void* base = NULL;
     VkResult result;
     *data = NULL;
+    if ((sxvki_state_pin(device, index, &view) & SXVKI_STATE_MAPS_MASK) == SXVKI_STATE_MAPS_MASK) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
+        return VK_ERROR_MEMORY_MAP_FAILED;
+    }
     if ((sxvki_type_flags(device, view.block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
+        sxvki_state_unpin(view.state, 0);
         sxvki_report(&device->reporter, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, "allocation");
         return VK_ERROR_MEMORY_MAP_FAILED;
     }
-    do {
-        if ((state & SXVKI_STATE_MAPS_MASK) == SXVKI_STATE_MAPS_MASK) {
-            sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
-            return VK_ERROR_MEMORY_MAP_FAILED;
-        }
-    } while (!sxvki_cas32(view.state, &state, state + 1));
     result = sxvki_block_map(device, view.block, &base);
     if (result != VK_SUCCESS) {
-        state = sxvki_view_state(&view);
-        while (!sxvki_cas32(view.state, &state, state - 1)) {
-        }
+        sxvki_state_unpin(view.state, 0);
         return result;
     }
     *data = (char*)base + view.offset;
@@ -10556,12 +11194,13 @@ static int sxvki_unmap(SxvkAllocator allocator, uint32_t index) {
     sxvki_device* device = &allocator->device;
     uint32_t* word = sxvki_state_of(device, index);
     uint32_t state = sxvki_load32(word);
+    sxvki_block* block = sxvki_block_of(device, index); /* it may move once it is not mapped */
     do {
         if ((state & SXVKI_STATE_MAPS_MASK) == 0) {
             return 0;
         }
     } while (!sxvki_cas32(word, &state, state - 1));
-    sxvki_block_unmap(device, sxvki_block_of(device, index));
+    sxvki_block_unmap(device, block);
     return 1;
 }
 
@@ -10643,6 +11282,1409 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
     sxvki_unmap(allocator, index);
     return result;
 }
+
+/* ============================================================================================== */
+/*  >>defrag     emptying blocks                                                                  */
+/* ============================================================================================== */
+/*
+    To give memory back to the driver is to empty blocks. So what is chosen is blocks, not moves: of
+    those that hold the same kind of ranges the ones with the smallest live share, as many as fit
+    into the room of the others. They are frozen all at once, so that nothing moves twice; then one
+    after the other is planned as a whole: every allocation in it gets a target, the largest first,
+    by best fit; if one finds none, all targets go back and the block thaws. Nobody else notices but
+    for the room that he does not find: before a domain grows it takes a frozen block back.
+
+    For each group of domains that may share their blocks:
+
+        SURVEY -> FREEZE (each victim) -> COLLECT -> PLACE -> HAND_OUT -> FINISH, for each victim
+                                             \         /
+                                               UNDO           it cannot be emptied: it thaws
+
+    sxvki_defrag_step does a small part of that and takes locks for some 10 us; who calls it looks
+    at the clock, and stops where he likes. Everything in it may fail for want of host memory: then
+    the same step is done again by the next call.
+
+    What uses it:
+
+        sxvki_defrag_init       which pools, at what price, and which allocations not to touch
+        sxvki_defrag_step       plan on; READY: sxvki_defrag_next has a move; DONE: nothing is left
+        sxvki_defrag_next       the next move: the caller copies, and does one of the next two
+        sxvki_defrag_commit     the allocation is where the target was, and the target is gone
+        sxvki_defrag_cancel     the allocation stays; the block it is in is given up
+        sxvki_defrag_shutdown   cancels what is open; may be called at any time
+
+    A move is an exchange: the records of the source and of the target change their places, so the
+    source's handle, name, user data and mappings stay, and what is given back then is the target.
+    A slot's place follows from its handle, so there it is another way: its target becomes its host,
+    and the slot is AWAY, an entry that says no more than in which range it lives. Once all of a
+    slab are free or away it is hollow: its range goes back, and its 1 KB of host memory when the
+    last one is freed. (Slabs are small: 8 of 1,300 MiB in the game sequence; but there is one in
+    most blocks of small ranges.) A slot that moves on is an exchange again, of its host.
+
+    Why this is safe while others allocate, free, map and ask:
+
+    D1  A victim hands nothing out. What is free in it, and what becomes so, is in the list behind
+        its anchor; a slab in it is FROZEN and in no list, so no slot of it is taken. All of that is
+        said and unsaid under the lock of its domain.
+    D2  Where an allocation is changes only in a commit, under the locks of the domains of source
+        and target (the lower address first; nobody else holds two), while the source is claimed. So
+        neither who freed it and has not given it back yet (M1, S2) nor who walks over the blocks
+        ever sees a move happen.
+    D3  A commit locks the state, then claims the generation, then undoes both; and it does neither
+        where the state has maps. So who frees a handle and finds it claimed but locked waits, some
+        ns, and who maps waits, too; who is mapped stays. Whoever only asks reads one word (a
+        place), and goes by what it said before or says after.
+    D4  A block's memory goes when its last range does. A source keeps its block up to the commit,
+        and a target keeps its own from then on; so no place that anybody has just read is gone,
+        unless he asked where an allocation is while its owner ended a move of it, and used it
+        after.
+    D5  Source and target are of one size, and the target's alignment is no less than what the
+        source asked for: as much as its offset shows, up to the largest that the pool ever saw.
+        They lie in blocks of one pool and kind. So what holds of the source holds of the target:
+        granularity, atoms, margins.
+    D6  What somebody plans to move is marked so (PLANNED), and nobody else does.
+
+    Each block is tried once in a run, or once per round, and there is a further round only where
+    the last one has freed a block, and a fixed number of them: so it ends.
+*/
+#if !SX_VKALLOC_NO_DEFRAG
+
+/* --- which blocks --- */
+
+#define SXVKI_SHARES 64u
+
+/*  Blocks by their live share, in granules: [i] from i / SXVKI_SHARES on. */
+typedef struct sxvki_shares {
+    uint64_t live[SXVKI_SHARES + 1];
+    uint64_t size[SXVKI_SHARES + 1];
+} sxvki_shares;
+
+SXVKI_INLINE uint32_t sxvki_live_share(uint64_t live, uint64_t size) {
+    return (uint32_t)(live * SXVKI_SHARES / size);
+}
+
+static void sxvki_shares_add(sxvki_shares* shares, uint64_t live, uint64_t size) {
+    uint32_t share = sxvki_live_share(live, size);
+    shares->live[share] += live;
+    shares->size[share] += size;
+}
+
+/*  Returns the share up to which (and without which) blocks should be emptied, the least first, as
+    long as all that lives in them is no more than *most: what fits into the others. */
+static uint32_t sxvki_shares_choose(const sxvki_shares* shares, uint32_t price, uint64_t* most) {
+    uint64_t room = 0, live = 0;
+    uint32_t i;
+    for (i = 0; i <= SXVKI_SHARES; i++) {
+        room += shares->size[i] - shares->live[i];
+    }
+    for (i = 0; i < price; i++) {
+        uint64_t lost = shares->size[i] - shares->live[i];
+        if (shares->size[i] == 0) {
+            continue;
+        }
+        if (live + shares->live[i] > room - lost) { /* all of these do not fit, but some may */
+            *most = live + shares->live[i] / 64 * ((room - live) / (shares->size[i] / 64 + 1));
+            return i + 1;
+        }
+        live += shares->live[i];
+        room -= lost;
+    }
+    *most = live;
+    return price;
+}
+
+/* --- a run --- */
+
+typedef struct sxvki_move {
+    SxvkAllocation source;
+    SxvkAllocation target; /* null: none yet */
+    struct sxvki_hunt* hunt;
+    sxvki_domain* domain; /* of the target */
+    uint64_t size;        /* granules */
+    uint64_t alignment;
+    uint32_t tail;  /* bytes */
+    uint32_t state; /* SXVKI_STATE_ bits of the target */
+} sxvki_move;
+
+/*  A victim and what its owner knows of it. */
+typedef struct sxvki_hunt {
+    sxvki_victim victim;
+    struct sxvki_hunt* next;
+    uint32_t open; /* moves under way */
+    uint64_t live; /* granules; a guess until the plan is made */
+    uint64_t size;
+    int is_planned;
+    int is_refused; /* something stays in it */
+    int has_grown;  /* there is a new block for what lives in it */
+} sxvki_hunt;
+
+typedef enum sxvki_phase {
+    SXVKI_PHASE_SURVEY,
+    SXVKI_PHASE_CHOOSE,
+    SXVKI_PHASE_FREEZE,
+    SXVKI_PHASE_NEXT,
+    SXVKI_PHASE_COLLECT,
+    SXVKI_PHASE_PLACE,
+    SXVKI_PHASE_GROW,
+    SXVKI_PHASE_HAND_OUT,
+    SXVKI_PHASE_UNDO,
+    SXVKI_PHASE_FINISH,
+    SXVKI_PHASE_THAW,
+    SXVKI_PHASE_DONE
+} sxvki_phase;
+
+typedef struct sxvki_defrag {
+    SxvkAllocator allocator;
+    SxvkPool only;      /* null: all default pools */
+    uint32_t serial;    /* differs between runs */
+    uint32_t price;     /* blocks of a live share from here on, in SXVKI_SHARES, are left alone */
+    uint32_t new_price; /* the same of what is moved against what is freed, where that takes a new,
+                           smaller block; 0: no such */
+    uint32_t keep;      /* SXVKI_STATE_ bits of allocations that must not be moved */
+    uint64_t max_size;  /* granules of what may be moved */
+    sxvki_phase phase;
+    uint32_t type; /* the group: memory type, where there is no pool, and domains */
+    uint32_t kind;
+    uint32_t differ; /* domains of the group differ in no such SXVKI_DOMAIN_ bit from `kind` */
+    SxvkPool pool;
+    int is_single; /* the group's victims one by one: after as many at once as should fit */
+    int is_last;   /* all groups were looked at */
+    int waits;     /* some could not be emptied because something is about to move there */
+    uint32_t repeats;
+    uint32_t share; /* see sxvki_shares_choose */
+    uint64_t most;
+    uint32_t left;       /* victims that may yet be chosen: others may make blocks meanwhile */
+    sxvki_hunt* hunts;   /* that are not over */
+    sxvki_hunt* current; /* at work */
+    sxvki_move* plan;    /* for `current` */
+    uint32_t plan_count;
+    uint32_t plan_capacity;
+    uint32_t plan_next; /* the next to place, to hand out, or to undo */
+    uint32_t level;     /* PLACE: those from 2^level granules on have a target */
+    uint64_t bytes_moved;
+    uint64_t bytes_freed;
+    uint64_t bytes_made; /* of new blocks */
+    uint32_t moves;
+    uint32_t blocks_freed;
+} sxvki_defrag;
+
+#define SXVKI_DEFRAG_READY   VK_INCOMPLETE /* there is a move to hand out */
+#define SXVKI_DEFRAG_MORE    VK_NOT_READY  /* there is more to plan */
+#define SXVKI_DEFRAG_DONE    VK_SUCCESS
+#define SXVKI_DEFRAG_PORTION 32u /* moves that are planned under one lock */
+#define SXVKI_DEFRAG_REPEATS 8u  /* of going through a group one by one */
+#define SXVKI_DEFRAG_GAIN    16u /* a new block is less by one part in so many */
+
+/*  Live shares, in SXVKI_SHARES, from which on a block is left alone. */
+#define SXVKI_PRICE_FAST         16u
+#define SXVKI_PRICE_BALANCED     40u
+#define SXVKI_PRICE_FULL         56u
+#define SXVKI_PRICE_ALL          (SXVKI_SHARES + 1)
+
+#define SXVKI_NEW_PRICE_BALANCED 64u
+#define SXVKI_NEW_PRICE_FULL     128u
+#define SXVKI_NEW_PRICE_ALL      UINT32_MAX
+
+SXVKI_COLD static void sxvki_defrag_init(sxvki_defrag* d, SxvkAllocator allocator, SxvkPool pool) {
+    memset(d, 0, sizeof *d);
+    d->allocator = allocator;
+    d->only = pool;
+    d->pool = pool;
+    d->serial = (uint32_t)sxvki_add64(&allocator->defrags, 1);
+    d->price = SXVKI_PRICE_ALL;
+    d->differ = SXVKI_DOMAIN_OPTIMAL;
+    if (sxvki_budget_total(&allocator->device.budget) >= SXVKI_MIX_BELOW) {
+        d->differ |= SXVKI_DOMAIN_LARGE;
+    }
+    d->keep = SXVKI_STATE_PINNED | SXVKI_STATE_PLANNED | SXVKI_STATE_TARGET | SXVKI_STATE_MAPS_MASK;
+    d->max_size = UINT64_MAX;
+}
+
+/*  The domain with this index, if it belongs to the group. */
+static sxvki_domain* sxvki_defrag_domain(const sxvki_defrag* d, uint32_t index) {
+    return ((index ^ d->kind) & d->differ) == 0 ? sxvki_pool_domain(d->pool, index) : NULL;
+}
+
+/*  On to what comes next in a group, or to the next one; returns 0 where there is none. Small and
+    large ranges share blocks in a program that holds little, as they do otherwise. */
+SXVKI_COLD static int sxvki_defrag_next_group(sxvki_defrag* d) {
+    uint32_t types = d->allocator->device.model.properties.memoryTypeCount;
+    int again = d->is_single && d->waits && d->repeats++ < SXVKI_DEFRAG_REPEATS;
+    if (!d->is_single || again) {
+        d->serial = (uint32_t)sxvki_add64(&d->allocator->defrags, 1);
+        d->is_single = 1;
+        d->waits = 0;
+        return 1;
+    }
+    d->is_single = 0;
+    d->repeats = 0;
+    if (++d->kind == SXVKI_DOMAIN_KINDS) {
+        d->kind = 0;
+        if (d->only != NULL || ++d->type == types) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/*  What lives in a block, in granules; of its slabs as much as lives in those of the domain on
+    average. Scale is that share of what the domain has handed out, in 2^16. Caller holds the lock.
+    */
+SXVKI_COLD static uint64_t sxvki_domain_scale(const sxvki_domain* domain) {
+    SxvkStatistics stats;
+    memset(&stats, 0, sizeof stats);
+    sxvki_domain_add_live(domain, &stats);
+    return domain->live_bytes == 0 ? 0 : (stats.allocationBytes << 16) / domain->live_bytes;
+}
+
+SXVKI_INLINE uint64_t sxvki_block_live(const sxvki_block* block, uint64_t scale) {
+    return (block->in.stock.live_size * scale) >> 16;
+}
+
+/*  Give back what is empty anyway, and look at the rest. */
+SXVKI_COLD static VkResult sxvki_defrag_survey(sxvki_defrag* d) {
+    sxvki_device* device = &d->allocator->device;
+    uint32_t all = UINT32_MAX;
+    sxvki_block* chain = NULL;
+    sxvki_shares shares;
+    uint64_t scale;
+    uint32_t i, id;
+    d->pool = d->only != NULL ? d->only : sxvki_default_pool(d->allocator, d->type);
+    if (d->pool == NULL || (d->kind & ~d->differ) != 0) {
+        d->most = 0;
+        return SXVKI_DEFRAG_MORE;
+    }
+    memset(&shares, 0, sizeof shares);
+    d->left = 0;
+    for (i = 0; i < sxvki_pool_domain_count(d->pool); i++) {
+        sxvki_domain* domain = sxvki_defrag_domain(d, i);
+        if (domain == NULL) {
+            continue;
+        }
+        sxvki_domain_detach(domain, 0, &all, &chain);
+        sxvki_lock_take(&domain->lock);
+        d->left += domain->listed_count;
+        scale = sxvki_domain_scale(domain);
+        for (id = domain->block_first; id != domain->empty_first;) {
+            const sxvki_block* block = sxvki_block_at(device, id);
+            sxvki_shares_add(&shares, sxvki_block_live(block, scale),
+                             block->size >> SXVKI_GRANULE_SHIFT);
+            id = block->next;
+        }
+        sxvki_lock_drop(&domain->lock);
+    }
+    d->blocks_freed += UINT32_MAX - all;
+    d->bytes_freed += sxvki_blocks_destroy(device, chain);
+    d->share = sxvki_shares_choose(&shares, d->price, &d->most);
+    if (d->is_single) {
+        d->share = d->price;
+        d->most = UINT64_MAX;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  The block of a domain to empty next, of the least share, which is below *share; else null.
+    Caller holds the lock. */
+SXVKI_COLD static sxvki_block* sxvki_defrag_find(const sxvki_defrag* d, const sxvki_domain* domain,
+                                                 uint32_t* share) {
+    uint64_t scale = sxvki_domain_scale(domain);
+    sxvki_block* best = NULL;
+    uint32_t id;
+    for (id = domain->block_first; id != domain->empty_first;) {
+        sxvki_block* block = sxvki_block_at(&d->allocator->device, id);
+        uint64_t live = sxvki_block_live(block, scale);
+        uint32_t its = sxvki_live_share(live, block->size >> SXVKI_GRANULE_SHIFT);
+        if (block->in.stock.victim == NULL && block->in.stock.tried != d->serial && live <= d->most &&
+            its < *share) {
+            best = block;
+            *share = its;
+        }
+        id = block->next;
+    }
+    return best;
+}
+
+/*  The domain of the group that has the best one, or null. */
+SXVKI_COLD static sxvki_domain* sxvki_defrag_find_domain(const sxvki_defrag* d) {
+    sxvki_domain* best = NULL;
+    uint32_t share = d->left != 0 ? d->share : 0;
+    uint32_t i;
+    for (i = 0; i < sxvki_pool_domain_count(d->pool); i++) {
+        sxvki_domain* domain = sxvki_defrag_domain(d, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            if (sxvki_defrag_find(d, domain, &share) != NULL) {
+                best = domain;
+            }
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    return best;
+}
+
+/*  A block becomes a victim. Caller holds the lock. */
+SXVKI_COLD static void sxvki_victim_begin(sxvki_victim* victim, sxvki_domain* domain,
+                                          sxvki_block* block) {
+    victim->domain = domain;
+    victim->block = block;
+    victim->state = SXVKI_VICTIM_FREEZES;
+    victim->next = (sxvki_victim*)domain->victims;
+    if (victim->next != NULL) {
+        victim->next->prev = victim;
+    }
+    sxvki_store_ptr(&domain->victims, victim);
+    sxvki_frozen_begin(&domain->bins, &victim->frozen, block->first);
+    block->in.stock.victim = victim;
+}
+
+/*  Choose one more victim, if there is one. */
+SXVKI_COLD static VkResult sxvki_defrag_choose(sxvki_defrag* d) {
+    const sxvki_host* host = &d->allocator->device.host;
+    sxvki_domain* domain = d->most != 0 ? sxvki_defrag_find_domain(d) : NULL;
+    uint32_t share = d->share;
+    VkResult result = SXVKI_DEFRAG_MORE;
+    sxvki_block* block;
+    sxvki_hunt* hunt;
+    if (domain == NULL) {
+        d->most = 0;
+        d->phase = SXVKI_PHASE_NEXT;
+        return SXVKI_DEFRAG_MORE;
+    }
+    hunt = (sxvki_hunt*)sxvki_host_alloc_zeroed(host, sizeof *hunt);
+    if (hunt == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_lock_take(&domain->lock);
+    block = sxvki_defrag_find(d, domain, &share);
+    if (block != NULL && !sxvki_bins_prepare(&domain->bins)) {
+        block = NULL;
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (block != NULL) {
+        sxvki_victim_begin(&hunt->victim, domain, block);
+        block->in.stock.tried = d->serial;
+        hunt->live = sxvki_block_live(block, sxvki_domain_scale(domain));
+        hunt->size = block->size >> SXVKI_GRANULE_SHIFT;
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (block == NULL) {
+        sxvki_host_free(host, hunt);
+        return result; /* another thread was faster, or no host memory: once more */
+    }
+    d->most -= d->is_single ? 0 : sxvki_min64(hunt->live, d->most);
+    d->left--;
+    hunt->next = d->hunts;
+    d->hunts = hunt;
+    d->current = hunt;
+    d->phase = SXVKI_PHASE_FREEZE;
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Some steps of freezing. Returns 0 where there are more. Caller holds the lock. */
+SXVKI_COLD static int sxvki_victim_freeze(sxvki_victim* victim) {
+    sxvki_domain* domain = victim->domain;
+    sxvki_records* records = domain->bins.records;
+    uint32_t step;
+    for (step = 0; step < SXVKI_VICTIM_PORTION; step++) {
+        uint32_t index = sxvki_frozen_next(&domain->bins, &victim->frozen);
+        const sxvki_record* r;
+        if (index == SXVKI_NONE) {
+            victim->state = SXVKI_VICTIM_FROZEN;
+            return 1;
+        }
+        r = sxvki_record_at(records, index);
+        if (!sxvki_record_is_live(r)) {
+            sxvki_frozen_take(&domain->bins, &victim->frozen, index);
+        } else if (sxvki_record_state(r) & SXVKI_STATE_SLAB) {
+            sxvki_slab* slab = sxvki_slab_at(records, r->link_a);
+            if (slab->is_listed == SXVKI_SLAB_LISTED) {
+                sxvki_domain_unlist_slab(domain, slab);
+            }
+            slab->is_listed = SXVKI_SLAB_FROZEN;
+        }
+    }
+    return 0;
+}
+
+SXVKI_COLD static VkResult sxvki_defrag_freeze(sxvki_defrag* d) {
+    sxvki_victim* victim = &d->current->victim;
+    int is_done = 1;
+    sxvki_lock_take(&victim->domain->lock);
+    if (victim->block != NULL && victim->state == SXVKI_VICTIM_FREEZES) {
+        is_done = sxvki_victim_freeze(victim);
+    }
+    sxvki_lock_drop(&victim->domain->lock);
+    if (is_done) {
+        d->current = NULL;
+        d->phase = d->is_single ? SXVKI_PHASE_NEXT : SXVKI_PHASE_CHOOSE;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Take a hunt that is over out of the list. */
+SXVKI_COLD static void sxvki_defrag_drop_hunt(sxvki_defrag* d, sxvki_hunt* hunt) {
+    sxvki_hunt** link = &d->hunts;
+    while (*link != hunt) {
+        link = &(*link)->next;
+    }
+    *link = hunt->next;
+    if (hunt->victim.freed != 0) {
+        d->blocks_freed++;
+        d->bytes_freed += hunt->victim.freed;
+    }
+    sxvki_host_free(&d->allocator->device.host, hunt);
+}
+
+/*  Work on a victim: plan it, or finish it, unless it has ended already. */
+SXVKI_COLD static void sxvki_defrag_resume(sxvki_defrag* d, sxvki_hunt* hunt) {
+    sxvki_victim* victim = &hunt->victim;
+    d->current = hunt;
+    d->phase = SXVKI_PHASE_THAW;
+    sxvki_lock_take(&victim->domain->lock);
+    if (sxvki_victim_is_frozen(victim)) {
+        sxvki_frozen_rewind(&victim->frozen, victim->block->first);
+        d->phase = hunt->is_planned ? SXVKI_PHASE_FINISH : SXVKI_PHASE_COLLECT;
+        hunt->live = hunt->is_planned ? hunt->live : 0;
+    }
+    sxvki_lock_drop(&victim->domain->lock);
+}
+
+/*  What to do next: finish what was moved, plan the victim in which the least lives, choose other
+    ones. Once all is planned there is nothing to do until moves end. */
+SXVKI_COLD static VkResult sxvki_defrag_choose_next(sxvki_defrag* d) {
+    sxvki_hunt* best = NULL;
+    sxvki_hunt* hunt;
+    d->plan_count = 0;
+    d->plan_next = 0;
+    d->level = 0;
+    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
+        if (hunt->is_planned ? hunt->open == 0 : best == NULL || hunt->live < best->live) {
+            best = hunt;
+            if (hunt->is_planned) {
+                break;
+            }
+        }
+    }
+    if (best != NULL) {
+        sxvki_defrag_resume(d, best);
+    } else if (d->is_last) {
+        d->phase = d->hunts != NULL ? SXVKI_PHASE_NEXT : SXVKI_PHASE_DONE;
+        return SXVKI_DEFRAG_DONE;
+    } else if (d->is_single && d->most != 0) {
+        d->phase = SXVKI_PHASE_CHOOSE;
+    } else if (d->waits && d->hunts != NULL) {
+        return SXVKI_DEFRAG_DONE;
+    } else {
+        d->is_last = !sxvki_defrag_next_group(d);
+        d->phase = d->is_last ? SXVKI_PHASE_NEXT : SXVKI_PHASE_SURVEY;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/* --- planning a victim --- */
+
+/*  The alignment that a range may have asked for. */
+static uint64_t sxvki_defrag_alignment(const struct SxvkPool_T* pool, uint64_t offset) {
+    uint64_t widest = sxvki_load64_relaxed(&pool->widest);
+    uint64_t low = offset & (0 - offset);
+    return offset == 0 || low > widest ? widest : low;
+}
+
+/*  Plan for an allocation. Returns 0 where it cannot be moved. Caller holds the lock of the
+    victim's domain, and there is room in the plan. */
+SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sxvki_record* host) {
+    const sxvki_device* device = &d->allocator->device;
+    uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
+    uint32_t* word = sxvki_state_of(device, index);
+    uint32_t state = sxvki_load32(word);
+    sxvki_move* move = &d->plan[d->plan_count];
+    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1) {
+        return 1; /* it goes anyway */
+    }
+    memset(move, 0, sizeof *move);
+    if (host != NULL) {
+        move->size = sxvki_record_size(host);
+        move->alignment = sxvki_defrag_alignment(d->pool, sxvki_record_offset(host));
+        move->tail =
+            (uint32_t)((move->size << SXVKI_GRANULE_SHIFT) - sxvki_look(device, index).size);
+    } else {
+        const sxvki_slab* slab = sxvki_slab_of(&device->records, index);
+        sxvki_kind kind = (sxvki_kind)(state >> SXVKI_STATE_KIND_SHIFT & 7);
+        VkDeviceSize bytes = sxvki_slot_bytes(slab, index % 64);
+        int is_split;
+        VkDeviceSize size = sxvki_align_up(bytes, sxvki_pool_unit(d->pool, kind, &is_split));
+        move->size = size >> SXVKI_GRANULE_SHIFT;
+        move->alignment = slab->slot_size & (~slab->slot_size + 1);
+        move->tail = (uint32_t)(size - bytes);
+    }
+    if ((state & d->keep) != 0 || move->size > d->max_size) {
+        d->waits |= (state & SXVKI_STATE_TARGET) != 0;
+        return 0;
+    }
+    move->source = sxvki_handle_make(generation, index);
+    move->hunt = d->current;
+    move->state = state & (7u << SXVKI_STATE_KIND_SHIFT | 0xFFu << SXVKI_STATE_CLASS_SHIFT);
+    sxvki_state_set(word, SXVKI_STATE_PLANNED);
+    d->current->live += move->size; /* exact by now */
+    if (sxvki_high_bit(move->size) >= d->level) {
+        d->level = sxvki_high_bit(move->size) + 1;
+    }
+    d->plan_count++;
+    return 1;
+}
+
+/*  The same for what lives in a range: itself, the slot that it has taken in, or those of a slab.
+    */
+SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
+    const sxvki_records* records = &d->allocator->device.records;
+    const sxvki_record* r = sxvki_record_at(records, index);
+    uint32_t state = sxvki_record_state(r);
+    const sxvki_slab* slab;
+    uint32_t i;
+    if (!sxvki_record_is_live(r)) {
+        return 1;
+    }
+    if ((state & SXVKI_STATE_SLAB) == 0) {
+        return sxvki_defrag_add(d, state & SXVKI_STATE_HOST ? r->link_a : index, r);
+    }
+    slab = sxvki_slab_at(records, r->link_a);
+    for (i = 0; i < slab->slot_count; i++) {
+        if ((sxvki_load32(&slab->slots[i].state) & SXVKI_STATE_AWAY) == 0 &&
+            !sxvki_defrag_add(d, sxvki_slot_index(r->link_a, i), NULL)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/*  Room in the plan for a slab more than one step finds. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_defrag_reserve_plan(sxvki_defrag* d) {
+    const sxvki_host* host = &d->allocator->device.host;
+    uint32_t capacity = d->plan_capacity * 2 + 256;
+    sxvki_move* plan;
+    if (d->plan_capacity - d->plan_count >= SXVKI_DEFRAG_PORTION + SXVKI_SLAB_SLOTS) {
+        return 1;
+    }
+    plan = (sxvki_move*)sxvki_host_alloc(host, capacity * sizeof *plan, 64);
+    if (plan == NULL) {
+        return 0;
+    }
+    if (d->plan_count != 0) {
+        memcpy(plan, d->plan, d->plan_count * sizeof *plan);
+    }
+    sxvki_host_free(host, d->plan);
+    d->plan = plan;
+    d->plan_capacity = capacity;
+    return 1;
+}
+
+SXVKI_COLD static VkResult sxvki_defrag_collect(sxvki_defrag* d) {
+    sxvki_victim* victim = &d->current->victim;
+    uint32_t most = d->plan_count + SXVKI_DEFRAG_PORTION;
+    uint32_t step;
+    if (!sxvki_defrag_reserve_plan(d)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_lock_take(&victim->domain->lock);
+    for (step = 0; step < SXVKI_VICTIM_PORTION && d->plan_count < most; step++) {
+        uint32_t index;
+        if (!sxvki_victim_is_frozen(victim)) {
+            d->phase = SXVKI_PHASE_UNDO; /* gone, or revived */
+            break;
+        }
+        index = sxvki_frozen_next(&victim->domain->bins, &victim->frozen);
+        if (index == SXVKI_NONE) {
+            int is_worth_it = sxvki_live_share(d->current->live, d->current->size) < d->price;
+            d->phase = is_worth_it ? SXVKI_PHASE_PLACE : SXVKI_PHASE_UNDO;
+            d->plan_next = is_worth_it ? d->plan_count : 0;
+            break;
+        }
+        if (!sxvki_defrag_add_range(d, index)) {
+            d->phase = SXVKI_PHASE_UNDO;
+            break;
+        }
+    }
+    sxvki_lock_drop(&victim->domain->lock);
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Take a range for a move in a domain. */
+SXVKI_COLD static VkResult sxvki_defrag_take(const sxvki_defrag* d, sxvki_move* move,
+                                             sxvki_domain* domain) {
+    const sxvki_device* device = domain->pool->device;
+    const sxvki_victim* victim = &d->current->victim;
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    sxvki_place place;
+    uint32_t index;
+    memset(&place, 0, sizeof place);
+    place.size = move->size;
+    place.tail = move->tail;
+    place.state = move->state | SXVKI_STATE_TARGET;
+    sxvki_lock_take(&domain->lock);
+    if (domain->listed_count == 0) {
+        index = SXVKI_NONE;
+    } else if (domain == victim->domain && !sxvki_victim_is_frozen(victim)) {
+        index = SXVKI_NONE; /* revived: nothing should move within it */
+        result = VK_ERROR_UNKNOWN;
+    } else if (!sxvki_bins_prepare(&domain->bins)) {
+        index = SXVKI_NONE;
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    } else {
+        index =
+            sxvki_bins_take(&domain->bins, move->size, move->alignment, SXVKI_STRATEGY_MIN_MEMORY);
+    }
+    if (index != SXVKI_NONE) {
+        const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+        const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+        int was_empty = block->live_count == 0 && block->in.stock.tried != d->serial;
+        SxvkAllocation target = sxvki_domain_account(domain, index, &place);
+        if (was_empty) { /* it had better go; but one was made for this */
+            sxvki_domain_give(domain, index, NULL);
+        } else {
+            move->target = target;
+            move->domain = domain;
+            result = VK_SUCCESS;
+        }
+    }
+    sxvki_lock_drop(&domain->lock);
+    return result;
+}
+
+/*  A target for a move, in the victim's own domain first. */
+SXVKI_COLD static VkResult sxvki_defrag_place(const sxvki_defrag* d, sxvki_move* move) {
+    sxvki_domain* own = d->current->victim.domain;
+    VkResult result = sxvki_defrag_take(d, move, own);
+    uint32_t i;
+    for (i = 0; i < sxvki_pool_domain_count(d->pool) && result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
+         i++) {
+        sxvki_domain* domain = sxvki_defrag_domain(d, i);
+        if (domain != NULL && domain != own) {
+            result = sxvki_defrag_take(d, move, domain);
+        }
+    }
+    return result;
+}
+
+/*  Targets for some moves: those of one power of two after the other, so that the large ones find
+    room. */
+SXVKI_COLD static VkResult sxvki_defrag_place_some(sxvki_defrag* d) {
+    uint32_t step, placed = 0;
+    for (step = 0; step < SXVKI_VICTIM_PORTION * 4 && placed < SXVKI_DEFRAG_PORTION; step++) {
+        sxvki_move* move;
+        VkResult result;
+        if (d->plan_next == d->plan_count) {
+            if (d->level == 0 || d->plan_count == 0) {
+                d->plan_next = 0;
+                d->current->is_planned = 1;
+                d->phase = SXVKI_PHASE_HAND_OUT;
+                break;
+            }
+            d->plan_next = 0;
+            d->level--;
+        }
+        move = &d->plan[d->plan_next];
+        if (move->target == VK_NULL_HANDLE && sxvki_high_bit(move->size) >= d->level) {
+            result = sxvki_defrag_place(d, move);
+            placed++;
+            if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+                return result;
+            }
+            if (result != VK_SUCCESS) {
+                d->phase = SXVKI_PHASE_GROW;
+                break;
+            }
+        }
+        d->plan_next++;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  0 where the victim was revived, or is gone. */
+SXVKI_COLD static int sxvki_hunt_is_on(const sxvki_hunt* hunt) {
+    sxvki_domain* domain = hunt->victim.domain;
+    int is_on;
+    sxvki_lock_take(&domain->lock);
+    is_on = sxvki_victim_is_frozen(&hunt->victim);
+    sxvki_lock_drop(&domain->lock);
+    return is_on;
+}
+
+/*  What has no target yet does not fit anywhere: may it have a block of its own, smaller than the
+    victim? Returns its size in bytes, or 0. */
+SXVKI_COLD static VkDeviceSize sxvki_defrag_new_size(const sxvki_defrag* d) {
+    const struct SxvkPool_T* pool = d->pool;
+    const sxvki_hunt* hunt = d->current;
+    VkDeviceSize old = hunt->size << SXVKI_GRANULE_SHIFT;
+    VkDeviceSize size = 0;
+    uint32_t i;
+    if (!sxvki_hunt_is_on(hunt) || !d->is_single || d->new_price == 0 || hunt->has_grown ||
+        pool->block_size != 0) {
+        return 0;
+    }
+    for (i = 0; i < d->plan_count; i++) {
+        if (d->plan[i].target == VK_NULL_HANDLE) {
+            size += sxvki_align_up(d->plan[i].size, d->plan[i].alignment);
+        }
+    }
+    size = sxvki_align_up(size << SXVKI_GRANULE_SHIFT, SXVKI_BLOCK_UNIT);
+    size = sxvki_max64(size, sxvki_pool_size_floor(pool));
+    return size + old / SXVKI_DEFRAG_GAIN <= old &&
+                   (hunt->live << SXVKI_GRANULE_SHIFT) / (old - size) * SXVKI_SHARES < d->new_price
+               ? size
+               : 0;
+}
+
+/*  No room for what is left of a plan: a new block, or the victim is given up. */
+SXVKI_COLD static VkResult sxvki_defrag_grow(sxvki_defrag* d) {
+    sxvki_device* device = &d->allocator->device;
+    sxvki_domain* domain = d->current->victim.domain;
+    VkDeviceSize size = sxvki_defrag_new_size(d);
+    sxvki_block* block = NULL;
+    int is_prepared;
+    if (size == 0 || sxvki_pool_make_block(d->pool, size, size, 1, &block) != VK_SUCCESS) {
+        d->plan_next = 0;
+        d->phase = SXVKI_PHASE_UNDO;
+        return SXVKI_DEFRAG_MORE;
+    }
+    sxvki_lock_take(&domain->lock);
+    is_prepared = sxvki_domain_prepare(domain);
+    if (is_prepared) {
+        domain->block_count++;
+        sxvki_domain_adopt(domain, block);
+        block->in.stock.tried = d->serial;
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (!is_prepared) {
+        sxvki_block_destroy(device, block);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    d->current->has_grown = 1;
+    d->bytes_made += size;
+    d->phase = SXVKI_PHASE_PLACE;
+    return SXVKI_DEFRAG_MORE;
+}
+
+/* --- moving --- */
+
+static void sxvki_state_clear(uint32_t* state, uint32_t bits) {
+    uint32_t seen = sxvki_load32(state);
+    while (!sxvki_cas32(state, &seen, seen & ~bits)) {
+    }
+}
+
+/*  The end of a move: who read the state before must notice. */
+SXVKI_COLD static void sxvki_state_moved(uint32_t* state) {
+    uint32_t seen = sxvki_load32(state);
+    while (!sxvki_cas32(state, &seen,
+                        (seen & ~(SXVKI_STATE_LOCKED | SXVKI_STATE_PLANNED)) ^ SXVKI_STATE_MOVED)) {
+    }
+}
+
+/*  Take two locks of domains, of which no other order is ever used. */
+SXVKI_COLD static void sxvki_domains_lock(sxvki_domain* a, sxvki_domain* b) {
+    sxvki_domain* first = (uintptr_t)a < (uintptr_t)b ? a : b;
+    sxvki_lock_take(&first->lock);
+    if (a != b) {
+        sxvki_lock_take(first == a ? &b->lock : &a->lock);
+    }
+}
+
+SXVKI_COLD static void sxvki_domains_unlock(sxvki_domain* a, sxvki_domain* b) {
+    if (a != b) {
+        sxvki_lock_drop(&b->lock);
+    }
+    sxvki_lock_drop(&a->lock);
+}
+
+/*  A range has got another record: who remembers the former one, as the first of the block or where
+    a walk goes on, should know. */
+SXVKI_COLD static void sxvki_range_settle(const sxvki_device* device, uint32_t index,
+                                          uint32_t former) {
+    const sxvki_record* r = sxvki_record_at(&device->records, index);
+    sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
+    if (r->prev == SXVKI_NONE) {
+        block->first = index;
+    }
+    if (block->in.stock.victim != NULL && block->in.stock.victim->frozen.cursor == former) {
+        block->in.stock.victim->frozen.cursor = index;
+    }
+}
+
+/*  Let a slot live in a range from now on. The range's handle is over, the slot's is not; from the
+    counters of its class the slot goes, because the range is counted. */
+SXVKI_COLD static void sxvki_slot_leave(sxvki_domain* domain, uint32_t index, uint32_t host) {
+    sxvki_records* records = domain->bins.records;
+    sxvki_slab* slab = sxvki_slab_of(records, index);
+    sxvki_record* r = sxvki_record_at(records, host);
+    uint32_t generation = r->generation & ~SXVKI_GENERATION_CLAIMED;
+    slab->slots[index % 64].size = host;
+    r->link_a = index;
+    sxvki_store32_relaxed(&r->link_b, SXVKI_STATE_HOST);
+    sxvki_store32(&r->generation, sxvki_generation_after(generation + 1));
+    sxvki_state_set(&slab->slots[index % 64].state, SXVKI_STATE_AWAY);
+    sxvki_add64(&domain->given[slab->class_index],
+                sxvki_slot_bytes(slab, index % 64) << SXVKI_SLOTS_COUNT_BITS | 1);
+}
+
+typedef enum sxvki_move_result {
+    SXVKI_MOVE_DONE,    /* the source is where the target was; *left is to be given back, if any */
+    SXVKI_MOVE_GONE,    /* the source was freed; *left is the target */
+    SXVKI_MOVE_MAPPED,  /* it is mapped: nothing has changed */
+    SXVKI_MOVE_DIFFERS, /* the same, but the target is not equipped as the source is */
+    SXVKI_MOVE_LOST     /* the target was freed, which is not the caller's to do */
+} sxvki_move_result;
+
+/*  Both locks are held: what the handle names stays if it is valid, at least until they are
+    dropped. *leaves is a block of which a mapping is to be ended then, or null. */
+SXVKI_COLD static sxvki_move_result sxvki_move_swap(const sxvki_device* device,
+                                                    const sxvki_move* move, uint32_t* left,
+                                                    sxvki_block** leaves) {
+    uint32_t index = sxvki_handle_index(move->source);
+    uint32_t target = sxvki_handle_index(move->target);
+    uint32_t* generation = sxvki_generation_of(&device->records, index);
+    uint32_t seen = generation != NULL ? sxvki_load32(generation) : 0;
+    uint32_t* word;
+    uint32_t state;
+    if (!sxvki_handle_matches(move->source, seen)) {
+        return SXVKI_MOVE_GONE; /* for long, if there is no such index any more */
+    }
+    word = sxvki_state_of(device, index);
+    state = sxvki_load32(word);
+    do {
+        if (state & SXVKI_STATE_MAPS_MASK) {
+            return SXVKI_MOVE_MAPPED;
+        }
+        if (((state ^ move->state) & SXVKI_STATE_MAPPINGS) != 0) {
+            return SXVKI_MOVE_DIFFERS;
+        }
+    } while (!sxvki_cas32(word, &state, state | SXVKI_STATE_LOCKED));
+    if (!sxvki_cas32(generation, &seen, seen | SXVKI_GENERATION_CLAIMED)) {
+        sxvki_state_clear(word, SXVKI_STATE_LOCKED);
+        return SXVKI_MOVE_GONE;
+    }
+    if ((index & SXVKI_HANDLE_SLAB_BIT) != 0 && (state & SXVKI_STATE_AWAY) == 0) {
+        if (state & SXVKI_STATE_MAPPED) {
+            *leaves = sxvki_block_of(device, index); /* the host's mapping is the slot's then */
+        }
+        sxvki_slot_leave(move->hunt->victim.domain, index, target);
+        *left = SXVKI_NONE;
+    } else {
+        uint32_t range = sxvki_range_of(device, index);
+        sxvki_ranges_exchange(&device->records, range, target);
+        sxvki_range_settle(device, range, target);
+        sxvki_range_settle(device, target, range);
+    }
+    sxvki_store32(generation, seen);
+    sxvki_state_moved(word);
+    return SXVKI_MOVE_DONE;
+}
+
+/*  Let the target be mapped, and have a margin, as its source. */
+SXVKI_COLD static VkResult sxvki_move_equip(sxvki_device* device, sxvki_move* move) {
+    static const uint32_t bits[] = {SXVKI_STATE_MAPPED, SXVKI_STATE_HELD};
+    uint32_t wanted = sxvki_load32(sxvki_state_of(device, sxvki_handle_index(move->source)));
+    uint32_t target = sxvki_handle_index(move->target);
+    uint32_t i;
+    for (i = 0; i < 2; i++) {
+        VkResult result = VK_SUCCESS;
+        if ((wanted & bits[i]) != 0 && (move->state & bits[i]) == 0) {
+            result = sxvki_equip_mapping(device, target, bits[i], 0);
+        }
+        if (result != VK_SUCCESS) {
+            return result;
+        }
+        move->state |= wanted & bits[i];
+    }
+    return VK_SUCCESS;
+}
+
+/*  One try at what follows; the target is claimed and belongs to nobody else. */
+SXVKI_COLD static sxvki_move_result sxvki_move_try(sxvki_device* device, const sxvki_move* move,
+                                                   uint32_t* left) {
+    sxvki_domain* from = move->hunt->victim.domain;
+    sxvki_block* leaves = NULL;
+    sxvki_move_result result;
+    *left = sxvki_handle_index(move->target);
+    sxvki_domains_lock(from, move->domain);
+    result = sxvki_move_swap(device, move, left, &leaves);
+    sxvki_domains_unlock(from, move->domain);
+    if (leaves != NULL) {
+        sxvki_block_unmap(device, leaves);
+    }
+    return result;
+}
+
+/*  What was copied takes effect. What is left of the target is claimed, and the caller's to give
+    back, see sxvki_give_later; SXVKI_NONE where there is nothing. An allocation that was planned
+    before it was mapped for ever, because the call that makes it was not over, gets its target
+    equipped now; should that fail it counts as mapped. */
+SXVKI_COLD static sxvki_move_result sxvki_defrag_commit(sxvki_defrag* d, sxvki_move* move,
+                                                        uint32_t* left) {
+    sxvki_device* device = &d->allocator->device;
+    sxvki_move_result result;
+    *left = SXVKI_NONE;
+    if (!sxvki_claim(device, move->target)) {
+        return SXVKI_MOVE_LOST;
+    }
+    do {
+        result = sxvki_move_try(device, move, left);
+    } while (result == SXVKI_MOVE_DIFFERS && sxvki_move_equip(device, move) == VK_SUCCESS);
+    if (result == SXVKI_MOVE_MAPPED || result == SXVKI_MOVE_DIFFERS) {
+        uint32_t* generation = &sxvki_record_at(&device->records, *left)->generation;
+        sxvki_store32(generation, *generation & ~SXVKI_GENERATION_CLAIMED);
+        *left = SXVKI_NONE;
+        return SXVKI_MOVE_MAPPED;
+    }
+    move->hunt->open--;
+    if (result == SXVKI_MOVE_DONE) {
+        d->moves++;
+        d->bytes_moved += move->size << SXVKI_GRANULE_SHIFT;
+    }
+    return result;
+}
+
+/*  The allocation stays where it is, if it is there yet. */
+SXVKI_COLD static void sxvki_move_forget(sxvki_defrag* d, const sxvki_move* move) {
+    sxvki_device* device = &d->allocator->device;
+    sxvki_domain* domain = move->hunt->victim.domain;
+    uint32_t index = sxvki_handle_index(move->source);
+    sxvki_lock_take(&domain->lock);
+    if (sxvki_handle_is_valid(&device->records, move->source)) {
+        sxvki_state_clear(sxvki_state_of(device, index), SXVKI_STATE_PLANNED);
+    }
+    sxvki_lock_drop(&domain->lock);
+    if (move->target != VK_NULL_HANDLE) {
+        (void)sxvki_free(d->allocator, move->target, NULL);
+    }
+}
+
+SXVKI_COLD static void sxvki_defrag_cancel(sxvki_defrag* d, const sxvki_move* move) {
+    move->hunt->open--;
+    move->hunt->is_refused = 1;
+    sxvki_move_forget(d, move);
+}
+
+/*  Undo some of a plan, from plan_next on, and give the victim up. */
+SXVKI_COLD static VkResult sxvki_defrag_undo(sxvki_defrag* d) {
+    uint32_t step;
+    for (step = 0; step < SXVKI_DEFRAG_PORTION && d->plan_next != d->plan_count; step++) {
+        sxvki_move_forget(d, &d->plan[d->plan_next++]);
+    }
+    if (d->plan_next == d->plan_count) {
+        if (d->current->has_grown) { /* for nothing */
+            uint32_t all = UINT32_MAX;
+            sxvki_block* chain = NULL;
+            sxvki_domain_detach(d->current->victim.domain, 0, &all, &chain);
+            d->bytes_made -=
+                sxvki_min64(sxvki_blocks_destroy(&d->allocator->device, chain), d->bytes_made);
+        }
+        d->current->is_planned = 1;
+        d->current->is_refused = 1;
+        d->phase = d->current->open == 0 ? SXVKI_PHASE_THAW : SXVKI_PHASE_NEXT;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Give the range of a slab back of which all slots are free or away. */
+SXVKI_COLD static void sxvki_slab_hollow(sxvki_domain* domain, sxvki_slab* slab,
+                                         sxvki_block** chain) {
+    uint64_t word = sxvki_load64(&slab->word);
+    uint32_t i;
+    for (i = 0; i < slab->slot_count; i++) {
+        if ((word >> i & 1) == 0 && (sxvki_load32(&slab->slots[i].state) & SXVKI_STATE_AWAY) == 0) {
+            return;
+        }
+    }
+    sxvki_domain_give_slab(domain, slab, chain);
+    slab->record = SXVKI_NONE;
+    domain->hollow_count++;
+}
+
+/*  All of a victim was moved, or is free: now its slabs can go, and the block with them. */
+SXVKI_COLD static VkResult sxvki_defrag_finish(sxvki_defrag* d) {
+    sxvki_victim* victim = &d->current->victim;
+    sxvki_domain* domain = victim->domain;
+    sxvki_block* chain = NULL;
+    uint32_t step;
+    sxvki_lock_take(&domain->lock);
+    for (step = 0; step < SXVKI_VICTIM_PORTION && d->phase == SXVKI_PHASE_FINISH; step++) {
+        uint32_t index = SXVKI_NONE;
+        if (sxvki_victim_is_frozen(victim)) {
+            index = sxvki_frozen_next(&domain->bins, &victim->frozen);
+        }
+        if (index != SXVKI_NONE) {
+            const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
+            if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB) != 0) {
+                sxvki_slab_hollow(domain, sxvki_slab_at(domain->bins.records, r->link_a), &chain);
+            }
+            continue;
+        }
+        if (victim->block != NULL && victim->block->live_count == 0 &&
+            domain->listed_count > domain->pool->min_block_count) {
+            sxvki_block* block = victim->block;
+            sxvki_domain_forget(domain, block); /* emptied by who could not free it */
+            block->next = chain == NULL ? SXVKI_NONE : chain->id;
+            chain = block;
+        }
+        d->phase = SXVKI_PHASE_THAW;
+    }
+    sxvki_lock_drop(&domain->lock);
+    sxvki_blocks_destroy(&d->allocator->device, chain);
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  The end of a victim, whichever way. */
+SXVKI_COLD static VkResult sxvki_defrag_thaw(sxvki_defrag* d) {
+    sxvki_victim* victim = &d->current->victim;
+    int is_done;
+    sxvki_lock_take(&victim->domain->lock);
+    is_done = victim->block == NULL || sxvki_victim_thaw(victim);
+    sxvki_lock_drop(&victim->domain->lock);
+    if (is_done) {
+        sxvki_defrag_drop_hunt(d, d->current);
+        d->current = NULL;
+        d->phase = SXVKI_PHASE_NEXT;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  The moves of the plan are there for sxvki_defrag_next, unless one was refused, or the victim was
+    revived. */
+SXVKI_COLD static VkResult sxvki_defrag_offer(sxvki_defrag* d) {
+    if (d->plan_next == d->plan_count) {
+        d->phase = SXVKI_PHASE_NEXT;
+    } else if (d->current->is_refused || !sxvki_hunt_is_on(d->current)) {
+        d->phase = SXVKI_PHASE_UNDO;
+    } else {
+        return SXVKI_DEFRAG_READY;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  See the head of this section. DONE while moves are under way says that there is nothing to do
+    until they end. */
+SXVKI_COLD static VkResult sxvki_defrag_step(sxvki_defrag* d) {
+    switch (d->phase) {
+    case SXVKI_PHASE_SURVEY: d->phase = SXVKI_PHASE_CHOOSE; return sxvki_defrag_survey(d);
+    case SXVKI_PHASE_CHOOSE: return sxvki_defrag_choose(d);
+    case SXVKI_PHASE_FREEZE: return sxvki_defrag_freeze(d);
+    case SXVKI_PHASE_NEXT: return sxvki_defrag_choose_next(d);
+    case SXVKI_PHASE_COLLECT: return sxvki_defrag_collect(d);
+    case SXVKI_PHASE_PLACE: return sxvki_defrag_place_some(d);
+    case SXVKI_PHASE_GROW: return sxvki_defrag_grow(d);
+    case SXVKI_PHASE_HAND_OUT: return sxvki_defrag_offer(d);
+    case SXVKI_PHASE_UNDO: return sxvki_defrag_undo(d);
+    case SXVKI_PHASE_FINISH: return sxvki_defrag_finish(d);
+    case SXVKI_PHASE_THAW: return sxvki_defrag_thaw(d);
+    case SXVKI_PHASE_DONE: break;
+    }
+    return SXVKI_DEFRAG_DONE;
+}
+
+/*  The next move, where a step has just said READY; its target is mapped where the source is for
+    ever. VK_NOT_READY: not this time, step on. */
+SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move) {
+    *move = d->plan[d->plan_next++];
+    if (!sxvki_allocation_is_valid(&d->allocator->device, move->source)) {
+        sxvki_move_forget(d, move); /* freed meanwhile */
+        return VK_NOT_READY;
+    }
+    if (sxvki_move_equip(&d->allocator->device, move) != VK_SUCCESS) {
+        move->hunt->is_refused = 1;
+        sxvki_move_forget(d, move);
+        return VK_NOT_READY;
+    }
+    move->hunt->open++;
+    return VK_SUCCESS;
+}
+
+/*  End the run; what is open must have been committed or cancelled. */
+SXVKI_COLD static void sxvki_defrag_shutdown(sxvki_defrag* d) {
+    sxvki_hunt* hunt;
+    if (d->phase == SXVKI_PHASE_COLLECT || d->phase == SXVKI_PHASE_PLACE) {
+        d->plan_next = 0;
+        d->phase = SXVKI_PHASE_UNDO;
+    } else if (d->phase == SXVKI_PHASE_HAND_OUT) {
+        d->phase = SXVKI_PHASE_UNDO;
+    }
+    while (d->phase == SXVKI_PHASE_UNDO || d->phase == SXVKI_PHASE_FINISH ||
+           d->phase == SXVKI_PHASE_THAW) {
+        (void)sxvki_defrag_step(d);
+    }
+    d->current = NULL;
+    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
+        hunt->is_planned = 1;
+    }
+    while (d->hunts != NULL) {
+        if (d->current == NULL) {
+            d->phase = SXVKI_PHASE_NEXT;
+        }
+        (void)sxvki_defrag_step(d);
+    }
+    sxvki_host_free(&d->allocator->device.host, d->plan);
+    d->plan = NULL;
+    d->plan_capacity = 0;
+    d->phase = SXVKI_PHASE_DONE;
+}
+
+/* --- passes, as VMA has them --- */
+
+struct SxvkDefragmentationContext_T {
+    sxvki_defrag run;
+    uint64_t max_bytes;
+    uint32_t max_moves;
+    PFN_sxvkCheckDefragmentationBreakFunction stops;
+    void* stops_data;
+    sxvki_move* moves; /* of the pass, and what the user sees of them */
+    SxvkDefragmentationMove* shown;
+    uint32_t count;
+    uint32_t capacity;
+    int in_pass;
+    SxvkDefragmentationContext prev; /* in the allocator's list */
+    SxvkDefragmentationContext next;
+};
+
+/*  The prices of a flag. */
+SXVKI_COLD static void sxvki_defrag_set_flags(sxvki_defrag* d, SxvkDefragmentationFlags flags) {
+    d->price = SXVKI_PRICE_BALANCED;
+    d->new_price = SXVKI_NEW_PRICE_BALANCED;
+    if (flags & SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FAST_BIT) {
+        d->price = SXVKI_PRICE_FAST;
+        d->new_price = 0;
+    } else if (flags & SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FULL_BIT) {
+        d->price = SXVKI_PRICE_FULL;
+        d->new_price = SXVKI_NEW_PRICE_FULL;
+    } else if (flags & SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT) {
+        d->price = SXVKI_PRICE_ALL;
+        d->new_price = SXVKI_NEW_PRICE_ALL;
+    }
+    if ((flags & SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT) == 0) {
+        d->keep |= SXVKI_STATE_MAPPED;
+    }
+}
+
+SXVKI_COLD static VkResult sxvki_begin_defragmentation(SxvkAllocator allocator,
+                                                       const SxvkDefragmentationInfo* info,
+                                                       SxvkDefragmentationContext* begun) {
+    SxvkDefragmentationContext context = (SxvkDefragmentationContext)sxvki_host_alloc_zeroed(
+        &allocator->device.host, sizeof *context);
+    if (context == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_defrag_init(&context->run, allocator, info->pool);
+    sxvki_defrag_set_flags(&context->run, info->flags);
+    context->max_bytes = info->maxBytesPerPass != 0 ? info->maxBytesPerPass : UINT64_MAX;
+    context->max_moves =
+        info->maxAllocationsPerPass != 0 ? info->maxAllocationsPerPass : UINT32_MAX;
+    context->run.max_size = context->max_bytes >> SXVKI_GRANULE_SHIFT;
+    context->stops = info->pfnBreakCallback;
+    context->stops_data = info->pBreakCallbackUserData;
+    sxvki_lock_take(&allocator->pools_lock);
+    context->next = allocator->first_context;
+    if (context->next != NULL) {
+        context->next->prev = context;
+    }
+    allocator->first_context = context;
+    sxvki_lock_drop(&allocator->pools_lock);
+    *begun = context;
+    return VK_SUCCESS;
+}
+
+/*  Room for one more move in a pass. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_pass_reserve(SxvkDefragmentationContext context) {
+    const sxvki_host* host = &context->run.allocator->device.host;
+    uint32_t capacity = context->capacity * 2 + 32;
+    sxvki_move* moves;
+    SxvkDefragmentationMove* shown;
+    if (context->count != context->capacity) {
+        return 1;
+    }
+    moves = (sxvki_move*)sxvki_host_alloc(host, capacity * sizeof *moves, 64);
+    shown = (SxvkDefragmentationMove*)sxvki_host_alloc(host, capacity * sizeof *shown, 64);
+    if (moves == NULL || shown == NULL) {
+        sxvki_host_free(host, moves);
+        sxvki_host_free(host, shown);
+        return 0;
+    }
+    if (context->count != 0) {
+        memcpy(moves, context->moves, context->count * sizeof *moves);
+        memcpy(shown, context->shown, context->count * sizeof *shown);
+    }
+    sxvki_host_free(host, context->moves);
+    sxvki_host_free(host, context->shown);
+    context->moves = moves;
+    context->shown = shown;
+    context->capacity = capacity;
+    return 1;
+}
+
+/*  A step has said READY: add its move, unless the pass is full. */
+SXVKI_COLD static VkResult sxvki_pass_add(SxvkDefragmentationContext context, uint64_t* bytes) {
+    sxvki_defrag* d = &context->run;
+    uint64_t size = d->plan[d->plan_next].size << SXVKI_GRANULE_SHIFT;
+    SxvkDefragmentationMove* shown;
+    if (size > context->max_bytes - *bytes || context->count == context->max_moves) {
+        return VK_INCOMPLETE;
+    }
+    if (!sxvki_pass_reserve(context)) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (sxvki_defrag_next(d, &context->moves[context->count]) != VK_SUCCESS) {
+        return VK_SUCCESS;
+    }
+    shown = &context->shown[context->count];
+    shown->operation = SXVK_DEFRAGMENTATION_MOVE_OPERATION_COPY;
+    shown->srcAllocation = context->moves[context->count].source;
+    shown->dstTmpAllocation = context->moves[context->count].target;
+    context->count++;
+    *bytes += size;
+    return VK_SUCCESS;
+}
+
+/*  An error ends a pass that has moves as the break callback does: the next one meets it again. */
+SXVKI_COLD static VkResult sxvki_begin_pass(SxvkDefragmentationContext context,
+                                            SxvkDefragmentationPassMoveInfo* info) {
+    sxvki_defrag* d = &context->run;
+    uint64_t bytes = 0;
+    VkResult result;
+    sxvki_records_pin(&d->allocator->device.records); /* it looks at what may be free by now */
+    for (;;) {
+        result = sxvki_defrag_step(d);
+        if (result == SXVKI_DEFRAG_READY) {
+            result = sxvki_pass_add(context, &bytes);
+            if (result != VK_SUCCESS) {
+                break;
+            }
+        } else if (result != SXVKI_DEFRAG_MORE) {
+            break;
+        }
+        if (context->stops != NULL && context->stops(context->stops_data)) {
+            break;
+        }
+    }
+    sxvki_records_unpin(&d->allocator->device.records);
+    if (result < 0 && context->count == 0) {
+        return result;
+    }
+    context->in_pass = context->count != 0 || d->phase != SXVKI_PHASE_DONE;
+    info->moveCount = context->count;
+    info->pMoves = context->count != 0 ? context->shown : NULL;
+    return context->in_pass ? VK_INCOMPLETE : VK_SUCCESS;
+}
+
+/*  Do what the user says to one move. Returns 0 where it has to wait. */
+SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, uint32_t i,
+                                          sxvki_returns* returns, const char* function) {
+    sxvki_defrag* d = &context->run;
+    sxvki_device* device = &d->allocator->device;
+    sxvki_move* move = &context->moves[i];
+    sxvki_move_result result;
+    uint32_t left;
+    if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY) {
+        (void)sxvki_free(d->allocator, move->source, function);
+        (void)sxvki_free(d->allocator, move->target, NULL);
+        move->hunt->open--;
+        return 1;
+    }
+    if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE) {
+        sxvki_defrag_cancel(d, move);
+        return 1;
+    }
+    result = sxvki_defrag_commit(d, move, &left);
+    if (result == SXVKI_MOVE_LOST) {
+        if (sxvki_allocation_is_valid(device, move->source)) {
+            sxvki_report(&device->reporter, SXVK_MESSAGE_INVALID_ALLOCATION, function,
+                         "pMoves[].dstTmpAllocation");
+        }
+        sxvki_defrag_cancel(d, move);
+    }
+    if (left != SXVKI_NONE) {
+        sxvki_give_later(device, returns, left, NULL);
+    }
+    return result != SXVKI_MOVE_MAPPED;
+}
+
+SXVKI_COLD static VkResult sxvki_end_pass(SxvkDefragmentationContext context,
+                                          SxvkDefragmentationPassMoveInfo* info,
+                                          const char* function) {
+    sxvki_returns returns;
+    uint32_t i, waiting = 0;
+    returns.domain = NULL;
+    returns.count = 0;
+    sxvki_records_pin(&context->run.allocator->device.records);
+    for (i = 0; i < context->count; i++) {
+        if (!sxvki_pass_end_move(context, i, &returns, function)) {
+            context->moves[waiting] = context->moves[i];
+            context->shown[waiting++] = context->shown[i];
+        }
+    }
+    sxvki_returns_flush(&returns);
+    sxvki_records_unpin(&context->run.allocator->device.records);
+    context->count = waiting;
+    info->moveCount = waiting;
+    info->pMoves = waiting != 0 ? context->shown : NULL;
+    if (waiting != 0) {
+        return VK_NOT_READY;
+    }
+    context->in_pass = 0;
+    return context->run.phase == SXVKI_PHASE_DONE ? VK_SUCCESS : VK_INCOMPLETE;
+}
+
+/*  Let go of everything; what is open stays where it is. */
+SXVKI_COLD static void sxvki_defragmentation_stop(SxvkDefragmentationContext context) {
+    sxvki_records* records = &context->run.allocator->device.records;
+    uint32_t i;
+    sxvki_records_pin(records);
+    for (i = 0; i < context->count; i++) {
+        sxvki_defrag_cancel(&context->run, &context->moves[i]);
+    }
+    context->count = 0;
+    sxvki_defrag_shutdown(&context->run);
+    sxvki_records_unpin(records);
+}
+
+SXVKI_COLD static void sxvki_end_defragmentation(SxvkDefragmentationContext context,
+                                                 SxvkDefragmentationStats* stats) {
+    SxvkAllocator allocator = context->run.allocator;
+    const sxvki_host* host = &allocator->device.host;
+    sxvki_defragmentation_stop(context);
+    if (stats != NULL) {
+        stats->bytesMoved = context->run.bytes_moved;
+        stats->bytesFreed = context->run.bytes_freed -
+                            sxvki_min64(context->run.bytes_freed, context->run.bytes_made);
+        stats->allocationsMoved = context->run.moves;
+        stats->deviceMemoryBlocksFreed = context->run.blocks_freed;
+    }
+    sxvki_lock_take(&allocator->pools_lock);
+    if (context->prev != NULL) {
+        context->prev->next = context->next;
+    } else {
+        allocator->first_context = context->next;
+    }
+    if (context->next != NULL) {
+        context->next->prev = context->prev;
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_host_free(host, context->moves);
+    sxvki_host_free(host, context->shown);
+    sxvki_host_free(host, context);
+}
+
+/*  A pool goes: what is still at work in it stops. With no pool the allocator goes, and the
+    contexts with it. Nobody else uses them meanwhile. */
+SXVKI_COLD static void sxvki_defragmentations_leave(SxvkAllocator allocator, SxvkPool pool) {
+    SxvkDefragmentationContext context = allocator->first_context;
+    while (context != NULL) {
+        SxvkDefragmentationContext next = context->next;
+        if (pool == NULL) {
+            sxvki_end_defragmentation(context, NULL);
+        } else if (context->run.only == pool) {
+            sxvki_defragmentation_stop(context);
+        }
+        context = next;
+    }
+}
+#endif /* !SX_VKALLOC_NO_DEFRAG */
 
 /* ============================================================================================== */
 /*  >>stats      statistics, dump, integrity                                                      */
@@ -10974,12 +13016,13 @@ SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
     without.
 
     In between the block may change in all ways: ranges are split and joined, slabs closed, pools
-    reset, the block goes away. What was seen has its handle, and while that is valid its range is
-    where it was. So the tour goes on behind the newest one that is still there, or, where none is,
-    from the start of the block, and passes what lies before the end of what it saw last. Handles
-    may be asked for at any time, as the records are pinned. Each range in the dump was live when it
-    was looked at; they are in the order of their offsets and do not overlap, no allocation comes
-    twice, and what lies between them is free, or was at some time since.
+    reset, the block goes away. What was seen has its handle, and while that is valid, and in this
+    block, its range is where it was. So the tour goes on behind the newest one that is still there,
+    or, where none is, from the start of the block, and passes what lies before the end of what it
+    saw last. Handles may be asked for at any time, as the records are pinned. Each range in the
+    dump was live when it was looked at; they are in the order of their offsets and do not overlap,
+    no allocation comes twice but one that moves meanwhile, and what lies between them is free, or
+    was at some time since.
 
     Custom pools are found again by their serial number, blocks by their id, in O(pools + blocks).
 */
@@ -11206,15 +13249,23 @@ SXVKI_COLD static int sxvki_tour_next_block(sxvki_tour* tour) {
     return tour->block != SXVKI_NONE;
 }
 
-/*  The newest of what was seen that is still there, or null. No lock is held. */
-SXVKI_COLD static SxvkAllocation sxvki_tour_known(const sxvki_tour* tour) {
+/*  Neither freed nor moved to another block. */
+SXVKI_COLD static int sxvki_tour_finds(const sxvki_tour* tour, int dedicated,
+                                       SxvkAllocation handle) {
     const sxvki_device* device = &tour->allocator->device;
+    return sxvki_allocation_is_valid(device, handle) &&
+           (dedicated ||
+            sxvki_block_of(device, sxvki_allocation_index(handle))->id == tour->block);
+}
+
+/*  The newest of what was seen that is still there, or null. No lock is held. */
+SXVKI_COLD static SxvkAllocation sxvki_tour_known(const sxvki_tour* tour, int dedicated) {
     uint32_t i = tour->count;
-    if (tour->passed != VK_NULL_HANDLE && sxvki_allocation_is_valid(device, tour->passed)) {
+    if (tour->passed != VK_NULL_HANDLE && sxvki_tour_finds(tour, dedicated, tour->passed)) {
         return tour->passed;
     }
     while (i-- != 0) {
-        if (sxvki_allocation_is_valid(device, tour->sights[i].handle)) {
+        if (sxvki_tour_finds(tour, dedicated, tour->sights[i].handle)) {
             return tour->sights[i].handle;
         }
     }
@@ -11227,15 +13278,14 @@ SXVKI_COLD static sxvki_lock* sxvki_tour_enter(sxvki_tour* tour, int dedicated,
                                                SxvkAllocation* known) {
     for (;;) {
         sxvki_lock* lock;
-        *known = sxvki_tour_known(tour);
+        *known = sxvki_tour_known(tour, dedicated);
         if (!sxvki_tour_enter_pool(tour)) {
             return NULL;
         }
         lock = dedicated ? &tour->pool->dedicated_lock
                          : &sxvki_pool_domain(tour->pool, tour->domain)->lock;
         sxvki_lock_take(lock);
-        if (*known == VK_NULL_HANDLE ||
-            sxvki_allocation_is_valid(&tour->allocator->device, *known)) {
+        if (*known == VK_NULL_HANDLE || sxvki_tour_finds(tour, dedicated, *known)) {
             return lock;
         }
         sxvki_lock_drop(lock);
@@ -11267,11 +13317,11 @@ SXVKI_COLD static int sxvki_tour_start(sxvki_tour* tour, SxvkAllocation known, s
             return 0;
         }
         walk->record = sxvki_block_first(sxvki_block_at(device, id));
-    } else if (index & SXVKI_HANDLE_SLAB_BIT) {
+    } else if ((index & SXVKI_HANDLE_SLAB_BIT) != 0 && !sxvki_slot_is_away(device, index)) {
         walk->record = sxvki_slab_of(walk->records, index)->record;
         walk->slot = index % 64 + 1;
     } else {
-        walk->record = sxvki_record_at(walk->records, index)->next;
+        walk->record = sxvki_record_at(walk->records, sxvki_range_of(device, index))->next;
     }
     return 1;
 }
@@ -13930,9 +15980,10 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
     } while (0)
 
 #define SXVKI_KNOWN_ALLOCATOR_FLAGS  0x00010DFFu
-#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x00071FC7u
+#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x04071FC7u
 #define SXVKI_KNOWN_POOL_FLAGS       0x00010006u
 #define SXVKI_KNOWN_DEBUG_FLAGS      0x0000001Fu
+#define SXVKI_KNOWN_DEFRAG_FLAGS     0x0000001Fu
 
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
@@ -13944,7 +15995,7 @@ static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* functio
 SXVKI_APART static VkResult sxvki_check_linear(SxvkAllocator allocator, const char* function,
                                                SxvkAllocation allocation, uint32_t* index) {
     *index = sxvki_allocation_index(allocation);
-    if (sxvki_linear_handle_is_valid(&allocator->device, allocation)) {
+    if (sxvki_allocation_is_valid_after_all(&allocator->device, allocation)) {
         return VK_SUCCESS;
     }
     return sxvki_reject(allocator,
@@ -14018,6 +16069,47 @@ static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, 
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
     return VK_SUCCESS;
 }
+
+#if !SX_VKALLOC_NO_DEFRAG
+SXVKI_COLD static VkResult sxvki_check_defragmentation_info(SxvkAllocator allocator,
+                                                            const char* function,
+                                                            const SxvkDefragmentationInfo* info) {
+    VkFlags algorithm;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pInfo");
+    algorithm = info->flags & SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_MASK;
+    SXVKI_REJECT_IF((info->flags & ~SXVKI_KNOWN_DEFRAG_FLAGS) != 0, UNKNOWN_FLAGS, "flags");
+    SXVKI_REJECT_IF((algorithm & (algorithm - 1)) != 0, CONFLICTING_FLAGS, "flags");
+    return info->pool != VK_NULL_HANDLE ? sxvki_check_pool(allocator, function, info->pool)
+                                        : VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const char* function,
+                                               SxvkDefragmentationContext context) {
+    SXVKI_REJECT_IF(context == NULL, NULL_ARGUMENT, "context");
+    SXVKI_REJECT_IF(context->run.allocator != allocator, BAD_STRUCT, "context");
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_pass(SxvkAllocator allocator, const char* function,
+                                            SxvkDefragmentationContext context,
+                                            const SxvkDefragmentationPassMoveInfo* info) {
+    uint32_t i;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pPassInfo");
+    SXVKI_REJECT_IF(!context->in_pass, BAD_STRUCT, "context: no pass was begun");
+    SXVKI_REJECT_IF(info->moveCount != context->count, BAD_STRUCT, "moveCount");
+    SXVKI_REJECT_IF(info->moveCount != 0 && info->pMoves != context->shown, BAD_STRUCT, "pMoves");
+    for (i = 0; i < context->count; i++) {
+        const SxvkDefragmentationMove* move = &context->shown[i];
+        SXVKI_REJECT_IF((uint32_t)move->operation >
+                            (uint32_t)SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY,
+                        BAD_ENUM, "pMoves[].operation");
+        SXVKI_REJECT_IF(move->srcAllocation != context->moves[i].source ||
+                            move->dstTmpAllocation != context->moves[i].target,
+                        BAD_STRUCT, "pMoves[]");
+    }
+    return VK_SUCCESS;
+}
+#endif
 
 /*  There is no allocator yet, so the message goes to the callback in the info. */
 SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateInfo* info) {
@@ -14597,6 +16689,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreate
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
     SXVKI_PROFILE("sxvkDestroyAllocator");
     if (allocator != VK_NULL_HANDLE) {
+#if !SX_VKALLOC_NO_DEFRAG
+        sxvki_defragmentations_leave(allocator, NULL);
+#endif
         sxvki_destroy_allocator(allocator, "sxvkDestroyAllocator");
     }
 }
@@ -15250,18 +17345,25 @@ SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
     return sxvki_module_handle(sxvki_module_of(&allocator->device, index));
 }
 
-/*  Ranges that hold a slab are no allocations. */
+/*  Ranges that hold a slab, have taken in a slot, or wait for what moves there are no allocations.
+    */
 static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
     const sxvki_device* device = &allocator->device;
     const uint32_t* word = sxvki_generation_of(&device->records, index);
     uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
     uint32_t state;
-    if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1) {
+    if ((generation & SXVKI_GENERATION_CLAIMED) != 0) {
+        generation &= ~SXVKI_GENERATION_CLAIMED;
+        if (!sxvki_wait_for_move(device, sxvki_handle_make(generation, index))) {
+            return VK_TRUE;
+        }
+    }
+    if ((generation & 1) == 0) {
         return VK_TRUE;
     }
     state = sxvki_load32(sxvki_state_of(device, index));
-    if ((state & SXVKI_STATE_SLAB) != 0) {
+    if ((state & (SXVKI_STATE_SLAB | SXVKI_STATE_HOST | SXVKI_STATE_TARGET)) != 0) {
         return VK_TRUE;
     }
     return callback(user_data, allocator,
@@ -15996,6 +18098,9 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
     SXVKI_PROFILE("sxvkDestroyPool");
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+#if !SX_VKALLOC_NO_DEFRAG
+        sxvki_defragmentations_leave(allocator, pool);
+#endif
         sxvki_destroy_pool(allocator, pool, function);
         sxvki_settle(allocator);
     }
@@ -16032,6 +18137,62 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
     sxvki_host_free(&allocator->device.host, old);
     return VK_SUCCESS;
 }
+
+/* --- defragmentation --- */
+
+#if !SX_VKALLOC_NO_DEFRAG
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
+                                                            const SxvkDefragmentationInfo* pInfo,
+                                                            SxvkDefragmentationContext* pContext) {
+    const char* function = "sxvkBeginDefragmentation";
+    SXVKI_NULL(pContext);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pContext);
+    SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
+    if (pInfo->pool != VK_NULL_HANDLE && sxvki_pool_is_linear(pInfo->pool)) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    return sxvki_reported(allocator, function,
+                          sxvki_begin_defragmentation(allocator, pInfo, pContext));
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
+                             SxvkDefragmentationPassMoveInfo* pPassInfo) {
+    const char* function = "sxvkBeginDefragmentationPass";
+    if (pPassInfo != NULL) {
+        memset(pPassInfo, 0, sizeof *pPassInfo);
+    }
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_context(allocator, function, context));
+    SXVKI_CHECK_POINTER(pPassInfo);
+    SXVKI_REJECT_IF(context->in_pass, BAD_STRUCT, "context: a pass was begun");
+    return sxvki_reported(allocator, function, sxvki_begin_pass(context, pPassInfo));
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
+                           SxvkDefragmentationPassMoveInfo* pPassInfo) {
+    const char* function = "sxvkEndDefragmentationPass";
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_context(allocator, function, context));
+    SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
+    return sxvki_end_pass(context, pPassInfo, function);
+}
+
+SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
+                                                      SxvkDefragmentationContext context,
+                                                      SxvkDefragmentationStats* pStats) {
+    const char* function = "sxvkEndDefragmentation";
+    if (pStats != NULL) {
+        memset(pStats, 0, sizeof *pStats);
+    }
+    if (allocator != VK_NULL_HANDLE && context != NULL &&
+        sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
+        sxvki_end_defragmentation(context, pStats);
+    }
+}
+#endif
 
 /* --- statistics and diagnosis --- */
 

@@ -65,6 +65,8 @@ SX_VKALLOC_NO_VIRTUAL 1         ; -sxvkVirtualAllocate -sxvkGrowVirtualBlock -sx
 SX_VKALLOC_NO_VIRTUAL 1 | SX_VKALLOC_NO_STATS_STRING 1    ; -sxvkVirtualAllocate -sxvkBuildStatsString
 SX_VKALLOC_NO_STDIO 0 | SX_VKALLOC_DEBUG 1                ; +stderr
 SX_VKALLOC_NO_STDIO 1 | SX_VKALLOC_DEBUG 1                ; -stderr -fprintf -snprintf -fputs -fwrite
+SX_VKALLOC_NO_DEFRAG 0                                    ; +sxvkBeginDefragmentation
+SX_VKALLOC_NO_DEFRAG 1                                    ; -sxvkBeginDefragmentation
 SX_VKALLOC_NO_UPLOAD 0                                    ; +sxvkCreateFrameRing +sxvkCreateBufferArena
 SX_VKALLOC_NO_UPLOAD 1       ; -sxvkCreateFrameRing -sxvkCreateSmartBuffer -sxvkCreateBufferArena
 SX_VKALLOC_NO_INTRINSICS 0                                ;

@@ -1076,15 +1076,15 @@ static void test_integrity(void** state) {
     sxvki_record* r = sxvki_record_at(records, sxvki_allocation_index(b));
     uint32_t broken = 0;
     (void)state;
-    block->lane.from++;
+    block->in.lane.from++;
     assert_int_equal(sxvkCheckIntegrity(rig->allocator), VK_ERROR_UNKNOWN);
-    block->lane.from--;
-    block->lane.to--;
+    block->in.lane.from--;
+    block->in.lane.to--;
     assert_int_equal(sxvkCheckIntegrity(rig->allocator), VK_ERROR_UNKNOWN);
-    block->lane.to++;
-    block->lane.low_record = sxvki_record_at(records, sxvki_allocation_index(a));
+    block->in.lane.to++;
+    block->in.lane.low_record = sxvki_record_at(records, sxvki_allocation_index(a));
     assert_int_equal(sxvkCheckIntegrity(rig->allocator), VK_ERROR_UNKNOWN);
-    block->lane.low_record = r;
+    block->in.lane.low_record = r;
     broken += 3;
 #define BREAKS(field, value)                                                                       \
     do {                                                                                           \
@@ -1096,12 +1096,12 @@ static void test_integrity(void** state) {
         memcpy(&(field), kept_, sizeof kept_);                                                     \
         broken++;                                                                                  \
     } while (0)
-    BREAKS(block->lane.first, sxvki_allocation_index(b));
-    BREAKS(block->lane.last, sxvki_allocation_index(b));
-    BREAKS(block->lane.low, sxvki_allocation_index(a));
-    BREAKS(block->lane.low, SXVKI_NONE);
-    BREAKS(block->lane.upper, sxvki_allocation_index(b));
-    BREAKS(block->lane.upper, sxvki_allocation_index(a));
+    BREAKS(block->in.lane.first, sxvki_allocation_index(b));
+    BREAKS(block->in.lane.last, sxvki_allocation_index(b));
+    BREAKS(block->in.lane.low, sxvki_allocation_index(a));
+    BREAKS(block->in.lane.low, SXVKI_NONE);
+    BREAKS(block->in.lane.upper, sxvki_allocation_index(b));
+    BREAKS(block->in.lane.upper, sxvki_allocation_index(a));
     BREAKS(block->epoch, 7);
     BREAKS(domain->linear.epoch, 7);
     BREAKS(r->place, r->place - sxvki_record_offset(r) + 10); /* overlaps a */
