@@ -42,13 +42,16 @@ static const Sequence sequences[] = {
     {"game", "load, play, unload, load: committed / live in each phase", run_game},
     {"tiny", "64 live, 200k pairs: calls of vkAllocateMemory", run_tiny},
     {"frames", "the same allocations each frame: driver calls after a warm-up", run_frames},
-    {"linear", "ring, stack, two stacks, a frame freed or reset, in linear pools and blocks", run_linear},
+    {"linear", "ring, stack, two stacks, a frame freed or reset, in linear pools and blocks",
+     run_linear},
     {"kinds", "requests for a buffer against requests of unknown kind", run_kinds},
     {"threads", "churn by threads; one memory type, several, foreign frees", run_threads},
     {"traces", "what eight real programs asked for", run_traces},
     {"createbuffer", "sxvkCreateBuffer and batches on a real driver, against the driver alone",
      run_createbuffer},
     {"upload", "slices of a frame ring, pairs in a buffer arena", run_upload},
+    {"defrag", "game, traces and small ones after an unload: committed / live before and after",
+     run_defrag},
     {"host", "CPU bytes: empty, per allocation, after all is freed", run_host},
 };
 #define SEQUENCE_COUNT (sizeof sequences / sizeof *sequences)

@@ -3,6 +3,7 @@
     working set so small that it could live in one block; and a frame loop that repeats itself.
 */
 #include "contest.h"
+#include "defrag.h"
 #include "sequences.h"
 
 #include <math.h>
@@ -170,6 +171,39 @@ void run_game(void) {
         kinds[i]->close(game->subject);
     }
     table_print(&table);
+    free(game);
+}
+
+/*  Play up to the end of a phase, for the sequence "defrag". */
+static void game_until(Game* game, size_t end) {
+    for (size_t p = 0; p <= end; p++) {
+        play(game, &phases[p]);
+    }
+}
+
+void defrag_game(Table* table) {
+    const SubjectKind* kinds[MAX_SUBJECTS];
+    uint32_t count = subjects_with(HAS_DEVICE, kinds);
+    const Setup setup = {.heapBytes = 64 * GIB};
+    Game* game = allocate_or_die(1, sizeof *game);
+    for (size_t p = 0; p < sizeof phases / sizeof *phases; p++) {
+        for (uint32_t i = 0; i < DEFRAG_ALGORITHMS * count; i++) {
+            if (phases[p].action != GAME_FREE || kinds[i / DEFRAG_ALGORITHMS]->defragment == NULL) {
+                continue;
+            }
+            memset(game, 0, sizeof *game);
+            game->subject = kinds[i / DEFRAG_ALGORITHMS]->open(&setup);
+            game->random.state = RANDOM_SEED;
+            device_pin_requirements(game->subject->device);
+            game_until(game, p);
+            defrag_row(table, p < 3 ? "game, 1200 of 1500 unloaded" : "game, unloaded again",
+                       game->subject, i % DEFRAG_ALGORITHMS);
+            while (game->count > 0) {
+                game->subject->kind->destroy(game->subject, &game->items[--game->count]);
+            }
+            game->subject->kind->close(game->subject);
+        }
+    }
     free(game);
 }
 

@@ -3,6 +3,7 @@
     recorded driver demanded and goes into memory of the properties that the program chose.
 */
 #include "contest.h"
+#include "defrag.h"
 #include "plot.h"
 #include "sequences.h"
 #include "trace.h"
@@ -223,15 +224,28 @@ static double plain_round(const Trace* trace, const SubjectKind* kind) {
     return seconds * 1e9 / (double)trace->resourceEvents;
 }
 
+static const char* const names[] = {"gcompris",      "stk-candela",    "minetest",
+                                    "warzone-cam1a", "openarena-demo", "nexuiz",
+                                    "blender-heavy", "stellarium"};
+
+static size_t trace_count(void) {
+    return (size_t)at_scale(sizeof names / sizeof *names, sizeof names / sizeof *names, 2);
+}
+
+static bool load_trace(const char* name, Trace* trace) {
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s/traces/%s.trace.xz", settings.dataPath, name);
+    return trace_load(path, trace);
+}
+
 static void run_trace(Table* table, const char* name) {
     const SubjectKind* kinds[MAX_SUBJECTS];
     uint32_t count = subjects_with(HAS_DEVICE, kinds);
     const uint32_t rounds = settings.rounds;
-    char path[1024], subtitle[160], file_name[80];
+    char subtitle[160], file_name[80];
     double times[MAX_SUBJECTS][MAX_ROUNDS];
     Trace trace;
-    (void)snprintf(path, sizeof path, "%s/traces/%s.trace.xz", settings.dataPath, name);
-    if (!trace_load(path, &trace)) {
+    if (!load_trace(name, &trace)) {
         die("%s", trace.error);
     }
     (void)snprintf(subtitle, sizeof subtitle, "%s, all memory types together; %zu resource events",
@@ -263,12 +277,34 @@ static void run_trace(Table* table, const char* name) {
     trace_free(&trace);
 }
 
+/*  Each trace to its end, for the sequence "defrag". */
+void defrag_traces(Table* table) {
+    const SubjectKind* kinds[MAX_SUBJECTS];
+    uint32_t count = subjects_with(HAS_DEVICE, kinds);
+    for (size_t t = 0; t < trace_count(); t++) {
+        Trace trace;
+        if (!load_trace(names[t], &trace)) {
+            die("%s", trace.error);
+        }
+        for (uint32_t i = 0; i < DEFRAG_ALGORITHMS * count; i++) {
+            const SubjectKind* kind = kinds[i / DEFRAG_ALGORITHMS];
+            Replay replay;
+            if (kind->defragment == NULL) {
+                continue;
+            }
+            replay_begin(&replay, &trace, kind);
+            replay.plain = true;
+            replay_all(&replay);
+            check_replay(&replay);
+            defrag_row(table, names[t], replay.subject, i % DEFRAG_ALGORITHMS);
+            replay_end(&replay);
+        }
+        trace_free(&trace);
+    }
+}
+
 void run_traces(void) {
-    static const char* const names[] = {"gcompris",      "stk-candela",    "minetest",
-                                        "warzone-cam1a", "openarena-demo", "nexuiz",
-                                        "blender-heavy", "stellarium"};
-    const size_t count =
-        (size_t)at_scale(sizeof names / sizeof *names, sizeof names / sizeof *names, 2);
+    const size_t count = trace_count();
     Table table = TABLE("traces", "what real programs asked for, create and destroy",
                         "average: that of committed over that of live bytes, over all events; ns "
                         "are CPU time, the percentiles wall time, with the simulated driver in it",

@@ -21,5 +21,6 @@ void run_threads(void); /* sequence_threads.c */
 void run_traces(void);  /* sequence_traces.c */
 void run_host(void);    /* sequence_host.c */
 void run_upload(void);  /* sequence_upload.c */
+void run_defrag(void);  /* sequence_defrag.c */
 
 #endif /* SEQUENCES_H */

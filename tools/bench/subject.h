@@ -93,6 +93,17 @@ typedef enum Traits {
 
 typedef struct Subject Subject;
 
+/*  A defragmentation of all default pools, every move committed: what it cost. */
+typedef struct Defragmentation {
+    uint32_t algorithm; /* 0 fast, 1 balanced, 2 full, 3 extensive */
+    uint64_t passBytes; /* at most, of each pass */
+    uint64_t bytesMoved, bytesFreed;
+    uint32_t moves, passes;
+    double seconds;        /* CPU time in the allocator */
+    double longestSeconds; /* wall time of the longest planning portion: between two asks whether to
+                              stop */
+} Defragmentation;
+
 typedef struct Resource {
     void* allocation;
     VkBuffer buffer;
@@ -117,8 +128,9 @@ typedef struct SubjectKind {
     void (*destroy)(Subject* subject, Resource* resource);
     uint64_t (*liveBytes)(Subject* subject);
     void (*tick)(Subject* subject, uint32_t frame);
-    void (*trim)(Subject* subject);           /* optional */
-    void (*checkIntegrity)(Subject* subject); /* optional */
+    void (*trim)(Subject* subject);                             /* optional */
+    void (*checkIntegrity)(Subject* subject);                   /* optional */
+    void (*defragment)(Subject* subject, Defragmentation* run); /* optional */
     /* Optional, for a linear pool: from the end downwards; all at once. */
     void* (*allocateUpper)(Subject* subject, uint64_t size, uint64_t alignment);
     void (*reset)(Subject* subject);

@@ -155,6 +155,55 @@ static void ours_check_integrity(Subject* subject) {
     check(sxvkCheckIntegrity(((Ours*)subject)->allocator), "sxvkCheckIntegrity");
 }
 
+/*  Time since it was last asked: so long nobody could have stopped it. */
+typedef struct Portions {
+    double last, longest;
+} Portions;
+
+static void portions_note(Portions* portions) {
+    double now = wall_seconds();
+    double portion = now - portions->last;
+    portions->longest = portion > portions->longest ? portion : portions->longest;
+    portions->last = wall_seconds();
+}
+
+static VkBool32 VKAPI_PTR ours_breaks(void* user) {
+    portions_note((Portions*)user);
+    return VK_FALSE;
+}
+
+/*  The contents are nobody's business here, nor are the resources bound to the old places. */
+static void ours_defragment(Subject* subject, Defragmentation* run) {
+    SxvkAllocator allocator = ((Ours*)subject)->allocator;
+    Portions portions = {0};
+    SxvkDefragmentationInfo info = {.flags = (SxvkDefragmentationFlags)1 << run->algorithm,
+                                    .maxBytesPerPass = run->passBytes,
+                                    .pfnBreakCallback = ours_breaks,
+                                    .pBreakCallbackUserData = &portions};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkDefragmentationStats stats;
+    double start = thread_seconds();
+    check(sxvkBeginDefragmentation(allocator, &info, &context), "sxvkBeginDefragmentation");
+    for (run->passes = 0;; run->passes++) {
+        portions.last = wall_seconds();
+        VkResult result = sxvkBeginDefragmentationPass(allocator, context, &pass);
+        portions_note(&portions);
+        if (result != VK_INCOMPLETE) {
+            check(result, "sxvkBeginDefragmentationPass");
+            break;
+        }
+        result = sxvkEndDefragmentationPass(allocator, context, &pass);
+        check(result == VK_INCOMPLETE ? VK_SUCCESS : result, "sxvkEndDefragmentationPass");
+    }
+    sxvkEndDefragmentation(allocator, context, &stats);
+    run->seconds = thread_seconds() - start;
+    run->longestSeconds = portions.longest;
+    run->bytesMoved = stats.bytesMoved;
+    run->bytesFreed = stats.bytesFreed;
+    run->moves = stats.allocationsMoved;
+}
+
 static void ours_reset(Subject* subject) {
     Ours* ours = (Ours*)subject;
     check(sxvkResetPool(ours->allocator, ours->pool), "sxvkResetPool");
@@ -175,6 +224,7 @@ const SubjectKind subject_ours = {
     .tick = ours_tick,
     .trim = ours_trim,
     .checkIntegrity = ours_check_integrity,
+    .defragment = ours_defragment,
     .allocateUpper = ours_allocate_upper,
     .reset = ours_reset,
 };
