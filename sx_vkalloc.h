@@ -6298,7 +6298,7 @@ typedef struct sxvki_block {
     uint32_t live_count; /* allocations in it */
     uint32_t since;      /* by the domain's clock: when live_count became, or ceased to be, 0 */
     union {
-        sxvki_lane lane; /* instead of `first` in a linear pool */
+        sxvki_lane lane;   /* instead of `first` in a linear pool */
         sxvki_stock stock; /* in others */
     } in;
     uint32_t rest[1]; /* to the end of the cache line */
@@ -9558,9 +9558,9 @@ SXVKI_COLD static void sxvki_give_host(sxvki_device* device, uint32_t index) {
     }
 }
 
-/*  Give back what is still mapped, watched, or away, and then tell what is wrong with it: the callback
-    of the message may do what it likes, even destroy the pool. With no function keep silent. The
-    mappings end first, so that the block stays while it is unmapped. */
+/*  Give back what is still mapped, watched, or away, and then tell what is wrong with it: the
+    callback of the message may do what it likes, even destroy the pool. With no function keep
+    silent. The mappings end first, so that the block stays while it is unmapped. */
 SXVKI_COLD static void sxvki_give_attended(sxvki_device* device, uint32_t index,
                                            const char* function) {
     sxvki_view view = sxvki_look(device, index);
@@ -10005,9 +10005,9 @@ SXVKI_COLD static VkResult sxvki_attend(sxvki_device* device, uint32_t index,
                                         const sxvki_block* block,
                                         const SxvkAllocationCreateInfo* info) {
     const SxvkDebugInfo* debug = &device->debug;
-    int is_filled = (debug->fillOnAllocate | debug->fillOnFree) != 0 && info->pNext == NULL &&
-                    (sxvki_type_flags(device, block->type) &
-                     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
+    int is_filled =
+        (debug->fillOnAllocate | debug->fillOnFree) != 0 && info->pNext == NULL &&
+        (sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
     if (is_filled || sxvki_has_margin(device, block)) { /* the checks find it mapped */
         VkResult result = sxvki_equip_mapping(device, index, SXVKI_STATE_HELD,
                                               is_filled ? debug->fillOnAllocate : 0);
@@ -13254,8 +13254,7 @@ SXVKI_COLD static int sxvki_tour_finds(const sxvki_tour* tour, int dedicated,
                                        SxvkAllocation handle) {
     const sxvki_device* device = &tour->allocator->device;
     return sxvki_allocation_is_valid(device, handle) &&
-           (dedicated ||
-            sxvki_block_of(device, sxvki_allocation_index(handle))->id == tour->block);
+           (dedicated || sxvki_block_of(device, sxvki_allocation_index(handle))->id == tour->block);
 }
 
 /*  The newest of what was seen that is still there, or null. No lock is held. */
