@@ -261,6 +261,19 @@ static void check_upload(const Row* row) {
     (void)number(row, "hostBytesPerLive", 0.1, 1e5);
 }
 
+static void check_defrag(const Row* row) {
+    double live = number(row, "liveMiB", 0, 1e6);
+    (void)number(row, "blocksBefore", 0, 1e6);
+    (void)number(row, "bytesFreed", 0, 1e12);
+    (void)number(row, "moves", 0, 1e6);
+    (void)number(row, "milliseconds", 0, 1e5);
+    if (live > 0) { /* some traces end with nothing */
+        double before = number(row, "before", 1, 100);
+        (void)number(row, "committedOverLive", 1, before);
+        (void)number(row, "movedOverFreed", 0, 100);
+    }
+}
+
 static const struct {
     const char* table;
     int rows; /* at least; of ours alone */
@@ -275,6 +288,7 @@ static const struct {
     {"threads", 3, check_threads}, {"traces", 2, check_traces},
     {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
     {"upload", 5, check_upload},   {"linear", 5, check_linear},
+    {"defrag", 16, check_defrag},
 };
 
 /* ------------------------------------------------------------------ the whole */

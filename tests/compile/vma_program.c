@@ -52,8 +52,8 @@ VkResult scene_open(Scene* scene, VkInstance instance, VkPhysicalDevice physical
     bufferInfo.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT;
     VmaAllocationCreateInfo allocationInfo = {0};
     allocationInfo.usage = VMA_MEMORY_USAGE_AUTO;
-    allocationInfo.flags = VMA_ALLOCATION_CREATE_MAPPED_BIT |
-                           VMA_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
+    allocationInfo.flags =
+        VMA_ALLOCATION_CREATE_MAPPED_BIT | VMA_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT;
     VmaPoolCreateInfo poolInfo = {0};
     result = vmaFindMemoryTypeIndexForBufferInfo(scene->allocator, &bufferInfo, &allocationInfo,
                                                  &poolInfo.memoryTypeIndex);
@@ -78,6 +78,30 @@ void scene_write(Scene* scene, const void* data, VkDeviceSize size) {
         vmaFlushAllocation(scene->allocator, scene->allocation, 0, VK_WHOLE_SIZE);
         vmaUnmapMemory(scene->allocator, scene->allocation);
     }
+}
+
+VkResult scene_defragment(Scene* scene);
+VkResult scene_defragment(Scene* scene) {
+    VmaDefragmentationInfo info = {0};
+    VmaDefragmentationContext context;
+    VmaDefragmentationPassMoveInfo pass;
+    VmaDefragmentationStats stats;
+    VkResult result;
+    info.flags = VMA_DEFRAGMENTATION_FLAG_ALGORITHM_FAST_BIT;
+    info.pool = scene->pool;
+    info.maxAllocationsPerPass = 16;
+    result = vmaBeginDefragmentation(scene->allocator, &info, &context);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    while (vmaBeginDefragmentationPass(scene->allocator, context, &pass) == VK_INCOMPLETE) {
+        for (uint32_t i = 0; i < pass.moveCount; i++) {
+            pass.pMoves[i].operation = VMA_DEFRAGMENTATION_MOVE_OPERATION_IGNORE;
+        }
+        vmaEndDefragmentationPass(scene->allocator, context, &pass);
+    }
+    vmaEndDefragmentation(scene->allocator, context, &stats);
+    return VK_SUCCESS;
 }
 
 void scene_close(Scene* scene);
