@@ -11613,8 +11613,8 @@ SXVKI_COLD static sxvki_block* sxvki_defrag_find(const sxvki_defrag* d, const sx
         sxvki_block* block = sxvki_block_at(&d->allocator->device, id);
         uint64_t live = sxvki_block_live(block, scale);
         uint32_t its = sxvki_live_share(live, block->size >> SXVKI_GRANULE_SHIFT);
-        if (block->in.stock.victim == NULL && block->in.stock.tried != d->serial && live <= d->most &&
-            its < *share) {
+        if (block->in.stock.victim == NULL && block->in.stock.tried != d->serial &&
+            live <= d->most && its < *share) {
             best = block;
             *share = its;
         }
@@ -14839,6 +14839,7 @@ SXVKI_COLD static void sxvki_plan_destroy(sxvki_plan* plan) {
 SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
                                                 VkDeviceSize size, sxvki_backing* made) {
     const sxvki_vk* vk = &plan->allocator->device.vk;
+    SxvkAllocationCreateInfo pinned = plan->info;
     VkBufferCreateInfo info;
     SxvkAllocationInfo got;
     VkResult result;
@@ -14847,7 +14848,8 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = size;
     info.usage = plan->usage;
-    result = sxvki_create_buffer(plan->allocator, function, &info, &plan->info, &made->buffer,
+    pinned.flags |= SXVK_ALLOCATION_CREATE_PINNED_BIT; /* nobody who moves things knows of it */
+    result = sxvki_create_buffer(plan->allocator, function, &info, &pinned, &made->buffer,
                                  &made->allocation);
     if (result != VK_SUCCESS) {
         return result;
@@ -18172,6 +18174,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator alloca
                                                             const SxvkDefragmentationInfo* pInfo,
                                                             SxvkDefragmentationContext* pContext) {
     const char* function = "sxvkBeginDefragmentation";
+    SXVKI_PROFILE("sxvkBeginDefragmentation");
     SXVKI_NULL(pContext);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pContext);
@@ -18187,6 +18190,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                              SxvkDefragmentationPassMoveInfo* pPassInfo) {
     const char* function = "sxvkBeginDefragmentationPass";
+    VkResult result;
+    SXVKI_PROFILE("sxvkBeginDefragmentationPass");
     if (pPassInfo != NULL) {
         memset(pPassInfo, 0, sizeof *pPassInfo);
     }
@@ -18194,13 +18199,15 @@ sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK_POINTER(pPassInfo);
     SXVKI_REJECT_IF(context->in_pass, BAD_STRUCT, "context: a pass was begun");
-    return sxvki_reported(allocator, function, sxvki_begin_pass(context, pPassInfo));
+    result = sxvki_begin_pass(context, pPassInfo);
+    return result < 0 ? sxvki_reported(allocator, function, result) : result;
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                            SxvkDefragmentationPassMoveInfo* pPassInfo) {
     const char* function = "sxvkEndDefragmentationPass";
+    SXVKI_PROFILE("sxvkEndDefragmentationPass");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
@@ -18211,6 +18218,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
                                                       SxvkDefragmentationContext context,
                                                       SxvkDefragmentationStats* pStats) {
     const char* function = "sxvkEndDefragmentation";
+    SXVKI_PROFILE("sxvkEndDefragmentation");
     if (pStats != NULL) {
         memset(pStats, 0, sizeof *pStats);
     }

@@ -524,6 +524,38 @@ static void test_pinned(void** state) {
     site_close(&site);
 }
 
+/*  What rings and arenas have allocated is theirs: nobody is asked to move it. */
+static void test_rings_and_arenas_stay(void** state) {
+    Rig* rig = create_rig();
+    SxvkBufferArenaCreateInfo info = {.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT};
+    SxvkDefragmentationInfo run = {.flags = SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT |
+                                            SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkBufferArena arenas[40];
+    SxvkArenaAllocation slices[40];
+    (void)state;
+    for (uint32_t i = 0; i < 40; i++) {
+        assert_int_equal(sxvkCreateBufferArena(rig->allocator, &info, &arenas[i]), VK_SUCCESS);
+        assert_int_equal(sxvkAllocateFromBufferArena(arenas[i], 64 * KIB, 0, &slices[i], NULL),
+                         VK_SUCCESS);
+    }
+    for (uint32_t i = 0; i < 40; i++) {
+        if (i % 4 != 0) {
+            sxvkFreeToBufferArena(arenas[i], slices[i]);
+            sxvkDestroyBufferArena(rig->allocator, arenas[i]);
+        }
+    }
+    assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+    assert_int_equal(sxvkBeginDefragmentationPass(rig->allocator, context, &pass), VK_SUCCESS);
+    sxvkEndDefragmentation(rig->allocator, context, NULL);
+    for (uint32_t i = 0; i < 40; i += 4) {
+        sxvkFreeToBufferArena(arenas[i], slices[i]);
+        sxvkDestroyBufferArena(rig->allocator, arenas[i]);
+    }
+    rig_destroy(rig);
+}
+
 /*  What was mapped before it was planned stays; what is mapped when the pass ends waits. */
 static void test_mapped_by_the_user(void** state) {
     Site site;
@@ -1007,6 +1039,7 @@ int main(void) {
         cmocka_unit_test(test_a_target_that_was_freed),
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_rings_and_arenas_stay),
         cmocka_unit_test(test_mapped_by_the_user),
         cmocka_unit_test(test_mapped_for_ever),
         cmocka_unit_test(test_mapped_slots),
