@@ -17376,28 +17376,41 @@ SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
 
 /*  Ranges that hold a slab, have taken in a slot, or wait for what moves there are no allocations.
     */
-static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+SXVKI_INLINE VkBool32 sxvki_visit_live(SxvkAllocator allocator, uint32_t index, uint32_t generation,
                                        PFN_sxvkAllocationCallback callback, void* user_data) {
     const sxvki_device* device = &allocator->device;
-    const uint32_t* word = sxvki_generation_of(&device->records, index);
-    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
-    uint32_t state;
-    if ((generation & SXVKI_GENERATION_CLAIMED) != 0) {
-        generation &= ~SXVKI_GENERATION_CLAIMED;
-        if (!sxvki_wait_for_move(device, sxvki_handle_make(generation, index))) {
-            return VK_TRUE;
-        }
-    }
-    if ((generation & 1) == 0) {
-        return VK_TRUE;
-    }
-    state = sxvki_load32(sxvki_state_of(device, index));
-    if ((state & (SXVKI_STATE_SLAB | SXVKI_STATE_HOST | SXVKI_STATE_TARGET)) != 0) {
+    uint32_t state = sxvki_load32(sxvki_state_of(device, index));
+    if ((state & (SXVKI_STATE_SLAB | SXVKI_STATE_HOST | SXVKI_STATE_TARGET)) != 0 &&
+        (index & SXVKI_HANDLE_SLAB_BIT) == 0) {
         return VK_TRUE;
     }
     return callback(user_data, allocator,
                     state & SXVKI_STATE_LINEAR ? sxvki_linear_handle(device, index, generation)
                                                : sxvki_handle_make(generation, index));
+}
+
+/*  One that was claimed: by who frees it, or by who moves it, for a moment. */
+SXVKI_APART static VkBool32 sxvki_visit_claimed(SxvkAllocator allocator, uint32_t index,
+                                                PFN_sxvkAllocationCallback callback,
+                                                void* user_data) {
+    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) & ~SXVKI_GENERATION_CLAIMED : 0;
+    return (generation & 1) == 0 ||
+                   !sxvki_wait_for_move(&allocator->device, sxvki_handle_make(generation, index))
+               ? VK_TRUE
+               : sxvki_visit_live(allocator, index, generation, callback, user_data);
+}
+
+static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
+    if (generation & SXVKI_GENERATION_CLAIMED) {
+        return sxvki_visit_claimed(allocator, index, callback, user_data);
+    }
+    return (generation & 1) == 0
+               ? VK_TRUE
+               : sxvki_visit_live(allocator, index, generation, callback, user_data);
 }
 
 static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,

@@ -289,6 +289,24 @@ static void test_a_pool_shrinks(void** state) {
     rig_destroy(rig);
 }
 
+static VkBool32 VKAPI_PTR count_one(void* user, SxvkAllocator allocator,
+                                    SxvkAllocation allocation) {
+    assert_true(sxvkIsAllocationValid(allocator, allocation));
+    ++*(uint32_t*)user;
+    return VK_TRUE;
+}
+
+/*  Everybody who counts allocations has to come to this. */
+static void check_count(Rig* rig, uint32_t expected) {
+    SxvkTotalStatistics total;
+    uint32_t visited = 0;
+    assert_int_equal(rig_statistics(rig).allocationCount, expected);
+    sxvkForEachAllocation(rig->allocator, count_one, &visited);
+    assert_int_equal(visited, expected);
+    sxvkCalculateStatistics(rig->allocator, &total);
+    assert_int_equal(total.total.statistics.allocationCount, expected);
+}
+
 /*  Small ones, in slabs, in the default pools. */
 static void test_slots_move(void** state) {
     Rig* rig = create_rig();
@@ -305,6 +323,7 @@ static void test_slots_move(void** state) {
         (void)things_defragment(&things, &run);
         after = rig_statistics(rig);
         things_compare(&things);
+        check_count(rig, before.allocationCount);
         assert_int_equal(before.allocationCount, after.allocationCount);
         assert_int_equal(before.allocationBytes, after.allocationBytes);
         assert_true(after.blockBytes < before.blockBytes);

@@ -8,6 +8,7 @@
 #include "defrag.h"
 #include "sequences.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static const Column defrag_columns[] = {
@@ -47,7 +48,9 @@ void defrag_row(Table* table, const char* workload, Subject* subject, uint32_t a
     table_text(table, "algorithm", algorithms[algorithm]);
     table_number(table, "liveMiB", (double)before.liveBytes / (double)MIB);
     table_number(table, "blocksBefore", (double)before.blocks);
-    table_number(table, "before", (double)before.committedBytes / (double)before.liveBytes);
+    table_number(table, "before",
+                 before.liveBytes > 0 ? (double)before.committedBytes / (double)before.liveBytes
+                                      : NAN);
     table_usage(table, &after);
     table_number(table, "bytesMoved", (double)run.bytesMoved);
     table_number(table, "bytesFreed", (double)run.bytesFreed);
