@@ -421,16 +421,18 @@ typedef struct SxvkPressureInfo {
 } SxvkPressureInfo;
 
 /*  A level has changed; or an allocation is about to fail, after the ladder of memory types and its
-    fallback: then VK_TRUE says that something was freed, and it is tried once more. What is
-    returned matters nowhere else.
+    fallback: then VK_TRUE says that something was freed, and it is tried once more. Such a failure
+    is told for each heap that would do, once and the best first, until it has its memory. What is
+    returned matters nowhere else. What has reached a limit of its own, a pool with maxBlockCount
+    blocks or an allocation with NEVER_ALLOCATE_BIT, fails untold: no heap is short of memory.
     Called outside every lock, by the thread that caused it, when the function that it called is
     done but for this; with bytesNeeded in the middle of it: its outputs, a VkImage among them, may
     be written already, and are not yours yet. The callback may use the allocator as anybody may,
     but not destroy what that function was given.
     A change is told once. Those of levels come one after the other, never at once and never from
     within each other: what happens meanwhile is told afterwards, or by the next call, and only if
-    the level is still another one. A failure may be told by several threads at once; inside of that
-    callback an allocation that fails just fails. */
+    the level is still another one. A failure may be told by several threads at once, by 64 at most:
+    further ones just fail, and so does what fails inside of that callback. */
 typedef VkBool32(VKAPI_PTR* PFN_sxvkPressureCallback)(void* pUserData, SxvkAllocator allocator,
                                                       const SxvkPressureInfo* pInfo);
 
@@ -9597,26 +9599,66 @@ SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, uint32_t ty
     return result;
 }
 
-/*  Let the user make room where it was wanted first. Returns 0 where that would not help. */
-SXVKI_COLD static int sxvki_ask_for_memory(SxvkAllocator allocator, uint32_t type_bits,
-                                           const sxvki_purpose* purpose,
-                                           const SxvkAllocationCreateInfo* info,
-                                           const sxvki_request* request) {
-    sxvki_device* device = &allocator->device;
-    uint32_t type, heap;
+/*  Heaps, each once. */
+typedef struct sxvki_heap_list {
+    uint32_t count;
+    uint32_t heaps[VK_MAX_MEMORY_HEAPS];
+} sxvki_heap_list;
+
+static void sxvki_heap_list_add(sxvki_heap_list* list, uint32_t heap) {
+    uint32_t i = 0;
+    while (i < list->count && list->heaps[i] != heap) {
+        i++;
+    }
+    if (i == list->count) {
+        list->heaps[list->count++] = heap;
+    }
+}
+
+/*  The heaps where room would serve the request, the best first. */
+SXVKI_COLD static void sxvki_heap_list_want(sxvki_heap_list* list, const sxvki_device* device,
+                                            uint32_t type_bits, const sxvki_purpose* purpose,
+                                            const SxvkAllocationCreateInfo* info,
+                                            const sxvki_request* request) {
     sxvki_wish wish;
-    if (info->pool != VK_NULL_HANDLE) {
-        type = info->pool->type;
-    } else {
+    uint32_t type = SXVKI_NONE;
+    if (info->pool == VK_NULL_HANDLE) {
         sxvki_wish_init(&wish, &device->model, type_bits, info, purpose);
         type = sxvki_memory_type_best(&device->model, &wish);
+    } else if (((type_bits >> info->pool->type) & 1) != 0 &&
+               !sxvki_is_too_large(info->pool, request)) {
+        sxvki_heap_list_add(list, sxvki_type_heap(device, info->pool->type));
     }
-    if (type == SXVKI_NONE || sxvki_is_too_large(info->pool, request)) {
-        return 0;
+    while (type != SXVKI_NONE) {
+        sxvki_heap_list_add(list, sxvki_type_heap(device, type));
+        type = sxvki_memory_type_next(&device->model, &wish, type);
     }
-    heap = sxvki_type_heap(device, type);
-    return request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
-           sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap, request->size);
+}
+
+/*  After this failure let the user make room, heap after heap, and climb again where he has. */
+SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult result,
+                                               uint32_t type_bits, const sxvki_purpose* purpose,
+                                               const SxvkAllocationCreateInfo* info,
+                                               sxvki_request* request, SxvkAllocation* taken) {
+    sxvki_device* device = &allocator->device;
+    SxvkAllocationCreateInfo second;
+    sxvki_heap_list list;
+    uint32_t i;
+    list.count = 0;
+    sxvki_heap_list_want(&list, device, type_bits, purpose, info, request);
+    if (sxvki_second_choice(device, info, &second)) {
+        sxvki_heap_list_want(&list, device, type_bits, purpose, &second, request);
+    }
+    for (i = 0; i < list.count && sxvki_is_full(result); i++) {
+        uint32_t heap = list.heaps[i];
+        if (request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
+            sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap,
+                               request->size)) {
+            request->full = NULL;
+            result = sxvki_climb_both(allocator, type_bits, purpose, info, request, taken);
+        }
+    }
+    return result;
 }
 
 /*  "function: name, 4096 bytes: type 1 of heap 0, choice 2 of 3: what the message means". */
@@ -9682,10 +9724,8 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator, const 
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
     request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
     result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
-    if (sxvki_is_full(result) &&
-        sxvki_ask_for_memory(allocator, type_bits, purpose, info, &request)) {
-        request.full = NULL;
-        result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
+    if (sxvki_is_full(result) && allocator->device.pressure.info.pfnCallback != NULL) {
+        result = sxvki_ask_and_climb(allocator, result, type_bits, purpose, info, &request, taken);
     }
     if (result == VK_SUCCESS &&
         (allocator->device.debug.flags & SXVK_DEBUG_LOG_MEMORY_TYPES_BIT) != 0) {
