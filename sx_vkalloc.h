@@ -433,16 +433,18 @@ typedef struct SxvkPressureInfo {
 } SxvkPressureInfo;
 
 /*  A level has changed; or an allocation is about to fail, after the ladder of memory types and its
-    fallback: then VK_TRUE says that something was freed, and it is tried once more. What is
-    returned matters nowhere else.
+    fallback: then VK_TRUE says that something was freed, and it is tried once more. Such a failure
+    is told for each heap that would do, once and the best first, until it has its memory. What is
+    returned matters nowhere else. What has reached a limit of its own, a pool with maxBlockCount
+    blocks or an allocation with NEVER_ALLOCATE_BIT, fails untold: no heap is short of memory.
     Called outside every lock, by the thread that caused it, when the function that it called is
     done but for this; with bytesNeeded in the middle of it: its outputs, a VkImage among them, may
     be written already, and are not yours yet. The callback may use the allocator as anybody may,
     but not destroy what that function was given.
     A change is told once. Those of levels come one after the other, never at once and never from
     within each other: what happens meanwhile is told afterwards, or by the next call, and only if
-    the level is still another one. A failure may be told by several threads at once; inside of that
-    callback an allocation that fails just fails. */
+    the level is still another one. A failure may be told by several threads at once, by 64 at most:
+    further ones just fail, and so does what fails inside of that callback. */
 typedef VkBool32(VKAPI_PTR* PFN_sxvkPressureCallback)(void* pUserData, SxvkAllocator allocator,
                                                       const SxvkPressureInfo* pInfo);
 
@@ -2188,6 +2190,10 @@ SXVKI_INLINE void sxvki_store32_relaxed(uint32_t* p, uint32_t v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
+SXVKI_INLINE void sxvki_store64(sxvki_shared64* p, uint64_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
 SXVKI_INLINE void sxvki_store64_relaxed(sxvki_shared64* p, uint64_t v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
@@ -2272,6 +2278,11 @@ SXVKI_INLINE void sxvki_store32_relaxed(uint32_t* p, uint32_t v) {
 SXVKI_INLINE void sxvki_store32(uint32_t* p, uint32_t v) {
     SXVKI_FENCE();
     *(volatile uint32_t*)p = v;
+}
+
+SXVKI_INLINE void sxvki_store64(sxvki_shared64* p, uint64_t v) {
+    SXVKI_FENCE();
+    *(volatile uint64_t*)p = v;
 }
 
 SXVKI_INLINE void sxvki_store64_relaxed(sxvki_shared64* p, uint64_t v) {
@@ -5688,23 +5699,44 @@ SXVKI_UNUSED SXVKI_COLD static void sxvki_report_leaks(const sxvki_reporter* rep
     query costs milliseconds on some drivers; clamped to the heap, because some report 16 EiB.
 
     Of the usage that the driver says only what others hold is kept, which is the rest when what we
-    held is taken off; so of our own bytes a number may be within the budget, in one word, against
-    which WITHIN_BUDGET books as against the limit. What we held counts only what surely was made
-    when the driver answered, so that others never seem to hold less than they do.
+    held is taken off. But what we held when it answered lies between two bounds, for others make
+    and free meanwhile. With sums that only grow, read before the query (0) and after it (1):
+
+      at least  made 0 - going 1     made is raised after vkAllocateMemory, going before
+                                     vkFreeMemory: the one had come, the other not yet begun to go
+      at most   booked 1 - gone 0    booked is raised before vkAllocateMemory, gone after
+                                     vkFreeMemory; booked is block_bytes + gone
+
+    WITHIN_BUDGET books against the budget less the most that others may hold, and so never takes a
+    heap over it. What is told is the figure within both bounds that is nearest to the last one: it
+    stays where nothing but our own memory moved, and is exact where none did. Were it the most,
+    what we make during a query would look like an excess of others until the next one.
+
+    One thread asks at a time, and who comes meanwhile goes on with the last answer. Of answers
+    there are two places, written in turn, so that readers never wait, nor see halves of two.
 
     I1  block_bytes <= limit_max, and memory_count <= max_count
 */
 
+/*  What is told of the driver's answer. Others hold less than 0 where it errs. */
+typedef struct sxvki_heap_answer {
+    sxvki_shared64 budget; /* atomic; may be above the limit */
+    sxvki_shared64 others; /* atomic; bytes that others hold */
+} sxvki_heap_answer;
+
 typedef struct sxvki_heap_budget {
     uint64_t limit_max;         /* the heap, or pHeapSizeLimit */
     sxvki_shared64 limit;       /* atomic, as is all below; never hold more: sxvkSetHeapSizeLimit */
-    sxvki_shared64 block_bytes; /* booked */
-    sxvki_shared64 made_bytes;  /* of these, what vkAllocateMemory has given */
-    sxvki_shared64 budget;
-    sxvki_shared64 others;     /* bytes that others hold; less than 0 where a driver errs */
-    sxvki_shared64 within;     /* how many bytes of ours are within the budget */
-    sxvki_shared64 bytes_then; /* block_bytes when the driver was asked */
-    uint32_t is_news;          /* what heap_learn wrote is new, and for >>module to look at */
+    sxvki_shared64 block_bytes; /* booked and not gone */
+    sxvki_shared64 made;        /* sums of bytes, ever: what vkAllocateMemory has given */
+    sxvki_shared64 going;       /* what vkFreeMemory was called for, or is about to be */
+    sxvki_shared64 gone;        /* booked once, and no more */
+    sxvki_shared64 bytes_then;  /* block_bytes when the driver was asked */
+    sxvki_shared64 others_most; /* bytes that others hold at most */
+    sxvki_shared64 within;      /* the driver's budget less these */
+    sxvki_heap_answer answers[2];
+    uint32_t turn;    /* the lowest bit says which answer is the last one */
+    uint32_t is_news; /* there is something new for >>module to look at */
 } sxvki_heap_budget;
 
 typedef struct sxvki_budget {
@@ -5712,7 +5744,8 @@ typedef struct sxvki_budget {
     sxvki_shared64 memory_count; /* atomic: VkDeviceMemory objects */
     uint64_t max_count;
     uint32_t heap_count;
-    int has_driver; /* VK_EXT_memory_budget */
+    uint32_t is_asking; /* atomic */
+    int has_driver;     /* VK_EXT_memory_budget */
 } sxvki_budget;
 
 /*  Of maxMemoryAllocationCount, how far a kind of allocation may go: the rest is for those that
@@ -5728,23 +5761,37 @@ static uint64_t sxvki_add_signed(uint64_t x, uint64_t number) {
     return number >> 63 ? sxvki_saturating_sub(x, 0 - number) : sxvki_saturating_add(x, number);
 }
 
-/*  The budget of a heap is this, and others hold that. */
-static void sxvki_heap_learn(sxvki_heap_budget* heap, uint64_t budget, uint64_t others) {
-    budget = sxvki_min64(budget, sxvki_load64_relaxed(&heap->limit));
-    if (budget == sxvki_load64_relaxed(&heap->budget) &&
-        others == sxvki_load64_relaxed(&heap->others)) {
-        return;
+/*  The driver's answer. Others hold between the two numbers, which are near to each other. Only the
+    thread that asks comes here. */
+static void sxvki_heap_learn(sxvki_heap_budget* heap, uint64_t budget, uint64_t others_least,
+                             uint64_t others_most) {
+    const sxvki_heap_answer* last = &heap->answers[heap->turn & 1];
+    sxvki_heap_answer* next = &heap->answers[(heap->turn + 1) & 1];
+    uint64_t others = sxvki_load64_relaxed(&last->others);
+    if (others - others_least > others_most - others_least) { /* outside: signed, so no < */
+        others = others - others_most < others_least - others ? others_most : others_least;
     }
-    sxvki_store64_relaxed(&heap->budget, budget);
-    sxvki_store64_relaxed(&heap->others, others);
-    sxvki_store64_relaxed(&heap->within, sxvki_add_signed(budget, 0 - others));
-    sxvki_store32(&heap->is_news, 1);
+    sxvki_store64_relaxed(&heap->others_most, others_most);
+    sxvki_store64_relaxed(&heap->within, sxvki_add_signed(budget, 0 - others_most));
+    if (budget != sxvki_load64_relaxed(&last->budget) ||
+        others != sxvki_load64_relaxed(&last->others)) {
+        sxvki_store64(&next->budget, budget);
+        sxvki_store64(&next->others, others);
+        sxvki_store32(&heap->turn, heap->turn + 1);
+        sxvki_store32(&heap->is_news, 1);
+    }
 }
 
-/*  Of a heap that no driver tells about. */
-static uint64_t sxvki_heap_estimate(const sxvki_heap_budget* heap) {
+/*  How many bytes of ours are within the budget and the limit. Two words of two answers do no harm:
+    each is a bound by itself. */
+static uint64_t sxvki_budget_within(const sxvki_budget* budget, uint32_t h) {
+    const sxvki_heap_budget* heap = &budget->heaps[h];
     uint64_t limit = sxvki_load64_relaxed(&heap->limit);
-    return limit - limit / 5;
+    if (!budget->has_driver) {
+        return limit - limit / 5;
+    }
+    limit = sxvki_add_signed(limit, 0 - sxvki_load64_relaxed(&heap->others_most));
+    return sxvki_min64(limit, sxvki_load64_relaxed(&heap->within));
 }
 
 static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemoryProperties* p,
@@ -5758,17 +5805,20 @@ static void sxvki_budget_init(sxvki_budget* budget, const VkPhysicalDeviceMemory
         sxvki_heap_budget* heap = &budget->heaps[h];
         heap->limit_max = p->memoryHeaps[h].size;
         heap->limit = heap->limit_max;
-        sxvki_heap_learn(heap, has_driver ? heap->limit : sxvki_heap_estimate(heap), 0);
+        heap->within = UINT64_MAX;
+        heap->answers[0].budget = UINT64_MAX;
+        heap->is_news = 1;
     }
 }
 
-/*  Ask the driver. A query is a driver call: no lock is held. */
+/*  Ask the driver, unless another thread does. A query is a driver call: no lock is held. */
 SXVKI_COLD static void sxvki_budget_refresh(sxvki_budget* budget, const sxvki_vk* vk) {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT answer;
     VkPhysicalDeviceMemoryProperties2 properties2;
-    uint64_t before[VK_MAX_MEMORY_HEAPS];
+    uint64_t made[VK_MAX_MEMORY_HEAPS], gone[VK_MAX_MEMORY_HEAPS];
+    uint32_t nobody = 0;
     uint32_t h;
-    if (!budget->has_driver) {
+    if (!budget->has_driver || !sxvki_cas32(&budget->is_asking, &nobody, 1)) {
         return;
     }
     memset(&answer, 0, sizeof answer);
@@ -5777,35 +5827,53 @@ SXVKI_COLD static void sxvki_budget_refresh(sxvki_budget* budget, const sxvki_vk
     properties2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
     properties2.pNext = &answer;
     for (h = 0; h < budget->heap_count; h++) {
-        before[h] = sxvki_load64(&budget->heaps[h].made_bytes);
+        made[h] = sxvki_load64(&budget->heaps[h].made);
+        gone[h] = sxvki_load64(&budget->heaps[h].gone);
     }
     vk->fn.vkGetPhysicalDeviceMemoryProperties2(vk->physical_device, &properties2);
     for (h = 0; h < budget->heap_count; h++) {
         sxvki_heap_budget* heap = &budget->heaps[h];
-        uint64_t ours = sxvki_min64(before[h], sxvki_load64(&heap->made_bytes));
+        uint64_t ours_least = made[h] - sxvki_load64(&heap->going);
+        uint64_t held = sxvki_load64(&heap->block_bytes); /* before gone: none is missed */
+        uint64_t ours_most = held + sxvki_load64(&heap->gone) - gone[h];
         uint64_t usage = answer.heapUsage[h];
+        int is_known = usage <= UINT64_MAX / 2;
         /* 0 is what drivers say that do not know. */
         uint64_t limit = answer.heapBudget[h] == 0 ? UINT64_MAX : answer.heapBudget[h];
-        sxvki_heap_learn(heap, limit, usage > UINT64_MAX / 2 ? 0 : usage - ours);
-        sxvki_store64_relaxed(&heap->bytes_then, sxvki_load64_relaxed(&heap->block_bytes));
+        sxvki_heap_learn(heap, limit, is_known ? usage - ours_most : 0,
+                         is_known ? usage - ours_least : 0);
+        sxvki_store64_relaxed(&heap->bytes_then, held);
     }
+    sxvki_store32(&budget->is_asking, 0);
 }
 
-static void sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_t* usage,
-                             uint64_t* limit) {
+/*  Usage and budget of one answer; returns what of the usage others hold. Who sees a word of the
+    next answer but one sees that it is not this one's turn any more: words are released after the
+    turn before. */
+static uint64_t sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_t* usage,
+                                 uint64_t* limit) {
     const sxvki_heap_budget* heap = &budget->heaps[h];
-    *usage = sxvki_add_signed(sxvki_load64_relaxed(&heap->block_bytes),
-                              sxvki_load64_relaxed(&heap->others));
-    *limit = sxvki_load64_relaxed(&heap->budget);
+    uint64_t most = sxvki_load64_relaxed(&heap->limit);
+    uint32_t turn = sxvki_load32(&heap->turn);
+    uint64_t others;
+    uint32_t seen;
+    do {
+        const sxvki_heap_answer* last = &heap->answers[turn & 1];
+        seen = turn;
+        *limit = sxvki_load64(&last->budget);
+        others = sxvki_load64(&last->others);
+        turn = sxvki_load32(&heap->turn);
+    } while (turn != seen);
+    *limit = budget->has_driver ? sxvki_min64(*limit, most) : most - most / 5;
+    *usage = sxvki_add_signed(sxvki_load64_relaxed(&heap->block_bytes), others);
+    return others;
 }
 
 /*  Hold no more than this from now on; what is held already stays. */
 static void sxvki_budget_set_limit(sxvki_budget* budget, uint32_t h, uint64_t limit) {
     sxvki_heap_budget* heap = &budget->heaps[h];
     sxvki_store64_relaxed(&heap->limit, sxvki_min64(limit, heap->limit_max));
-    if (!budget->has_driver) {
-        sxvki_heap_learn(heap, sxvki_heap_estimate(heap), 0);
-    } /* else the driver is asked next */
+    sxvki_store32(&heap->is_news, 1);
 }
 
 /*  What we hold in all heaps. */
@@ -5821,7 +5889,7 @@ static uint64_t sxvki_budget_total(const sxvki_budget* budget) {
 static int sxvki_budget_has_room(const sxvki_budget* budget, uint32_t h, uint64_t bytes) {
     const sxvki_heap_budget* heap = &budget->heaps[h];
     uint64_t ours = sxvki_load64_relaxed(&heap->block_bytes);
-    uint64_t within = sxvki_load64_relaxed(&heap->within);
+    uint64_t within = sxvki_budget_within(budget, h);
     return ours <= within && bytes <= within - ours;
 }
 
@@ -5859,7 +5927,7 @@ static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t 
         return VK_ERROR_TOO_MANY_OBJECTS;
     }
     if (within_budget) {
-        most = sxvki_min64(most, sxvki_load64_relaxed(&heap->within));
+        most = sxvki_min64(most, sxvki_budget_within(budget, h));
     }
     if (!sxvki_raise_below(&heap->block_bytes, bytes, most)) {
         sxvki_add64(&budget->memory_count, ~(uint64_t)0);
@@ -5870,15 +5938,16 @@ static VkResult sxvki_budget_reserve(sxvki_budget* budget, uint32_t h, uint64_t 
 
 /*  What was booked is there; what is there is about to go. */
 static void sxvki_budget_made(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
-    sxvki_add64(&budget->heaps[h].made_bytes, bytes);
+    sxvki_add64(&budget->heaps[h].made, bytes);
 }
 
-static void sxvki_budget_unmade(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
-    sxvki_add64(&budget->heaps[h].made_bytes, 0 - bytes);
+static void sxvki_budget_going(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
+    sxvki_add64(&budget->heaps[h].going, bytes);
 }
 
 static void sxvki_budget_release(sxvki_budget* budget, uint32_t h, uint64_t bytes) {
     sxvki_heap_budget* heap = &budget->heaps[h];
+    sxvki_add64(&heap->gone, bytes); /* first: see sxvki_budget_refresh */
     sxvki_add64(&heap->block_bytes, 0 - bytes);
     sxvki_add64(&budget->memory_count, ~(uint64_t)0);
 }
@@ -6063,12 +6132,12 @@ static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, const sxvki_budget* 
                                   SxvkPressureInfo* info, uint32_t* before) {
     sxvki_gauge* gauge = &pressure->heaps[h];
     sxvki_limits limits;
+    uint64_t others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
     uint32_t level;
-    sxvki_budget_get(budget, h, &info->usage, &info->budget);
     sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
     *before = sxvki_load32(&gauge->level);
     level = sxvki_level_after(&limits, *before, info->usage);
-    sxvki_gauge_set(gauge, &limits, level, sxvki_load64_relaxed(&budget->heaps[h].others));
+    sxvki_gauge_set(gauge, &limits, level, others);
     return level;
 }
 
@@ -6869,7 +6938,7 @@ SXVKI_COLD static void sxvki_block_destroy(sxvki_device* device, sxvki_block* bl
         device->callbacks.pfnFree(device->allocator, block->type, block->memory, block->size,
                                   device->callbacks.pUserData);
     }
-    sxvki_budget_unmade(&device->budget, heap, block->size);
+    sxvki_budget_going(&device->budget, heap, block->size);
     sxvki_add64(&device->driver_calls, 1);
     device->vk.fn.vkFreeMemory(device->vk.device, block->memory, device->host.driver_callbacks);
     sxvki_budget_release(&device->budget, heap, block->size);
@@ -10419,26 +10488,66 @@ SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, uint32_t ty
     return result;
 }
 
-/*  Let the user make room where it was wanted first. Returns 0 where that would not help. */
-SXVKI_COLD static int sxvki_ask_for_memory(SxvkAllocator allocator, uint32_t type_bits,
-                                           const sxvki_purpose* purpose,
-                                           const SxvkAllocationCreateInfo* info,
-                                           const sxvki_request* request) {
-    sxvki_device* device = &allocator->device;
-    uint32_t type, heap;
+/*  Heaps, each once. */
+typedef struct sxvki_heap_list {
+    uint32_t count;
+    uint32_t heaps[VK_MAX_MEMORY_HEAPS];
+} sxvki_heap_list;
+
+static void sxvki_heap_list_add(sxvki_heap_list* list, uint32_t heap) {
+    uint32_t i = 0;
+    while (i < list->count && list->heaps[i] != heap) {
+        i++;
+    }
+    if (i == list->count) {
+        list->heaps[list->count++] = heap;
+    }
+}
+
+/*  The heaps where room would serve the request, the best first. */
+SXVKI_COLD static void sxvki_heap_list_want(sxvki_heap_list* list, const sxvki_device* device,
+                                            uint32_t type_bits, const sxvki_purpose* purpose,
+                                            const SxvkAllocationCreateInfo* info,
+                                            const sxvki_request* request) {
     sxvki_wish wish;
-    if (info->pool != VK_NULL_HANDLE) {
-        type = info->pool->type;
-    } else {
+    uint32_t type = SXVKI_NONE;
+    if (info->pool == VK_NULL_HANDLE) {
         sxvki_wish_init(&wish, &device->model, type_bits, info, purpose);
         type = sxvki_memory_type_best(&device->model, &wish);
+    } else if (((type_bits >> info->pool->type) & 1) != 0 &&
+               !sxvki_is_too_large(info->pool, request)) {
+        sxvki_heap_list_add(list, sxvki_type_heap(device, info->pool->type));
     }
-    if (type == SXVKI_NONE || sxvki_is_too_large(info->pool, request)) {
-        return 0;
+    while (type != SXVKI_NONE) {
+        sxvki_heap_list_add(list, sxvki_type_heap(device, type));
+        type = sxvki_memory_type_next(&device->model, &wish, type);
     }
-    heap = sxvki_type_heap(device, type);
-    return request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
-           sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap, request->size);
+}
+
+/*  After this failure let the user make room, heap after heap, and climb again where he has. */
+SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult result,
+                                               uint32_t type_bits, const sxvki_purpose* purpose,
+                                               const SxvkAllocationCreateInfo* info,
+                                               sxvki_request* request, SxvkAllocation* taken) {
+    sxvki_device* device = &allocator->device;
+    SxvkAllocationCreateInfo second;
+    sxvki_heap_list list;
+    uint32_t i;
+    list.count = 0;
+    sxvki_heap_list_want(&list, device, type_bits, purpose, info, request);
+    if (sxvki_second_choice(device, info, &second)) {
+        sxvki_heap_list_want(&list, device, type_bits, purpose, &second, request);
+    }
+    for (i = 0; i < list.count && sxvki_is_full(result); i++) {
+        uint32_t heap = list.heaps[i];
+        if (request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
+            sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap,
+                               request->size)) {
+            request->full = NULL;
+            result = sxvki_climb_both(allocator, type_bits, purpose, info, request, taken);
+        }
+    }
+    return result;
 }
 
 /*  "function: name, 4096 bytes: type 1 of heap 0, choice 2 of 3: what the message means". */
@@ -10504,10 +10613,8 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator, const 
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
     request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
     result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
-    if (sxvki_is_full(result) &&
-        sxvki_ask_for_memory(allocator, type_bits, purpose, info, &request)) {
-        request.full = NULL;
-        result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
+    if (sxvki_is_full(result) && allocator->device.pressure.info.pfnCallback != NULL) {
+        result = sxvki_ask_and_climb(allocator, result, type_bits, purpose, info, &request, taken);
     }
     if (result == VK_SUCCESS &&
         (allocator->device.debug.flags & SXVK_DEBUG_LOG_MEMORY_TYPES_BIT) != 0) {

@@ -543,6 +543,11 @@ static void test_count_of_uint32_max(void** state) {
     }
 }
 
+/*  An answer of the driver's while nothing else moved. */
+static void learn(sxvki_budget* budget, uint64_t limit, uint64_t others) {
+    sxvki_heap_learn(&budget->heaps[0], limit, others, others);
+}
+
 static void test_room(void** state) {
     sxvki_budget budget = make_budget(100, 1000);
     uint64_t usage, limit;
@@ -556,23 +561,24 @@ static void test_room(void** state) {
     assert_int_equal(sxvki_budget_reserve(&budget, 0, 900, SXVKI_RESERVE_NONE, 0), VK_SUCCESS);
     assert_false(sxvki_budget_has_room(&budget, 0, 0));
 
+    budget.has_driver = 1;
     /* By the driver: usage that it counted before we freed, and after we allocated. */
-    sxvki_heap_learn(&budget.heaps[0], 1000, (uint64_t)500 - 950); /* we hold less than then */
+    learn(&budget, 1000, (uint64_t)500 - 950); /* we hold less than then */
     sxvki_budget_get(&budget, 0, &usage, &limit);
     assert_int_equal(usage, 450);
     assert_true(sxvki_budget_has_room(&budget, 0, 550));
     assert_false(sxvki_budget_has_room(&budget, 0, 551));
-    sxvki_heap_learn(&budget.heaps[0], 1000, (uint64_t)10 - 950); /* more was given back since */
+    learn(&budget, 1000, (uint64_t)10 - 950); /* more was given back since */
     sxvki_budget_get(&budget, 0, &usage, &limit);
     assert_int_equal(usage, 0);
-    sxvki_heap_learn(&budget.heaps[0], UINT64_MAX, UINT64_MAX / 2); /* no more than the heap */
+    learn(&budget, UINT64_MAX, UINT64_MAX / 2); /* no more than the heap */
     sxvki_budget_get(&budget, 0, &usage, &limit);
     assert_int_equal(limit, 1000);
     assert_int_equal(usage, UINT64_MAX / 2 + 900);
     assert_false(sxvki_budget_has_room(&budget, 0, 0));
 }
 
-/*  Within the budget is a number of our own bytes, in one word: it saturates at both ends. */
+/*  Within the budget is a number of our own bytes: it saturates at both ends. */
 static void test_within(void** state) {
     static const struct {
         uint64_t budget, others, within;
@@ -588,8 +594,9 @@ static void test_within(void** state) {
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sxvki_budget budget = make_budget(100, 1000);
         uint64_t most;
-        sxvki_heap_learn(&budget.heaps[0], cases[i].budget, cases[i].others);
-        assert_true(budget.heaps[0].within == cases[i].within);
+        budget.has_driver = 1;
+        learn(&budget, cases[i].budget, cases[i].others);
+        assert_true(sxvki_budget_within(&budget, 0) == cases[i].within);
         most = cases[i].within > 1000 ? 1000 : cases[i].within;
         assert_int_equal(sxvki_budget_reserve(&budget, 0, most + 1, SXVKI_RESERVE_NONE, 1),
                          VK_ERROR_OUT_OF_DEVICE_MEMORY);
@@ -600,6 +607,191 @@ static void test_within(void** state) {
                          most < 1000 ? VK_SUCCESS : VK_ERROR_OUT_OF_DEVICE_MEMORY);
         assert_true(sxvki_budget_is_valid(&budget));
     }
+}
+
+/*  What is told stays where the bounds allow it, and goes to the nearest of them where they do not;
+    what counts for WITHIN_BUDGET is the upper one. Of numbers below 0 too. */
+static void test_bounds(void** state) {
+    static const struct {
+        uint64_t least, most, others;
+    } steps[] = {
+        {100, 300, 100},
+        {50, 400, 100},
+        {150, 400, 150},
+        {20, 80, 80},
+        {(uint64_t)-50, 90, 80},
+        {(uint64_t)-50, (uint64_t)-10, (uint64_t)-10},
+        {(uint64_t)-30, 5, (uint64_t)-10},
+        {(uint64_t)-5, (uint64_t)-5, (uint64_t)-5},
+        {7, 7, 7},
+    };
+    sxvki_budget budget = make_budget(100, 1000);
+    uint64_t usage, limit;
+    size_t i;
+    (void)state;
+    budget.has_driver = 1;
+    assert_int_equal(sxvki_budget_reserve(&budget, 0, 100, SXVKI_RESERVE_NONE, 0), VK_SUCCESS);
+    for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        sxvki_heap_learn(&budget.heaps[0], 900, steps[i].least, steps[i].most);
+        assert_true(sxvki_budget_get(&budget, 0, &usage, &limit) == steps[i].others);
+        assert_true(usage == 100 + steps[i].others);
+        assert_int_equal(limit, 900);
+        assert_true(sxvki_budget_within(&budget, 0) == 900 - steps[i].most);
+    }
+}
+
+/*  While the driver is asked, something is freed or made, before or after it looks. */
+typedef enum Step { FREE_BEFORE = 1, MAKE_BEFORE = 2, FREE_AFTER = 4, MAKE_AFTER = 8 } Step;
+
+static struct {
+    Rig* rig;
+    SxvkAllocation live;
+    uint32_t steps;
+} busy;
+
+static SxvkAllocation make_dedicated(Rig* rig, VkDeviceSize size, VkFlags flags) {
+    VkMemoryRequirements requirements = testing_requirements(size, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {.flags =
+                                           flags | SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT};
+    SxvkAllocation allocation;
+    (void)sxvkAllocateMemory(rig->allocator, &requirements, &create, &allocation, NULL);
+    return allocation;
+}
+
+static void busy_step(uint32_t steps, uint32_t free_step, uint32_t make_step) {
+    if (steps & free_step) {
+        sxvkFreeMemory(busy.rig->allocator, busy.live);
+        busy.live = VK_NULL_HANDLE;
+    }
+    if (steps & make_step) {
+        sxvkFreeMemory(busy.rig->allocator, busy.live);
+        busy.live = make_dedicated(busy.rig, 100 * MIB, 0);
+        assert_non_null(busy.live);
+    }
+}
+
+static void VKAPI_PTR busy_properties2(VkPhysicalDevice device,
+                                       VkPhysicalDeviceMemoryProperties2* pProperties) {
+    uint32_t steps = busy.steps;
+    busy.steps = 0;
+    busy_step(steps, FREE_BEFORE, MAKE_BEFORE);
+    real_properties2(device, pProperties);
+    busy_step(steps, FREE_AFTER, MAKE_AFTER);
+}
+
+/*  Whatever moves during a query: others, who hold 50 MiB, are told to hold what they did, and
+    WITHIN_BUDGET does not take the heap over its budget. */
+static void test_moves_during_a_query(void** state) {
+    SxvkVulkanFunctions functions;
+    RigOptions options = rig_options();
+    uint32_t steps;
+    (void)state;
+    memset(&functions, 0, sizeof functions);
+    functions.vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    functions.vkGetDeviceProcAddr = sim_get_device_proc_addr();
+    functions.vkGetPhysicalDeviceMemoryProperties2 = busy_properties2;
+    options.info.pVulkanFunctions = &functions;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    for (steps = 0; steps < 16; steps++) {
+        SxvkAllocation more[64];
+        uint32_t count = 0;
+        busy.steps = 0;
+        busy.rig = rig_create_bare(&options);
+        real_properties2 =
+            (PFN_vkGetPhysicalDeviceMemoryProperties2)(void (*)(void))sim_get_instance_proc_addr()(
+                busy.rig->info.instance, "vkGetPhysicalDeviceMemoryProperties2");
+        sim_set_budget(busy.rig->sim, 0, 1000 * MIB, 50 * MIB);
+        assert_int_equal(sxvkCreateAllocator(&busy.rig->info, &busy.rig->allocator), VK_SUCCESS);
+        busy.live = make_dedicated(busy.rig, 100 * MIB, 0);
+        sxvkSetCurrentFrameIndex(busy.rig->allocator, 1);
+        busy.steps = steps;
+        sxvkSetCurrentFrameIndex(busy.rig->allocator, 2);
+        assert_int_equal(get(busy.rig, 0).usage,
+                         sim_live_memory_bytes(busy.rig->sim, 0) + 50 * MIB);
+        busy.steps = steps; /* and again when the first of these asks */
+        while (count < 64 && (more[count] = make_dedicated(
+                                  busy.rig, 25 * MIB, SXVK_ALLOCATION_CREATE_WITHIN_BUDGET_BIT)) !=
+                                 VK_NULL_HANDLE) {
+            count++;
+            busy.steps = steps;
+        }
+        assert_true(count >= 25);
+        assert_in_range(sim_peak_memory_bytes(busy.rig->sim, 0), 750 * MIB, 950 * MIB);
+        messages_clear(&busy.rig->messages);
+        sxvkFreeMemoryPages(busy.rig->allocator, count, more);
+        sxvkFreeMemory(busy.rig->allocator, busy.live);
+        rig_destroy(busy.rig);
+    }
+}
+
+/*  Two threads that refresh at once, and two that read: budget and usage are of one answer. The
+    driver's answers are 1000 MiB of which others hold nothing, and 4000 and 3000. */
+static uint32_t answered;
+
+static void VKAPI_PTR either_properties2(VkPhysicalDevice device,
+                                         VkPhysicalDeviceMemoryProperties2* pProperties) {
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT* budget =
+        (VkPhysicalDeviceMemoryBudgetPropertiesEXT*)pProperties->pNext;
+    real_properties2(device, pProperties);
+    if (budget != NULL) {
+        bool odd = __atomic_fetch_add(&answered, 1, __ATOMIC_RELAXED) & 1;
+        budget->heapBudget[0] = odd ? 4000 * MIB : 1000 * MIB;
+        budget->heapUsage[0] = odd ? 3000 * MIB : 0;
+    }
+}
+
+static void* refresh_often(void* context) {
+    Rig* rig = (Rig*)context;
+    uint32_t i;
+    for (i = 0; i < 5000; i++) {
+        sxvkSetCurrentFrameIndex(rig->allocator, i);
+    }
+    return NULL;
+}
+
+static void* read_often(void* context) {
+    Rig* rig = (Rig*)context;
+    uint32_t i;
+    for (i = 0; i < 20000; i++) {
+        uint64_t usage, limit;
+        sxvki_budget_get(&rig->allocator->device.budget, 0, &usage, &limit);
+        if (usage != (limit == 1000 * MIB ? 0 : 3000 * MIB) ||
+            sxvki_budget_within(&rig->allocator->device.budget, 0) != 1000 * MIB) {
+            return rig;
+        }
+    }
+    return NULL;
+}
+
+static void test_threads_and_answers(void** state) {
+    SxvkVulkanFunctions functions;
+    RigOptions options = rig_options();
+    pthread_t threads[4];
+    uint32_t i;
+    Rig* rig;
+    (void)state;
+    memset(&functions, 0, sizeof functions);
+    functions.vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    functions.vkGetDeviceProcAddr = sim_get_device_proc_addr();
+    functions.vkGetPhysicalDeviceMemoryProperties2 = either_properties2;
+    options.info.pVulkanFunctions = &functions;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    rig = rig_create_bare(&options);
+    real_properties2 =
+        (PFN_vkGetPhysicalDeviceMemoryProperties2)(void (*)(void))sim_get_instance_proc_addr()(
+            rig->info.instance, "vkGetPhysicalDeviceMemoryProperties2");
+    answered = 0;
+    assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, i % 2 ? read_often : refresh_often, rig),
+                         0);
+    }
+    for (i = 0; i < 4; i++) {
+        void* broken;
+        pthread_join(threads[i], &broken);
+        assert_null(broken);
+    }
+    rig_destroy(rig);
 }
 
 static sxvki_budget shared;
@@ -655,6 +847,9 @@ int main(void) {
         cmocka_unit_test(test_count_of_uint32_max),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_within),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_moves_during_a_query),
+        cmocka_unit_test(test_threads_and_answers),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

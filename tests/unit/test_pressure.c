@@ -606,6 +606,60 @@ static void test_asks_in_every_way(void** state) {
     rig_destroy(rig);
 }
 
+/*  Each heap that would do is asked for, once and the best first, until one is enough: those of the
+    first choice, and those of the second; not one that is too small. */
+static void free_in_host(Log* log, const SxvkPressureInfo* info) {
+    if (info->heapIndex == HOST_HEAP) {
+        sxvkFreeMemory(log->rig->allocator, log->victim);
+        log->victim = VK_NULL_HANDLE;
+    }
+    log->answer = info->heapIndex == HOST_HEAP;
+}
+
+static void test_asks_for_each_heap(void** state) {
+    Log log;
+    Rig* rig = pressure_rig(&log, 0);
+    VkMemoryRequirements requirements = testing_requirements(300 * MIB, 16, 0xF);
+    SxvkAllocationCreateInfo info = {0};
+    SxvkAllocation a;
+    uint32_t i;
+    (void)state;
+    sim_heap_limit(rig->sim, LOCAL_HEAP, 100 * MIB);
+    sim_heap_limit(rig->sim, HOST_HEAP, 1000 * MIB);
+    for (i = 0; i < 5; i++) {
+        log.act = NULL;
+        log.victim = rig_allocate(rig, HOST, 900 * MIB);
+        log.act = free_in_host;
+        log.count = 0;
+        memset(&info, 0, sizeof info);
+        if (i == 0) { /* the window is the best, and smaller than what is wanted */
+            info.requiredFlags = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+            info.preferredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+        } else if (i == 1) { /* there is no type of the first choice */
+            info.requiredFlags = VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+            info.fallbackRequiredFlags = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+        } else if (i == 2) { /* the first choice and the second are full */
+            info.requiredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            info.fallbackUsage = SXVK_MEMORY_USAGE_AUTO_PREFER_HOST;
+        } else { /* two heaps of the first choice, which the second names again */
+            info.preferredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+            info.fallbackUsage = SXVK_MEMORY_USAGE_AUTO_PREFER_HOST;
+            log.act = i == 3 ? free_in_host : NULL;
+            log.answer = VK_FALSE;
+        }
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &info, &a, NULL),
+                         i == 4 ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_SUCCESS);
+        assert_int_equal(log.count, i < 2 ? 1 : 2);
+        assert_int_equal(log.told[log.count - 1].heapIndex, HOST_HEAP);
+        assert_int_equal(log.told[log.count - 1].bytesNeeded, 300 * MIB);
+        assert_int_equal(log.told[0].heapIndex, i < 2 ? HOST_HEAP : LOCAL_HEAP);
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, i == 4);
+        sxvkFreeMemory(rig->allocator, a);
+        sxvkFreeMemory(rig->allocator, log.victim);
+    }
+    rig_destroy(rig);
+}
+
 /*  Limits that the user set himself are no want of memory; nor can a type that is not there, or
     more than the heap has, be made room for. With a fallback nothing fails. */
 static void test_does_not_ask(void** state) {
@@ -1021,6 +1075,7 @@ int main(void) {
         cmocka_unit_test(test_destroyed_inside),
         cmocka_unit_test(test_asks_once_and_tries_again),
         cmocka_unit_test(test_asks_in_every_way),
+        cmocka_unit_test(test_asks_for_each_heap),
         cmocka_unit_test(test_does_not_ask),
         cmocka_unit_test(test_fails_inside),
         cmocka_unit_test(test_coldest),
