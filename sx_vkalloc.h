@@ -3150,7 +3150,7 @@ typedef struct sxvki_track {
 
 /*  Where an allocation comes from: behind the rest of a page, if that is recorded. */
 typedef struct sxvki_origin {
-    uint32_t frame;
+    uint32_t frame; /* atomic, as is the next: a dump may look */
     uint32_t stack; /* see sxvki_stacks; SXVKI_NONE: not known */
 } sxvki_origin;
 
@@ -9105,6 +9105,7 @@ struct SxvkAllocator_T {
     sxvki_movables movables;
 #endif
     sxvki_shared64 defrags;                    /* atomic; runs begun so far */
+    int tells_leaks;                           /* sxvkDestroyAllocator is reporting them */
     sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
     sxvki_decision decisions[SXVKI_DECISIONS];
 };
@@ -9638,18 +9639,27 @@ SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* 
     memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
 }
 
+/*  How many frames old an allocation is, and where it was made; see sxvki_subject. */
+SXVKI_COLD static void sxvki_origin_read(const sxvki_device* device, uint32_t index, uint32_t* age,
+                                         uint32_t* stack) {
+    const sxvki_origin* origin = sxvki_origin_find(&device->records, index);
+    *age = UINT32_MAX;
+    *stack = SXVKI_NONE;
+    if (origin != NULL) {
+        *age = sxvki_load32_relaxed(&device->frame) - sxvki_load32_relaxed(&origin->frame);
+        *stack = sxvki_load32_relaxed(&origin->stack);
+    }
+}
+
 /*  Begin a message with the allocation: "function: name, 4096 bytes of memory type 1: ". */
 SXVKI_COLD static void sxvki_subject_init(sxvki_subject* subject, const sxvki_device* device,
                                           const char* function, uint32_t index,
                                           SxvkAllocation allocation) {
-    const sxvki_origin* origin = sxvki_origin_find(&device->records, index);
     sxvki_view view = sxvki_look(device, index);
     const char* name = sxvki_name_of(device, index);
     sxvki_line* line = &subject->line;
     subject->allocation = allocation;
-    subject->age =
-        origin != NULL ? sxvki_load32_relaxed(&device->frame) - origin->frame : UINT32_MAX;
-    subject->stack = origin != NULL ? origin->stack : SXVKI_NONE;
+    sxvki_origin_read(device, index, &subject->age, &subject->stack);
     line->size = 0;
     sxvki_line_add(line, function);
     sxvki_line_add(line, ": ");
@@ -9663,7 +9673,7 @@ SXVKI_COLD static void sxvki_subject_init(sxvki_subject* subject, const sxvki_de
         sxvki_line_add(line, ", module ");
         sxvki_line_add(line, subject->tag);
     }
-    if (origin != NULL) {
+    if (subject->age != UINT32_MAX) {
         sxvki_line_add(line, ", ");
         sxvki_line_add_u64(line, subject->age, 10);
         sxvki_line_add(line, " frames old");
@@ -9694,6 +9704,14 @@ SXVKI_COLD static void sxvki_report_subject(const sxvki_device* device, SxvkMess
     }
 #endif
     sxvki_report_info(&device->reporter, &info);
+}
+
+SXVKI_COLD static void sxvki_report_allocation(const sxvki_device* device, SxvkMessage message,
+                                               const char* function, uint32_t index,
+                                               SxvkAllocation allocation) {
+    sxvki_subject subject;
+    sxvki_subject_init(&subject, device, function, index, allocation);
+    sxvki_report_subject(device, message, &subject);
 }
 
 /*  Guards the records and the side table of what lives in the block. */
@@ -10319,10 +10337,12 @@ SXVKI_COLD static VkResult sxvki_attend(sxvki_device* device, uint32_t index,
             return VK_ERROR_OUT_OF_HOST_MEMORY;
         }
         origin = sxvki_origin_find(&device->records, index);
-        origin->frame = sxvki_load32_relaxed(&device->frame);
-        origin->stack = SXVKI_NONE;
+        sxvki_store32_relaxed(&origin->frame, sxvki_load32_relaxed(&device->frame));
 #if SX_VKALLOC_STACK_TRACES
-        origin->stack = sxvki_stacks_capture((sxvki_stacks*)device->stacks, &device->host);
+        sxvki_store32_relaxed(&origin->stack,
+                              sxvki_stacks_capture((sxvki_stacks*)device->stacks, &device->host));
+#else
+        sxvki_store32_relaxed(&origin->stack, SXVKI_NONE);
 #endif
     }
     return VK_SUCCESS;
@@ -10338,9 +10358,7 @@ SXVKI_COLD static void sxvki_announce(sxvki_device* device, const char* function
     SX_VKALLOC_ON_ALLOCATE(device->allocator, allocation, view.block->type, view.size,
                            sxvki_name_of(device, index));
     if (device->debug.flags & SXVK_DEBUG_LOG_ALLOCATIONS_BIT) {
-        sxvki_subject subject;
-        sxvki_subject_init(&subject, device, function, index, allocation);
-        sxvki_report_subject(device, SXVK_MESSAGE_ALLOCATED, &subject);
+        sxvki_report_allocation(device, SXVK_MESSAGE_ALLOCATED, function, index, allocation);
     }
 }
 
@@ -10796,20 +10814,12 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
     }
 }
 
-/*  Free one allocation; with a function, report it as one that outlived its owner; without, its
-    pool is reset. */
-SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index,
+/*  Free one allocation that its owner takes along; with a function, say so. */
+SXVKI_COLD static void sxvki_free_leak(SxvkAllocator allocator, uint32_t index, SxvkMessage message,
                                        const char* function) {
-    sxvki_device* device = &allocator->device;
-    SxvkAllocation allocation = sxvki_handle_of(device, index);
+    SxvkAllocation allocation = sxvki_handle_of(&allocator->device, index);
     if (function != NULL) {
-        sxvki_subject subject;
-        sxvki_subject_init(&subject, device, function, index, allocation);
-        sxvki_report_subject(device, SXVK_MESSAGE_LEAKED_ALLOCATION, &subject);
-    } else if (device->debug.flags & SXVK_DEBUG_LOG_FREES_BIT) {
-        sxvki_subject subject;
-        sxvki_subject_init(&subject, device, "sxvkResetPool", index, allocation);
-        sxvki_report_subject(device, SXVK_MESSAGE_FREED, &subject);
+        sxvki_report_allocation(&allocator->device, message, function, index, allocation);
     }
     /* If the message's callback has not freed it. One message will do. */
     sxvki_free(allocator, allocation, NULL);
@@ -10825,7 +10835,7 @@ SXVKI_COLD static int sxvki_domain_has_leaks(sxvki_domain* domain) {
 
 /*  All of a pool. Nobody else uses the pool meanwhile; what was freed in a block has become one
     range, so to look for the next one takes two steps, or the slots of one slab. */
-SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool,
+SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool, SxvkMessage message,
                                       const char* function) {
     const sxvki_device* device = &allocator->device;
     uint32_t i;
@@ -10834,11 +10844,12 @@ SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool,
         while (domain != NULL && sxvki_domain_has_leaks(domain)) {
             sxvki_walk walk;
             sxvki_walk_init(&walk, device, sxvki_block_at(device, domain->block_first));
-            sxvki_free_leak(allocator, sxvki_walk_next(&walk), function);
+            sxvki_free_leak(allocator, sxvki_walk_next(&walk), message, function);
         }
     }
     while (pool->dedicated_first != SXVKI_NONE) {
-        sxvki_free_leak(allocator, sxvki_block_at(device, pool->dedicated_first)->first, function);
+        sxvki_free_leak(allocator, sxvki_block_at(device, pool->dedicated_first)->first, message,
+                        function);
     }
 }
 
@@ -10921,9 +10932,7 @@ SXVKI_COLD static void sxvki_domain_leave_all(sxvki_domain* domain, const char* 
             SxvkAllocation allocation = sxvki_handle_of(device, index);
             sxvki_leave(device, index, &view, allocation);
             if (device->debug.flags & SXVK_DEBUG_LOG_FREES_BIT) {
-                sxvki_subject subject;
-                sxvki_subject_init(&subject, device, function, index, allocation);
-                sxvki_report_subject(device, SXVK_MESSAGE_FREED, &subject);
+                sxvki_report_allocation(device, SXVK_MESSAGE_FREED, function, index, allocation);
             }
         }
     }
@@ -10946,7 +10955,9 @@ static void sxvki_reset_pool(SxvkAllocator allocator, SxvkPool pool, const char*
         sxvki_add64(&allocator->device.resets, 1);
         SXVKI_CHECK_DOMAIN(domain);
     }
-    sxvki_free_all(allocator, pool, NULL); /* what is dedicated, or not of a linear pool */
+    /* What is dedicated, or not of a linear pool. */
+    sxvki_free_all(allocator, pool, SXVK_MESSAGE_FREED,
+                   (allocator->device.debug.flags & SXVK_DEBUG_LOG_FREES_BIT) ? function : NULL);
 }
 
 static void sxvki_sweep_visit(SxvkPool pool, void* context) {
@@ -10973,10 +10984,70 @@ static void sxvki_sweep_if_reset(SxvkAllocator allocator, uint64_t* seen) {
     }
 }
 
+/*  Ranges that hold a slab, have taken in a slot, or wait for what moves there are no allocations.
+    */
+SXVKI_INLINE VkBool32 sxvki_visit_live(SxvkAllocator allocator, uint32_t index, uint32_t generation,
+                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+    const sxvki_device* device = &allocator->device;
+    uint32_t state = sxvki_load32(sxvki_state_of(device, index));
+    if ((state & (SXVKI_STATE_SLAB | SXVKI_STATE_HOST | SXVKI_STATE_TARGET)) != 0 &&
+        (index & SXVKI_HANDLE_SLAB_BIT) == 0) {
+        return VK_TRUE;
+    }
+    return callback(user_data, allocator,
+                    state & SXVKI_STATE_LINEAR ? sxvki_linear_handle(device, index, generation)
+                                               : sxvki_handle_make(generation, index));
+}
+
+/*  One that was claimed: by who frees it, or by who moves it, for a moment. */
+SXVKI_APART static VkBool32 sxvki_visit_claimed(SxvkAllocator allocator, uint32_t index,
+                                                PFN_sxvkAllocationCallback callback,
+                                                void* user_data) {
+    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) & ~SXVKI_GENERATION_CLAIMED : 0;
+    return (generation & 1) == 0 ||
+                   !sxvki_wait_for_move(&allocator->device, sxvki_handle_make(generation, index))
+               ? VK_TRUE
+               : sxvki_visit_live(allocator, index, generation, callback, user_data);
+}
+
+static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
+    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
+    if (generation & SXVKI_GENERATION_CLAIMED) {
+        return sxvki_visit_claimed(allocator, index, callback, user_data);
+    }
+    return (generation & 1) == 0
+               ? VK_TRUE
+               : sxvki_visit_live(allocator, index, generation, callback, user_data);
+}
+
+/*  See sxvkForEachAllocation: no lock is held where the callback is called. */
+static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
+                                    void* user_data) {
+    sxvki_records* records = &allocator->device.records;
+    uint64_t resets = 0;
+    VkBool32 goes_on = VK_TRUE;
+    uint32_t id, slot, index;
+    sxvki_records_pin(records);
+    for (index = 0; goes_on && index < sxvki_load32(&records->hot.capacity); index++) {
+        sxvki_sweep_if_reset(allocator, &resets);
+        goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
+    }
+    for (id = 0; goes_on && id < sxvki_load32(&records->slabs.capacity); id++) {
+        for (slot = 0; goes_on && slot < SXVKI_SLAB_SLOTS; slot++) {
+            index = sxvki_slot_index(id, slot);
+            goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
+        }
+    }
+    sxvki_records_unpin(records);
+}
+
 /*  Take a custom pool out of the list and give everything back. */
 SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool,
                                           const char* function) {
-    sxvki_free_all(allocator, pool, function);
+    sxvki_free_all(allocator, pool, SXVK_MESSAGE_LEAKED_ALLOCATION, function);
     sxvki_lock_take(&allocator->pools_lock);
     if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
         allocator->gone_takes += sxvki_pool_takes(pool);
@@ -10997,31 +11068,62 @@ SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool
     sxvki_host_free(&allocator->device.host, pool);
 }
 
-SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
-    sxvki_device* device = &allocator->device;
-    sxvki_host host = device->host;
-    uint32_t type, place;
-    while (allocator->first_pool != NULL) {
-        SxvkPool pool = allocator->first_pool;
-        sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
-        if (allocator->first_pool == pool) { /* else the message's callback has destroyed it */
-            sxvki_destroy_pool(allocator, pool, function);
+static VkBool32 VKAPI_PTR sxvki_leak_visit(void* function, SxvkAllocator allocator,
+                                           SxvkAllocation allocation) {
+    sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_LEAKED_ALLOCATION,
+                            (const char*)function, sxvki_allocation_index(allocation), allocation);
+    return VK_TRUE;
+}
+
+/*  Tell of all pools and allocations that are alive, while all of them are: so the callback of a
+    message finds them in a dump. It may free them, or destroy the pools: these are found again by
+    their serial numbers, which go down. */
+SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* function) {
+    uint64_t serial = UINT64_MAX;
+    SxvkPool pool = allocator->first_pool;
+    allocator->tells_leaks = 1;
+    while (pool != NULL) {
+        serial = pool->serial;
+        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
+        pool = allocator->first_pool;
+        while (pool != NULL && pool->serial >= serial) {
+            pool = pool->next_pool;
         }
+    }
+    sxvki_visit_allocations(allocator, sxvki_leak_visit, (void*)(uintptr_t)function);
+    allocator->tells_leaks = 0;
+}
+
+/*  Free all without a word. What is about to go cannot be found any more. */
+SXVKI_COLD static void sxvki_destroy_pools(SxvkAllocator allocator) {
+    uint32_t type;
+    while (allocator->first_pool != NULL) {
+        sxvki_destroy_pool(allocator, allocator->first_pool, NULL);
     }
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
-            sxvki_free_all(allocator, pool, function);
+            sxvki_free_all(allocator, pool, SXVK_MESSAGE_NONE, NULL);
+            sxvki_store_ptr(&allocator->default_pools[type], NULL);
             sxvki_pool_shutdown(pool);
-            sxvki_host_free(&host, pool);
+            sxvki_host_free(&allocator->device.host, pool);
         }
     }
+}
+
+SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
+    sxvki_device* device = &allocator->device;
+    sxvki_host host = device->host;
+    uint32_t place;
+    sxvki_report_alive(allocator, function);
+    sxvki_destroy_pools(allocator);
     for (place = 0; place < device->modules.table.capacity; place++) {
         const sxvki_module* module = sxvki_module_at(&device->modules, place);
         if (module->id != 0) {
             sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_MODULE, function, module->name);
         }
     }
+    sxvki_destroy_pools(allocator); /* if a message's callback has made some */
     sxvki_allocator_free(allocator, &host);
 }
 
@@ -13854,6 +13956,8 @@ typedef struct sxvki_sight {
     char* name; /* a copy */
     uint32_t state;
     uint32_t module;
+    uint32_t age;   /* UINT32_MAX: not known; of one that is just being made, maybe that of the */
+    uint32_t stack; /* one which was in its place before; SXVKI_NONE: not known */
 } sxvki_sight;
 
 typedef struct sxvki_tour {
@@ -13952,6 +14056,7 @@ SXVKI_COLD static void sxvki_tour_see(sxvki_tour* tour, uint32_t index) {
     sight->user_data = NULL;
     sight->name = NULL;
     sight->module = 0;
+    sxvki_origin_read(device, index, &sight->age, &sight->stack);
     if (sight->state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
         const char* name = (const char*)sxvki_load_ptr(&cold->name);
@@ -14367,6 +14472,9 @@ SXVKI_COLD static void sxvki_json_allocation(sxvki_json* json, SxvkAllocator all
     if (sight->state & SXVKI_STATE_FALLBACK) {
         sxvki_json_pair_u64(json, "Fallback", 1);
     }
+    if (sight->age != UINT32_MAX) {
+        sxvki_json_pair_u64(json, "Age", sight->age);
+    }
 }
 
 SXVKI_COLD static void sxvki_json_gap(sxvki_json* json, VkDeviceSize from, VkDeviceSize to) {
@@ -14640,6 +14748,57 @@ SXVKI_COLD static void sxvki_json_pools(sxvki_json* json, sxvki_tour* tour) {
     sxvki_json_end(json, "}");
 }
 
+/*  An allocation that is being reported as a leak, with its stack: nobody else makes any now. */
+SXVKI_COLD static void sxvki_json_leak(sxvki_json* json, SxvkAllocator allocator,
+                                       const sxvki_sight* sight, uint32_t type) {
+    sxvki_json_begin(json, "{");
+    sxvki_json_allocation(json, allocator, sight);
+    sxvki_json_pair_u64(json, "MemoryType", type);
+#if SX_VKALLOC_STACK_TRACES
+    if (sight->stack != SXVKI_NONE) {
+        sxvki_stack_text stack;
+        sxvki_stacks_describe((sxvki_stacks*)allocator->device.stacks, sight->stack, &stack);
+        sxvki_json_pair_string(json, "Stack", stack.text);
+    }
+#endif
+    sxvki_json_end(json, "}");
+}
+
+SXVKI_COLD static void sxvki_json_pool_leaks(sxvki_json* json, sxvki_tour* tour, uint32_t type) {
+    int has_block;
+    do {
+        uint32_t i;
+        has_block = sxvki_tour_next_block(tour);
+        if (has_block) {
+            sxvki_tour_see_block(tour);
+        } else {
+            sxvki_tour_see_dedicated(tour);
+        }
+        for (i = 0; i < tour->count; i++) {
+            sxvki_json_leak(json, tour->allocator, &tour->sights[i], type);
+        }
+    } while (has_block);
+}
+
+/*  What nobody gave back, in an array. */
+SXVKI_COLD static void sxvki_json_leaks(sxvki_json* json, sxvki_tour* tour) {
+    uint32_t type;
+    sxvki_json_key(json, "Leaks");
+    sxvki_json_begin(json, "[");
+    for (type = 0; type < tour->allocator->device.model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(tour->allocator, type);
+        uint64_t serial = UINT64_MAX;
+        if (pool != NULL) {
+            sxvki_tour_set_pool(tour, pool);
+            sxvki_json_pool_leaks(json, tour, type);
+        }
+        while (sxvki_tour_next_pool(tour, type, &serial)) {
+            sxvki_json_pool_leaks(json, tour, type);
+        }
+    }
+    sxvki_json_end(json, "]");
+}
+
 SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator, int detailed) {
     sxvki_device* device = &allocator->device;
     SxvkTotalStatistics total;
@@ -14662,6 +14821,9 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
 #if !SX_VKALLOC_NO_DEFRAG
     sxvki_json_moves(json, &allocator->movables);
 #endif
+    if (allocator->tells_leaks) {
+        sxvki_json_leaks(json, &tour);
+    }
     if (detailed) {
         sxvki_json_pools(json, &tour);
     }
@@ -19089,72 +19251,10 @@ SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
     return sxvki_module_handle(sxvki_module_of(&allocator->device, index));
 }
 
-/*  Ranges that hold a slab, have taken in a slot, or wait for what moves there are no allocations.
-    */
-SXVKI_INLINE VkBool32 sxvki_visit_live(SxvkAllocator allocator, uint32_t index, uint32_t generation,
-                                       PFN_sxvkAllocationCallback callback, void* user_data) {
-    const sxvki_device* device = &allocator->device;
-    uint32_t state = sxvki_load32(sxvki_state_of(device, index));
-    if ((state & (SXVKI_STATE_SLAB | SXVKI_STATE_HOST | SXVKI_STATE_TARGET)) != 0 &&
-        (index & SXVKI_HANDLE_SLAB_BIT) == 0) {
-        return VK_TRUE;
-    }
-    return callback(user_data, allocator,
-                    state & SXVKI_STATE_LINEAR ? sxvki_linear_handle(device, index, generation)
-                                               : sxvki_handle_make(generation, index));
-}
-
-/*  One that was claimed: by who frees it, or by who moves it, for a moment. */
-SXVKI_APART static VkBool32 sxvki_visit_claimed(SxvkAllocator allocator, uint32_t index,
-                                                PFN_sxvkAllocationCallback callback,
-                                                void* user_data) {
-    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
-    uint32_t generation = word != NULL ? sxvki_load32(word) & ~SXVKI_GENERATION_CLAIMED : 0;
-    return (generation & 1) == 0 ||
-                   !sxvki_wait_for_move(&allocator->device, sxvki_handle_make(generation, index))
-               ? VK_TRUE
-               : sxvki_visit_live(allocator, index, generation, callback, user_data);
-}
-
-static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
-                                       PFN_sxvkAllocationCallback callback, void* user_data) {
-    const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
-    uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
-    if (generation & SXVKI_GENERATION_CLAIMED) {
-        return sxvki_visit_claimed(allocator, index, callback, user_data);
-    }
-    return (generation & 1) == 0
-               ? VK_TRUE
-               : sxvki_visit_live(allocator, index, generation, callback, user_data);
-}
-
-static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
-                                    void* user_data) {
-    const sxvki_records* records = &allocator->device.records;
-    uint64_t resets = 0;
-    uint32_t id, slot, index;
-    for (index = 0; index < sxvki_load32(&records->hot.capacity); index++) {
-        sxvki_sweep_if_reset(allocator, &resets);
-        if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
-            return;
-        }
-    }
-    for (id = 0; id < sxvki_load32(&records->slabs.capacity); id++) {
-        for (slot = 0; slot < SXVKI_SLAB_SLOTS; slot++) {
-            index = sxvki_slot_index(id, slot);
-            if (!sxvki_visit_allocation(allocator, index, callback, user_data)) {
-                return;
-            }
-        }
-    }
-}
-
 SX_VKALLOC_API void sxvkForEachAllocation(SxvkAllocator allocator,
                                           PFN_sxvkAllocationCallback pfnCallback, void* pUserData) {
     if (allocator != VK_NULL_HANDLE && pfnCallback != NULL) {
-        sxvki_records_pin(&allocator->device.records);
         sxvki_visit_allocations(allocator, pfnCallback, pUserData);
-        sxvki_records_unpin(&allocator->device.records);
     }
 }
 
@@ -20204,9 +20304,8 @@ static VkBool32 VKAPI_PTR sxvki_farewell_visit(void* context, SxvkAllocator allo
     const sxvki_farewell* farewell = (const sxvki_farewell*)context;
     uint32_t index = sxvki_allocation_index(allocation);
     if (sxvki_module_of(&allocator->device, index) == farewell->module) {
-        sxvki_subject subject;
-        sxvki_subject_init(&subject, &allocator->device, farewell->function, index, allocation);
-        sxvki_report_subject(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, &subject);
+        sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, farewell->function,
+                                index, allocation);
     }
     return VK_TRUE;
 }

@@ -202,6 +202,157 @@ static void test_planted_leaks(void** state) {
     rig_destroy(garden.rig);
 }
 
+/*  What a callback may do with the allocator while leaks are told. */
+typedef struct Inquiry {
+    SxvkAllocator allocator;
+    uint32_t counts[SXVK_MESSAGE_COUNT];
+    uint32_t leaks; /* in each dump */
+    bool frees;
+} Inquiry;
+
+static uint32_t leaks_in(SxvkAllocator allocator, const char* name) {
+    uint32_t count = 0;
+    char* dump;
+    const char* at;
+    assert_int_equal(sxvkBuildStatsString(allocator, &dump, VK_FALSE), VK_SUCCESS);
+    at = strstr(dump, "\"Leaks\":");
+    while (at != NULL && (at = strstr(at + 1, name)) != NULL) {
+        count++;
+    }
+    sxvkFreeStatsString(allocator, dump);
+    return count;
+}
+
+static void VKAPI_PTR inquire(void* pUserData, const SxvkMessageInfo* pInfo) {
+    Inquiry* inquiry = (Inquiry*)pUserData;
+    SxvkTotalStatistics total;
+    SxvkBudget budget;
+    char* text;
+    inquiry->counts[pInfo->message]++;
+    sxvkGetHeapBudget(inquiry->allocator, 0, &budget);
+    sxvkGetHeapBudget(inquiry->allocator, 1, &budget);
+    sxvkCalculateStatistics(inquiry->allocator, &total);
+    assert_int_equal(sxvkBuildStatsText(inquiry->allocator, &text), VK_SUCCESS);
+    sxvkFreeStatsText(inquiry->allocator, text);
+    assert_int_equal(sxvkCheckIntegrity(inquiry->allocator), VK_SUCCESS);
+    if (pInfo->message != SXVK_MESSAGE_LEAKED_MODULE) {
+        assert_int_equal(leaks_in(inquiry->allocator, "\"Name\": \"lost"), inquiry->leaks);
+    }
+    if (pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION && inquiry->frees) {
+        sxvkFreeMemory(inquiry->allocator, pInfo->allocation);
+        inquiry->leaks--;
+    } else if (pInfo->message == SXVK_MESSAGE_LEAKED_MODULE) {
+        VkMemoryRequirements needs = testing_requirements(4096, 16, 1u << LOCAL);
+        SxvkAllocationCreateInfo create = {0};
+        SxvkAllocation allocation;
+        assert_int_equal(total.total.statistics.blockCount, 0);
+        assert_int_equal(
+            sxvkAllocateMemory(inquiry->allocator, &needs, &create, &allocation, NULL), VK_SUCCESS);
+    }
+}
+
+/*  Leaks of several types, in a pool, dedicated and in slabs: while they are told all of them are
+    there, and the allocator can be asked anything. */
+static void test_questions_while_leaks_are_told(void** state) {
+    static const VkDeviceSize sizes[] = {100, 100000, MIB, 300};
+    SxvkPoolCreateInfo linear = {.flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT,
+                                 .memoryTypeIndex = HOST,
+                                 .blockSize = 256 * KIB};
+    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT};
+    RigOptions options = with_debug(&debug);
+    uint32_t run, i;
+    (void)state;
+    for (run = 0; run < 2; run++) {
+        SxvkModuleCreateInfo module = {.pName = "streaming"};
+        Inquiry inquiry = {.frees = run == 1};
+        SxvkModule handle;
+        SxvkPool pool;
+        Rig* rig;
+        options.info.pfnMessage = inquire;
+        options.info.pMessageUserData = &inquiry;
+        rig = rig_create(&options);
+        inquiry.allocator = rig->allocator;
+        assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+        assert_int_equal(sxvkCreatePool(rig->allocator, &linear, &pool), VK_SUCCESS);
+        for (i = 0; i < 16; i++) {
+            SxvkAllocationCreateInfo create = {.pName = "lost", .module = handle};
+            VkMemoryRequirements needs = testing_requirements(sizes[i % 4], 16, 1u << (i / 4));
+            SxvkAllocation allocation;
+            create.pool = i == 5 ? pool : VK_NULL_HANDLE;
+            create.flags = i % 4 == 2 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0;
+            assert_int_equal(
+                sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                VK_SUCCESS);
+        }
+        inquiry.leaks = 16;
+        assert_int_equal(leaks_in(rig->allocator, "lost"), 0); /* nothing has leaked yet */
+        rig_destroy_allocator(rig);
+        assert_int_equal(inquiry.counts[SXVK_MESSAGE_LEAKED_ALLOCATION], 16);
+        assert_int_equal(inquiry.counts[SXVK_MESSAGE_LEAKED_POOL], 1);
+        assert_int_equal(inquiry.counts[SXVK_MESSAGE_LEAKED_MODULE], 1);
+        rig_destroy(rig);
+    }
+}
+
+typedef struct Writer {
+    SxvkAllocator allocator;
+    char* dump;
+} Writer;
+
+static void VKAPI_PTR keep_first_dump(void* pUserData, const SxvkMessageInfo* pInfo) {
+    Writer* writer = (Writer*)pUserData;
+    char* dump;
+    if (pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION && writer->dump == NULL) {
+        assert_int_equal(sxvkBuildStatsString(writer->allocator, &dump, VK_TRUE), VK_SUCCESS);
+        writer->dump = malloc(strlen(dump) + 1);
+        strcpy(writer->dump, dump);
+        sxvkFreeStatsString(writer->allocator, dump);
+    }
+}
+
+/*  What a dump says of a leak; and the age of what has not leaked. */
+static void test_leaks_in_the_dump(void** state) {
+    SxvkModuleCreateInfo module = {.pName = "streaming"};
+    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT};
+    RigOptions options = with_debug(&debug);
+    SxvkAllocationCreateInfo create = {.usage = SXVK_MEMORY_USAGE_AUTO, .pName = "lost mesh"};
+    VkBufferCreateInfo bufferInfo = testing_buffer(4096, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    SxvkAllocation allocation;
+    Writer writer = {0};
+    VkBuffer buffer;
+    const char* leaks;
+    char* dump;
+    Rig* rig;
+    (void)state;
+    options.info.pfnMessage = keep_first_dump;
+    options.info.pMessageUserData = &writer;
+    rig = rig_create(&options);
+    writer.allocator = rig->allocator;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &create.module), VK_SUCCESS);
+    sxvkSetCurrentFrameIndex(rig->allocator, 5);
+    assert_int_equal(
+        sxvkCreateBuffer(rig->allocator, &bufferInfo, &create, &buffer, &allocation, NULL),
+        VK_SUCCESS);
+    sxvkSetCurrentFrameIndex(rig->allocator, 12);
+    assert_int_equal(sxvkBuildStatsString(rig->allocator, &dump, VK_TRUE), VK_SUCCESS);
+    assert_non_null(strstr(dump, "\"Age\": 7"));
+    assert_null(strstr(dump, "\"Leaks\""));
+    sxvkFreeStatsString(rig->allocator, dump);
+    rig->allocator->device.vk.fn.vkDestroyBuffer(rig->info.device, buffer,
+                                                 rig->info.pAllocationCallbacks);
+    rig_destroy_allocator(rig);
+    leaks = strstr(writer.dump, "\"Leaks\": [");
+    assert_non_null(leaks);
+    assert_non_null(strstr(leaks, "\"Type\": \"BUFFER\""));
+    assert_non_null(strstr(leaks, "\"Size\": 4096"));
+    assert_non_null(strstr(leaks, "\"Name\": \"lost mesh\""));
+    assert_non_null(strstr(leaks, "\"Module\": \"streaming\""));
+    assert_non_null(strstr(leaks, "\"Age\": 7"));
+    assert_non_null(strstr(leaks, "\"MemoryType\": 0"));
+    free(writer.dump);
+    rig_destroy(rig);
+}
+
 /*  Without the flag there is no age, and no memory is spent for it. */
 static void test_age_is_unknown(void** state) {
     Rig* rig = rig_create(NULL);
@@ -847,6 +998,8 @@ static void test_names_are_optional(void** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_planted_leaks),
+        cmocka_unit_test(test_questions_while_leaks_are_told),
+        cmocka_unit_test(test_leaks_in_the_dump),
         cmocka_unit_test(test_age_is_unknown),
         cmocka_unit_test(test_age_is_of_the_allocation),
         cmocka_unit_test(test_log_allocations_and_frees),
