@@ -54,7 +54,8 @@ CONTENTS (grep for the tag)
     >>module     who holds how much; pressure           >>block      one VkDeviceMemory, its mapping
     >>pool       blocks of one type; growth             >>core       the allocator and its ladder
     >>resource   requirements of buffers, images        >>map        mapping, flushing, copying
-    >>defrag     emptying blocks                        >>stats      statistics, dump, integrity
+    >>movable    what can be made again                 >>defrag     emptying blocks
+    >>stats      statistics, dump, integrity            >>moves      moving what can be made again
     >>virtual    the engine over plain numbers          >>upload     rings, smart buffers, arenas
     >>validate   argument checks                        >>public     the thin entry points
 
@@ -266,6 +267,14 @@ typedef enum SxvkAllocationCreateFlagBits {
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT = 0x00000400,
     /* The CPU reads, or writes at random: prefers HOST_CACHED. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT = 0x00000800,
+    /* sxvkCreateBuffer and sxvkCreateImage alone: the library keeps the create info, adds
+       TRANSFER_SRC and TRANSFER_DST to the usage, and can move the resource by itself, see
+       sxvkRecordMoves and sxvkDefragmentationTick. Destroy it with sxvkDestroyBuffer or ..Image,
+       which find the handle that it has by then. Refused are flags for sparse, protected and
+       disjoint resources, acceleration structures, transient attachments, formats of several
+       planes, and a chain but VkImageFormatListCreateInfo, VkImageStencilUsageCreateInfo and
+       VkBufferUsageFlags2CreateInfo. About 500 bytes of host memory. */
+    SXVK_ALLOCATION_CREATE_MOVABLE_BIT = 0x00004000,
     /* Defragmentation leaves it where it is, and its block with it. */
     SXVK_ALLOCATION_CREATE_PINNED_BIT = 0x04000000,
     /* With one of the two above: memory that is not host-visible is fine where it is better; look
@@ -485,6 +494,7 @@ typedef struct SxvkDeviceMemoryCallbacks {
     X(vkSetDebugUtilsObjectNameEXT)                                                                \
     X(vkGetBufferDeviceAddress)                                                                    \
     X(vkCmdCopyBuffer)                                                                             \
+    X(vkCmdCopyImage)                                                                              \
     X(vkCmdPipelineBarrier)
 
 /*  Null members are looked up through the first two; those are enough by themselves. Where a
@@ -716,6 +726,8 @@ typedef enum SxvkDefragmentationFlagBits {
     SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_MASK = 0x0000000F,
     /* Also allocations with ..._MAPPED_BIT: pMappedData is another one once the pass has ended. */
     SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT = 0x00000010,
+    /* Only resources made with ..._MOVABLE_BIT, which passes leave alone: for sxvkRecordMoves. */
+    SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT = 0x00000020,
     SXVK_DEFRAGMENTATION_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
 } SxvkDefragmentationFlagBits;
 typedef VkFlags SxvkDefragmentationFlags;
@@ -763,6 +775,104 @@ typedef struct SxvkDefragmentationStats {
     uint32_t allocationsMoved;
     uint32_t deviceMemoryBlocksFreed;
 } SxvkDefragmentationStats;
+
+/*  A resource made with ..._MOVABLE_BIT, as the callbacks below see it. */
+typedef struct SxvkMovableResource {
+    SxvkAllocation allocation;
+    void* pUserData; /* of the allocation */
+    VkBuffer buffer; /* one of the two is null */
+    VkImage image;
+    const VkBufferCreateInfo* pBufferCreateInfo; /* of a buffer, else null; with what was added */
+    const VkImageCreateInfo* pImageCreateInfo;   /* of an image, else null */
+} SxvkMovableResource;
+
+/*  What the commands before and behind a copy do with the resource. */
+typedef struct SxvkMoveUsage {
+    VkPipelineStageFlags srcStages; /* that have used it; 0 = ALL_COMMANDS */
+    VkAccessFlags srcAccess;        /* their writes; at first MEMORY_WRITE */
+    VkPipelineStageFlags dstStages; /* that will use the new one; 0 = ALL_COMMANDS */
+    VkAccessFlags dstAccess;        /* in which ways; at first MEMORY_READ and MEMORY_WRITE */
+    /* Of all of an image: you must say. UNDEFINED: its contents do not matter and are not copied,
+       the new one is UNDEFINED as well. */
+    VkImageLayout oldLayout;
+    VkImageLayout newLayout; /* UNDEFINED, as at first = oldLayout */
+    /* That owns it, where its sharing mode is EXCLUSIVE; at first that of the command buffer. With
+       another one it is left where it is. */
+    uint32_t queueFamilyIndex;
+    /* No commands that are recorded or running use the buffer, nor does the CPU, until pfnMoved is
+       called: it may be copied by the CPU, see ..._CPU_COPY_BIT. */
+    VkBool32 isIdle;
+} SxvkMoveUsage;
+
+/*  Asked before a resource moves; VK_FALSE leaves it where it is, and its block with it. Outside of
+    every lock; must not record moves or destroy pools. */
+typedef VkBool32(VKAPI_PTR* PFN_sxvkMoveQuery)(void* pUserData,
+                                               const SxvkMovableResource* pResource,
+                                               SxvkMoveUsage* pUsage);
+/*  Told once the copy is recorded: from here on, in this command buffer and behind it, the new
+    handle is the resource. Make new views, write descriptors anew. The old handle is destroyed by
+    sxvkCompleteMoves, its views are yours. Under the same rules. */
+typedef void(VKAPI_PTR* PFN_sxvkMoved)(void* pUserData, const SxvkMovableResource* pOld,
+                                       const SxvkMovableResource* pNew);
+
+typedef enum SxvkMoveFlagBits {
+    /* Buffers that are idle and host-visible are copied by the CPU, at once. */
+    SXVK_MOVE_CPU_COPY_BIT = 0x00000001,
+    SXVK_MOVE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkMoveFlagBits;
+typedef VkFlags SxvkMoveFlags;
+
+typedef struct SxvkMoveInfo {
+    SxvkMoveFlags flags;
+    /* Outside of a render pass, of a queue that may copy what is movable (for depth, stencil and
+       multisampled images: a graphics queue). Optional: without it only the CPU copies. */
+    VkCommandBuffer commandBuffer;
+    uint32_t queueFamilyIndex; /* of the command buffer */
+    /* What counts the work of the device (a frame number, a value of a timeline semaphore): when it
+       reaches this, the commands are done. Greater than all that is complete, never less than in
+       the call before. */
+    uint64_t value;
+    uint32_t maxMicroseconds;    /* of the CPU, for planning and recording; 0 = no limit */
+    PFN_sxvkMoveQuery pfnQuery;
+    PFN_sxvkMoved pfnMoved;
+    void* pUserData;
+} SxvkMoveInfo;
+
+typedef enum SxvkDefragmentationTickFlagBits {
+    /* The program has nothing better to do: begins at half the waste, and goes further. */
+    SXVK_DEFRAGMENTATION_TICK_IDLE_BIT = 0x00000001,
+    /* Also allocations with ..._MAPPED_BIT: pMappedData is another one in pfnMoved. */
+    SXVK_DEFRAGMENTATION_TICK_MOVE_MAPPED_BIT = 0x00000002,
+    SXVK_DEFRAGMENTATION_TICK_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
+} SxvkDefragmentationTickFlagBits;
+typedef VkFlags SxvkDefragmentationTickFlags;
+
+typedef struct SxvkDefragmentationTickInfo {
+    SxvkDefragmentationTickFlags flags;
+    VkDeviceSize maxBytes; /* to move in one call; 0 = 16 MiB. What is larger stays */
+    /* 0 to 1: begin when so much of what is committed is not used; 0 = 0.25. A heap over its budget
+       begins at a sixteenth. */
+    float wasteShare;
+    SxvkMoveInfo moves; /* maxMicroseconds: 0 = 500 */
+} SxvkDefragmentationTickInfo;
+
+/*  Of all moves that the library itself has made since the allocator was. */
+typedef struct SxvkMoveStatistics {
+    uint32_t runCount;     /* defragmentations begun */
+    uint32_t passCount;    /* calls that have moved something */
+    uint32_t moveCount;    /* resources moved */
+    uint32_t refusedCount; /* left where they are: by pfnQuery, or because something failed */
+    uint32_t movesInFlight;
+    uint32_t blocksFreed;
+    VkDeviceSize bytesMoved;
+    VkDeviceSize bytesInFlight; /* of old places that wait for sxvkCompleteMoves */
+    VkDeviceSize bytesFreed;    /* of blocks that went back to the driver */
+    uint64_t microseconds;      /* of the CPU */
+    uint64_t longestMicroseconds; /* of one call */
+    /* 1 - live / committed of the default pools, when the last tick's run began, and ended. */
+    float fragmentationBefore;
+    float fragmentationAfter;
+} SxvkMoveStatistics;
 #endif
 
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
@@ -1447,6 +1557,74 @@ SX_VKALLOC_API VkResult sxvkEndDefragmentationPass(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkEndDefragmentation(SxvkAllocator allocator,
                                            SxvkDefragmentationContext context,
                                            SxvkDefragmentationStats* pStats);
+
+/*  Begin to empty the one block that the allocation lives in, whatever that costs: to take it from
+    the driver's hands, or to get what lives there out of the way. Go on as with any context. With
+    ..._MOVABLE_BIT by sxvkRecordMoves, else by passes; of pInfo the limits and MOVE_MAPPED count.
+    Returns   as sxvkBeginDefragmentation; FEATURE_NOT_PRESENT also where it is dedicated
+*/
+SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocation allocation,
+                                            const SxvkDefragmentationInfo* pInfo,
+                                            SxvkDefragmentationContext* pContext);
+
+/*  Move resources that were made with SXVK_ALLOCATION_CREATE_MOVABLE_BIT: for each one a new one is
+    made, with the create info of the old, and bound to the new place; barriers and copies are
+    recorded, of all aspects, mips and layers; pfnMoved is told. When the device has reached
+    pInfo->value call sxvkCompleteMoves, which destroys the old ones. So with each call the library
+    does a part of the work, and the device does the rest between other commands:
+
+        sxvkBeginDefragmentation(allocator, &with_movables_only, &context);
+        each frame, until it says VK_SUCCESS:
+            sxvkRecordMoves(allocator, context, &moves);     moves.value = frame
+            ... submit ...
+            sxvkCompleteMoves(allocator, the last frame that the device has done);
+        sxvkEndDefragmentation(allocator, context, &stats);
+
+    The context has SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT; its limits per pass are those of a
+    call. An allocation, its name and user data stay; from pfnMoved on its place is the new one,
+    which has the contents once the copy was executed: until then the CPU must not touch it. What is
+    recorded must be submitted. Commands that were recorded before and are submitted behind this
+    command buffer must not use the old handle, but to read. A resource that is destroyed meanwhile
+    is destroyed when its move is complete. Where something fails in a move the resource stays where
+    it is.
+    Returns   VK_SUCCESS (nothing is left to be done), VK_INCOMPLETE (call again), VK_NOT_READY
+              (nothing to record before moves in flight are complete), what making the resource
+              returned where that failed and nothing was recorded (call again: it is passed over),
+              VALIDATION_FAILED
+    Threads   safe; but keep the calls that move, complete and tick apart
+    Cost      3 to 5 driver calls and under 2 us of our own for each move; as
+              sxvkBeginDefragmentationPass for the plan
+*/
+SX_VKALLOC_API VkResult sxvkRecordMoves(SxvkAllocator allocator, SxvkDefragmentationContext context,
+                                        const SxvkMoveInfo* pInfo);
+/*  The device has reached value: the resources that were moved up to it are destroyed, and their
+    memory is free. Nothing happens where it was complete before.
+    Cost      O(moves completed); one vkDestroy.. for each
+*/
+SX_VKALLOC_API void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value);
+
+/*  Defragment in the background: call once per frame. It begins a run where enough of what the
+    default pools have committed is not used, or a heap is over its budget; not again for the same
+    waste, nor within 60 calls after a run; and gives up at once where an allocation needs the room
+    that it was about to free. It moves as sxvkRecordMoves does; call sxvkCompleteMoves as well.
+    Returns   VK_SUCCESS (at rest), VK_INCOMPLETE (at work), as sxvkRecordMoves
+    Cost      at rest O(pools), counters only; else at most moves.maxMicroseconds and what the last
+              step takes: some 20 us, or one driver call
+*/
+SX_VKALLOC_API VkResult sxvkDefragmentationTick(SxvkAllocator allocator,
+                                                const SxvkDefragmentationTickInfo* pInfo);
+
+/*  After an allocation has failed: free size bytes in the heap of a memory type, by giving back
+    what is empty and emptying the cheapest blocks, of all types in the heap, until it is enough.
+    Returns   VK_SUCCESS (that much was freed: try again), VK_INCOMPLETE (it will be when pInfo's
+              value is complete), OUT_OF_DEVICE_MEMORY (less can be freed, and is),
+              VALIDATION_FAILED
+    Cost      unbounded but for maxMicroseconds
+*/
+SX_VKALLOC_API VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_t memoryTypeIndex,
+                                     VkDeviceSize size, const SxvkMoveInfo* pInfo);
+
+SX_VKALLOC_API void sxvkGetMoveStatistics(SxvkAllocator allocator, SxvkMoveStatistics* pStatistics);
 #endif
 
 #if !defined(SX_VKALLOC_NO_UPLOAD) || SX_VKALLOC_NO_UPLOAD == 0
@@ -6326,10 +6504,11 @@ typedef struct sxvki_device {
     sxvki_records records;
     sxvki_reporter reporter;
     sxvki_table blocks;
-    sxvki_lock blocks_lock; /* guards the table's growth */
-    uint32_t trim_state;    /* atomic; SXVKI_TRIM_ */
-    uint32_t frame;         /* atomic; sxvkSetCurrentFrameIndex */
-    sxvki_shared64 resets;  /* atomic; of all linear pools; see sxvki_sweep_if_reset */
+    sxvki_lock blocks_lock;  /* guards the table's growth */
+    uint32_t trim_state;     /* atomic; SXVKI_TRIM_ */
+    uint32_t frame;          /* atomic; sxvkSetCurrentFrameIndex */
+    sxvki_shared64 resets;   /* atomic; of all linear pools; see sxvki_sweep_if_reset */
+    sxvki_shared64 revivals; /* atomic; times that a frozen block was needed after all */
     SxvkAllocator allocator;
     SxvkAllocatorCreateFlags flags;
     SxvkDeviceMemoryCallbacks callbacks;
@@ -8028,6 +8207,7 @@ SXVKI_COLD static VkResult sxvki_domain_revive(sxvki_domain* domain, const sxvki
                                                SxvkAllocation* taken) {
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     while (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && sxvki_load_ptr(&domain->victims) != NULL) {
+        sxvki_add64(&domain->pool->device->revivals, 1);
         sxvki_lock_take(&domain->lock);
         if (domain->victims != NULL) {
             (void)sxvki_victim_thaw((sxvki_victim*)domain->victims);
@@ -8820,6 +9000,26 @@ typedef struct sxvki_history {
     uint64_t driver_calls;
 } sxvki_history;
 
+#if !SX_VKALLOC_NO_DEFRAG
+/*  See >>movable, and from first_flight on >>moves. */
+typedef struct sxvki_movables {
+    sxvki_lock lock;
+    uint32_t count; /* atomic; of entries in the table */
+    uint32_t capacity;
+    struct sxvki_movable** heads;
+    struct sxvki_movable* first_flight; /* only who moves looks at it, and at what follows */
+    struct sxvki_movable* last_flight;
+    uint64_t last_value;
+    uint64_t completed_value;
+    SxvkDefragmentationContext tick; /* the run of the ticks, or null */
+    uint32_t calm;                   /* ticks since the last run */
+    uint64_t seen_revivals;
+    uint64_t rest;            /* bytes that the last run has left */
+    int was_full;             /* it went as far as a run does */
+    SxvkMoveStatistics stats; /* under the lock */
+} sxvki_movables;
+#endif
+
 struct SxvkAllocator_T {
     sxvki_device device;
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
@@ -8828,7 +9028,10 @@ struct SxvkAllocator_T {
     SxvkPool first_pool;
     sxvki_history history;
     uint32_t gone_takes; /* allocations that pools had made that are gone; guarded as the list */
-    SxvkDefragmentationContext first_context;  /* under the same lock */
+    SxvkDefragmentationContext first_context; /* under the same lock */
+#if !SX_VKALLOC_NO_DEFRAG
+    sxvki_movables movables;
+#endif
     sxvki_shared64 defrags;                    /* atomic; runs begun so far */
     sxvki_shared64 classes[SXVKI_CLASS_COUNT]; /* atomic; usage << 3 | kind; 0 while unused */
     sxvki_decision decisions[SXVKI_DECISIONS];
@@ -8855,6 +9058,18 @@ SXVKI_INLINE uint32_t sxvki_class_id(SxvkAllocator allocator, sxvki_kind kind, u
     return 0;
 }
 
+/*  Returns 0 where the host has no lock. */
+SXVKI_COLD static int sxvki_allocator_init_movables(SxvkAllocator allocator, int locked) {
+#if !SX_VKALLOC_NO_DEFRAG
+    allocator->movables.calm = UINT32_MAX / 2;
+    return sxvki_lock_init(&allocator->movables.lock, locked);
+#else
+    (void)allocator;
+    (void)locked;
+    return 1;
+#endif
+}
+
 SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki_host* host) {
     sxvki_device* device = &allocator->device;
     sxvki_table_shutdown(&device->blocks, &device->host);
@@ -8862,6 +9077,10 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_modules_shutdown(&device->modules);
     sxvki_lock_shutdown(&device->blocks_lock);
     sxvki_lock_shutdown(&allocator->pools_lock);
+#if !SX_VKALLOC_NO_DEFRAG
+    sxvki_host_free(host, allocator->movables.heads);
+    sxvki_lock_shutdown(&allocator->movables.lock);
+#endif
     sxvki_lock_shutdown(&allocator->history.lock);
     sxvki_host_free(host, allocator->history.frames);
 #if SX_VKALLOC_STACK_TRACES
@@ -8942,6 +9161,7 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
     if (!sxvki_lock_init(&device->blocks_lock, locked) ||
         !sxvki_lock_init(&allocator->pools_lock, locked) ||
         !sxvki_modules_init(&device->modules, &device->host, sxvki_salt(device), locked) ||
+        !sxvki_allocator_init_movables(allocator, locked) ||
         !sxvki_records_init(&device->records, &device->host, sxvki_salt(allocator), locked) ||
         !sxvki_allocator_watch(allocator, info->frameHistoryCount, locked)) {
         sxvki_allocator_free(allocator, &host);
@@ -11290,6 +11510,468 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 }
 
 /* ============================================================================================== */
+/*  >>movable    resources that can be made again                                                 */
+/* ============================================================================================== */
+/*
+    What was made with MOVABLE_BIT has an entry here: the handles that its owner uses and a copy of
+    its create info, found by the allocation's handle in a hash table under one lock, which nobody
+    holds while he takes another one. Others have none, and pay for it with one look at a counter
+    when a resource is destroyed. What becomes of an entry:
+
+        RESTING -> MOVING     a new resource is being made; back where that fails
+                -> FLYING     the allocation is at its new place, and the device copies
+                -> RESTING    it is done: the old resource is destroyed, its place given back
+
+    An entry that is not at rest does not go: when its owner destroys it, it leaves the table and
+    the allocation is claimed, so that the handle is invalid as it should be; what is left is done
+    by who ends the move.
+*/
+#if !SX_VKALLOC_NO_DEFRAG
+
+/*  Of the create info as much as can be copied without knowing what it means. */
+#define SXVKI_MOVABLE_LIST_MAX 64u /* queue families, or formats */
+
+static int sxvki_format_is_planar(VkFormat format) {
+    uint32_t f = (uint32_t)format;
+    return (f >= 1000156000u && f <= 1000156033u) || (f >= 1000330000u && f <= 1000330003u);
+}
+
+static VkImageAspectFlags sxvki_format_aspects(VkFormat format) {
+    switch (format) {
+    case VK_FORMAT_D16_UNORM:
+    case VK_FORMAT_X8_D24_UNORM_PACK32:
+    case VK_FORMAT_D32_SFLOAT: return VK_IMAGE_ASPECT_DEPTH_BIT;
+    case VK_FORMAT_S8_UINT: return VK_IMAGE_ASPECT_STENCIL_BIT;
+    case VK_FORMAT_D16_UNORM_S8_UINT:
+    case VK_FORMAT_D24_UNORM_S8_UINT:
+    case VK_FORMAT_D32_SFLOAT_S8_UINT:
+        return VK_IMAGE_ASPECT_DEPTH_BIT | VK_IMAGE_ASPECT_STENCIL_BIT;
+    default: return VK_IMAGE_ASPECT_COLOR_BIT;
+    }
+}
+
+typedef enum sxvki_movable_state {
+    SXVKI_MOVABLE_RESTING,
+    SXVKI_MOVABLE_MOVING,
+    SXVKI_MOVABLE_FLYING
+} sxvki_movable_state;
+
+/*  What its owner has done with one that was not at rest. */
+typedef enum sxvki_movable_fate {
+    SXVKI_MOVABLE_LIVES,
+    SXVKI_MOVABLE_DEAD, /* destroyed it */
+    SXVKI_MOVABLE_GONE  /* freed the memory alone: the resource is no business of ours */
+} sxvki_movable_fate;
+
+typedef struct sxvki_movable {
+    SxvkAllocation allocation;
+    struct sxvki_movable* next; /* with the same hash */
+    SxvkPool pool;              /* null: a default one */
+    VkBuffer buffer;            /* one of the two */
+    VkImage image;
+    sxvki_movable_state state;
+    sxvki_movable_fate fate;
+    uint32_t dead_index; /* of its allocation, which is claimed; SXVKI_NONE: of none */
+    /* FLYING */
+    struct sxvki_movable* next_flight;
+    uint64_t value;
+    VkBuffer old_buffer;
+    VkImage old_image;
+    uint64_t old_bytes;
+    uint32_t old_range; /* claimed; SXVKI_NONE where a slot has left its slab */
+    struct sxvki_hunt* hunt;
+    SxvkDefragmentationContext context;
+    /* as it is made again; lists and chain are copies */
+    VkBufferCreateInfo buffer_info;
+    VkImageCreateInfo image_info;
+    VkImageFormatListCreateInfo formats;
+    VkImageStencilUsageCreateInfo stencil;
+#ifdef VK_KHR_maintenance5
+    VkBufferUsageFlags2CreateInfoKHR usage2;
+#endif
+    uint32_t lists[1]; /* queue families, then formats */
+} sxvki_movable;
+
+static uint32_t sxvki_movable_slot(const sxvki_movables* movables, SxvkAllocation allocation) {
+    return (uint32_t)sxvki_mix((uintptr_t)allocation) & (movables->capacity - 1);
+}
+
+/*  Where an entry hangs, null if there is none. Caller holds the lock. */
+static sxvki_movable** sxvki_movable_link(sxvki_movables* movables, SxvkAllocation allocation) {
+    sxvki_movable** link;
+    if (movables->capacity == 0) {
+        return NULL;
+    }
+    link = &movables->heads[sxvki_movable_slot(movables, allocation)];
+    while (*link != NULL && (*link)->allocation != allocation) {
+        link = &(*link)->next;
+    }
+    return *link != NULL ? link : NULL;
+}
+
+/*  Twice the heads. A thousand entries take 10 us, with the lock held. Where there is no memory the
+    chains get longer. Caller holds the lock. */
+SXVKI_COLD static void sxvki_movables_grow(sxvki_movables* movables, const sxvki_host* host) {
+    uint32_t capacity = movables->capacity == 0 ? 64 : movables->capacity * 2;
+    uint32_t old_capacity = movables->capacity;
+    sxvki_movable** old = movables->heads;
+    sxvki_movable** heads =
+        (sxvki_movable**)sxvki_host_alloc_zeroed(host, capacity * sizeof *heads);
+    uint32_t i;
+    if (heads == NULL) {
+        return;
+    }
+    movables->heads = heads;
+    movables->capacity = capacity;
+    for (i = 0; i < old_capacity; i++) {
+        while (old[i] != NULL) {
+            sxvki_movable* m = old[i];
+            uint32_t slot = sxvki_movable_slot(movables, m->allocation);
+            old[i] = m->next;
+            m->next = heads[slot];
+            heads[slot] = m;
+        }
+    }
+    sxvki_host_free(host, old);
+}
+
+/*  Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_host* host,
+                                         sxvki_movable* m) {
+    sxvki_movable* stale = NULL;
+    sxvki_movable** link;
+    sxvki_lock_take(&movables->lock);
+    if (movables->count >= movables->capacity) {
+        sxvki_movables_grow(movables, host);
+    }
+    if (movables->capacity == 0) {
+        sxvki_lock_drop(&movables->lock);
+        return 0;
+    }
+    link = sxvki_movable_link(movables, m->allocation);
+    if (link != NULL) { /* somebody has freed the memory alone, and the handle has come again */
+        stale = *link;
+        *link = stale->next;
+        stale->fate = SXVKI_MOVABLE_GONE;
+        stale->dead_index = SXVKI_NONE;
+        sxvki_store32_relaxed(&movables->count, movables->count - 1);
+    }
+    link = &movables->heads[sxvki_movable_slot(movables, m->allocation)];
+    m->next = *link;
+    *link = m;
+    sxvki_store32_relaxed(&movables->count, movables->count + 1);
+    sxvki_lock_drop(&movables->lock);
+    if (stale != NULL && stale->state == SXVKI_MOVABLE_RESTING) {
+        sxvki_host_free(host, stale);
+    }
+    return 1;
+}
+
+/*  An allocation was claimed, to be freed with its resource. Returns 1 where that has to wait for
+    the end of a move, which does it; else a handle that is not null becomes the one that the
+    resource has by now: who destroys it may not have heard of the last move yet. */
+SXVKI_COLD static int sxvki_movable_leave(sxvki_movables* movables, const sxvki_host* host,
+                                          SxvkAllocation allocation, uint32_t index,
+                                          VkBuffer* buffer, VkImage* image) {
+    sxvki_movable* m = NULL;
+    sxvki_movable** link;
+    int waits = 0;
+    sxvki_lock_take(&movables->lock);
+    link = sxvki_movable_link(movables, allocation);
+    if (link != NULL) {
+        m = *link;
+        *link = m->next;
+        sxvki_store32_relaxed(&movables->count, movables->count - 1);
+        waits = m->state != SXVKI_MOVABLE_RESTING;
+        if (waits) {
+            m->fate = (buffer != NULL && *buffer != VK_NULL_HANDLE) ||
+                              (image != NULL && *image != VK_NULL_HANDLE)
+                          ? SXVKI_MOVABLE_DEAD
+                          : SXVKI_MOVABLE_GONE;
+            m->dead_index = index;
+        }
+    }
+    sxvki_lock_drop(&movables->lock);
+    if (m == NULL || waits) {
+        return waits;
+    }
+    if (buffer != NULL && *buffer != VK_NULL_HANDLE) {
+        *buffer = m->buffer;
+    }
+    if (image != NULL && *image != VK_NULL_HANDLE) {
+        *image = m->image;
+    }
+    sxvki_host_free(host, m);
+    return 0;
+}
+
+/*  May an allocation be moved: by the library the ones that have an entry, by passes the others? */
+SXVKI_COLD static int sxvki_movable_suits(sxvki_movables* movables, SxvkAllocation allocation,
+                                          int by_library) {
+    sxvki_movable** link;
+    int suits;
+    sxvki_lock_take(&movables->lock);
+    link = sxvki_movable_link(movables, allocation);
+    suits = by_library ? link != NULL && (*link)->state == SXVKI_MOVABLE_RESTING : link == NULL;
+    sxvki_lock_drop(&movables->lock);
+    return suits;
+}
+
+/*  Take one that is at rest, to move it; else null. */
+SXVKI_COLD static sxvki_movable* sxvki_movable_take(sxvki_movables* movables,
+                                                    SxvkAllocation allocation) {
+    sxvki_movable** link;
+    sxvki_movable* m = NULL;
+    sxvki_lock_take(&movables->lock);
+    link = sxvki_movable_link(movables, allocation);
+    if (link != NULL && (*link)->state == SXVKI_MOVABLE_RESTING) {
+        m = *link;
+        m->state = SXVKI_MOVABLE_MOVING;
+    }
+    sxvki_lock_drop(&movables->lock);
+    return m;
+}
+
+/*  Is what hangs on a create info known, and nothing in it that a copy would miss? Names the field
+    that is wrong, else null. */
+SXVKI_COLD static const char* sxvki_movable_refuse_chain(const void* next) {
+    const VkBaseInStructure* s = (const VkBaseInStructure*)next;
+    for (; s != NULL; s = s->pNext) {
+        switch ((uint32_t)s->sType) {
+        case VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO:
+        case VK_STRUCTURE_TYPE_IMAGE_STENCIL_USAGE_CREATE_INFO:
+#ifdef VK_KHR_maintenance5
+        case VK_STRUCTURE_TYPE_BUFFER_USAGE_FLAGS_2_CREATE_INFO_KHR:
+#endif
+            break;
+        default: return "pNext: a struct that the library cannot copy, with MOVABLE";
+        }
+    }
+    return NULL;
+}
+
+SXVKI_COLD static const char* sxvki_movable_refuse_buffer(const VkBufferCreateInfo* info) {
+    uint64_t usage = sxvki_buffer_usage(info);
+    const VkFlags plain = 0;
+    if ((info->flags & ~plain) != 0) {
+        return "pBufferCreateInfo->flags, with MOVABLE: must be 0";
+    }
+    if ((usage & 0x00100000u) != 0) { /* ACCELERATION_STRUCTURE_STORAGE_BIT_KHR */
+        return "pBufferCreateInfo->usage, with MOVABLE: acceleration structures are not copied";
+    }
+    if (info->sharingMode == VK_SHARING_MODE_CONCURRENT &&
+        info->queueFamilyIndexCount > SXVKI_MOVABLE_LIST_MAX) {
+        return "pBufferCreateInfo->queueFamilyIndexCount";
+    }
+    return sxvki_movable_refuse_chain(info->pNext);
+}
+
+SXVKI_COLD static const char* sxvki_movable_refuse_image(const VkImageCreateInfo* info) {
+    const VkFlags plain = VK_IMAGE_CREATE_MUTABLE_FORMAT_BIT | VK_IMAGE_CREATE_CUBE_COMPATIBLE_BIT |
+                          VK_IMAGE_CREATE_2D_ARRAY_COMPATIBLE_BIT |
+                          VK_IMAGE_CREATE_BLOCK_TEXEL_VIEW_COMPATIBLE_BIT |
+                          VK_IMAGE_CREATE_EXTENDED_USAGE_BIT;
+    const VkImageFormatListCreateInfo* formats =
+        (const VkImageFormatListCreateInfo*)sxvki_chain_find(
+            info->pNext, VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO);
+    if ((info->flags & ~plain) != 0) {
+        return "pImageCreateInfo->flags, with MOVABLE: one that it excludes";
+    }
+    if (info->tiling != VK_IMAGE_TILING_OPTIMAL && info->tiling != VK_IMAGE_TILING_LINEAR) {
+        return "pImageCreateInfo->tiling, with MOVABLE: must be OPTIMAL or LINEAR";
+    }
+    if ((info->usage & VK_IMAGE_USAGE_TRANSIENT_ATTACHMENT_BIT) != 0) {
+        return "pImageCreateInfo->usage, TRANSIENT_ATTACHMENT with MOVABLE";
+    }
+    if (info->format == VK_FORMAT_UNDEFINED || sxvki_format_is_planar(info->format)) {
+        return "pImageCreateInfo->format, with MOVABLE: must have one plane";
+    }
+    if ((info->sharingMode == VK_SHARING_MODE_CONCURRENT &&
+         info->queueFamilyIndexCount > SXVKI_MOVABLE_LIST_MAX) ||
+        (formats != NULL && formats->viewFormatCount > SXVKI_MOVABLE_LIST_MAX)) {
+        return "pImageCreateInfo->queueFamilyIndexCount or viewFormatCount";
+    }
+    return sxvki_movable_refuse_chain(info->pNext);
+}
+
+/*  An entry with the lists copied; null: no host memory. */
+SXVKI_COLD static sxvki_movable* sxvki_movable_make(const sxvki_host* host, uint32_t family_count,
+                                                    const uint32_t* families, const void* chain) {
+    const VkImageFormatListCreateInfo* formats =
+        (const VkImageFormatListCreateInfo*)sxvki_chain_find(
+            chain, VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO);
+    uint32_t format_count = formats != NULL ? formats->viewFormatCount : 0;
+    sxvki_movable* m = (sxvki_movable*)sxvki_host_alloc_zeroed(
+        host, sizeof *m + (family_count + format_count) * sizeof(uint32_t));
+    if (m == NULL) {
+        return NULL;
+    }
+    if (family_count != 0) {
+        memcpy(m->lists, families, family_count * sizeof(uint32_t));
+    }
+    if (formats != NULL) {
+        m->formats = *formats;
+        m->formats.pNext = NULL;
+        if (format_count != 0) {
+            memcpy(&m->lists[family_count], formats->pViewFormats, format_count * sizeof(VkFormat));
+        }
+        m->formats.pViewFormats = (const VkFormat*)(const void*)&m->lists[family_count];
+    }
+    return m;
+}
+
+SXVKI_STATIC_ASSERT(formats_are_words, sizeof(VkFormat) == sizeof(uint32_t));
+
+SXVKI_COLD static sxvki_movable* sxvki_movable_of_buffer(const sxvki_host* host,
+                                                         const VkBufferCreateInfo* info) {
+    const VkBufferUsageFlags copies =
+        VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    uint32_t count =
+        info->sharingMode == VK_SHARING_MODE_CONCURRENT ? info->queueFamilyIndexCount : 0;
+    sxvki_movable* m = sxvki_movable_make(host, count, info->pQueueFamilyIndices, NULL);
+    if (m == NULL) {
+        return NULL;
+    }
+    m->buffer_info = *info;
+    m->buffer_info.pNext = NULL;
+    m->buffer_info.usage |= copies;
+    m->buffer_info.queueFamilyIndexCount = count;
+    m->buffer_info.pQueueFamilyIndices = count != 0 ? m->lists : NULL;
+#ifdef VK_KHR_maintenance5
+    {
+        const VkBufferUsageFlags2CreateInfoKHR* usage2 =
+            (const VkBufferUsageFlags2CreateInfoKHR*)sxvki_chain_find(
+                info->pNext, VK_STRUCTURE_TYPE_BUFFER_USAGE_FLAGS_2_CREATE_INFO_KHR);
+        if (usage2 != NULL) {
+            m->usage2 = *usage2;
+            m->usage2.usage |= copies;
+            m->usage2.pNext = NULL;
+            m->buffer_info.pNext = &m->usage2;
+        }
+    }
+#endif
+    return m;
+}
+
+SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(const sxvki_host* host,
+                                                        const VkImageCreateInfo* info) {
+    const VkImageUsageFlags copies =
+        VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
+    const VkImageStencilUsageCreateInfo* stencil =
+        (const VkImageStencilUsageCreateInfo*)sxvki_chain_find(
+            info->pNext, VK_STRUCTURE_TYPE_IMAGE_STENCIL_USAGE_CREATE_INFO);
+    uint32_t count =
+        info->sharingMode == VK_SHARING_MODE_CONCURRENT ? info->queueFamilyIndexCount : 0;
+    sxvki_movable* m = sxvki_movable_make(host, count, info->pQueueFamilyIndices, info->pNext);
+    const void* chain = NULL;
+    if (m == NULL) {
+        return NULL;
+    }
+    if (stencil != NULL) {
+        m->stencil = *stencil;
+        m->stencil.stencilUsage |= copies;
+        m->stencil.pNext = chain;
+        chain = &m->stencil;
+    }
+    if (m->formats.sType != 0) {
+        m->formats.pNext = chain;
+        chain = &m->formats;
+    }
+    m->image_info = *info;
+    m->image_info.pNext = chain;
+    m->image_info.usage |= copies;
+    m->image_info.queueFamilyIndexCount = count;
+    m->image_info.pQueueFamilyIndices = count != 0 ? m->lists : NULL;
+    return m;
+}
+
+/*  As sxvki_create_buffer, with an entry. The first one is made with the user's initial layout, the
+    others have none. */
+SXVKI_COLD static VkResult sxvki_create_movable_buffer(
+    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* buffer_info,
+    const SxvkAllocationCreateInfo* info, VkBuffer* buffer, SxvkAllocation* allocation) {
+    sxvki_device* device = &allocator->device;
+    sxvki_movable* m = sxvki_movable_of_buffer(&device->host, buffer_info);
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    if (m != NULL) {
+        result =
+            sxvki_create_buffer(allocator, function, &m->buffer_info, info, buffer, allocation);
+    }
+    if (result == VK_SUCCESS) {
+        m->allocation = *allocation;
+        m->buffer = *buffer;
+        m->pool = info->pool;
+        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+            return VK_SUCCESS;
+        }
+        device->vk.fn.vkDestroyBuffer(device->vk.device, *buffer, device->host.driver_callbacks);
+        (void)sxvki_free(allocator, *allocation, function);
+        *buffer = VK_NULL_HANDLE;
+        *allocation = VK_NULL_HANDLE;
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_host_free(&device->host, m);
+    return result;
+}
+
+SXVKI_COLD static VkResult sxvki_create_movable_image(SxvkAllocator allocator, const char* function,
+                                                      const VkImageCreateInfo* image_info,
+                                                      const SxvkAllocationCreateInfo* info,
+                                                      VkImage* image, SxvkAllocation* allocation) {
+    sxvki_device* device = &allocator->device;
+    sxvki_movable* m = sxvki_movable_of_image(&device->host, image_info);
+    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    if (m != NULL) {
+        result = sxvki_create_image(allocator, function, &m->image_info, info, image, allocation);
+        m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED;
+    }
+    if (result == VK_SUCCESS) {
+        m->allocation = *allocation;
+        m->image = *image;
+        m->pool = info->pool;
+        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+            return VK_SUCCESS;
+        }
+        device->vk.fn.vkDestroyImage(device->vk.device, *image, device->host.driver_callbacks);
+        (void)sxvki_free(allocator, *allocation, function);
+        *image = VK_NULL_HANDLE;
+        *allocation = VK_NULL_HANDLE;
+        result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    sxvki_host_free(&device->host, m);
+    return result;
+}
+
+/*  Forget those of a pool, or all. What flies has been completed. */
+SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxvki_host* host,
+                                             SxvkPool pool) {
+    sxvki_movable* gone = NULL;
+    uint32_t i;
+    sxvki_lock_take(&movables->lock);
+    for (i = 0; i < movables->capacity; i++) {
+        sxvki_movable** link = &movables->heads[i];
+        while (*link != NULL) {
+            sxvki_movable* m = *link;
+            if (pool == NULL || m->pool == pool) {
+                *link = m->next;
+                m->next = gone;
+                gone = m;
+                sxvki_store32_relaxed(&movables->count, movables->count - 1);
+            } else {
+                link = &m->next;
+            }
+        }
+    }
+    sxvki_lock_drop(&movables->lock);
+    while (gone != NULL) {
+        sxvki_movable* m = gone;
+        gone = m->next;
+        sxvki_host_free(host, m);
+    }
+}
+#endif /* !SX_VKALLOC_NO_DEFRAG */
+
+/* ============================================================================================== */
 /*  >>defrag     emptying blocks                                                                  */
 /* ============================================================================================== */
 /*
@@ -11448,23 +12130,27 @@ typedef enum sxvki_phase {
     SXVKI_PHASE_DONE
 } sxvki_phase;
 
+#define SXVKI_BLOCK_GONE (SXVKI_NONE - 1) /* no block has this id */
+
 typedef struct sxvki_defrag {
     SxvkAllocator allocator;
-    SxvkPool only;      /* null: all default pools */
-    uint32_t serial;    /* differs between runs */
-    uint32_t price;     /* blocks of a live share from here on, in SXVKI_SHARES, are left alone */
-    uint32_t new_price; /* the same of what is moved against what is freed, where that takes a new,
+    SxvkPool only;       /* null: all default pools */
+    uint32_t only_block; /* SXVKI_NONE: all; SXVKI_BLOCK_GONE: it was emptied */
+    uint32_t serial;     /* differs between runs */
+    uint32_t price;      /* blocks of a live share from here on, in SXVKI_SHARES, are left alone */
+    uint32_t new_price;  /* the same of what is moved against what is freed, where that takes a new,
                            smaller block; 0: no such */
-    uint32_t keep;      /* SXVKI_STATE_ bits of allocations that must not be moved */
-    uint64_t max_size;  /* granules of what may be moved */
+    uint32_t keep;       /* SXVKI_STATE_ bits of allocations that must not be moved */
+    uint64_t max_size;   /* granules of what may be moved */
     sxvki_phase phase;
     uint32_t type; /* the group: memory type, where there is no pool, and domains */
     uint32_t kind;
     uint32_t differ; /* domains of the group differ in no such SXVKI_DOMAIN_ bit from `kind` */
     SxvkPool pool;
-    int is_single; /* the group's victims one by one: after as many at once as should fit */
-    int is_last;   /* all groups were looked at */
-    int waits;     /* some could not be emptied because something is about to move there */
+    int is_single;  /* the group's victims one by one: after as many at once as should fit */
+    int is_last;    /* all groups were looked at */
+    int by_library; /* only what the library can move by itself; else only the rest */
+    int waits;      /* some could not be emptied because something is about to move there */
     uint32_t repeats;
     uint32_t share; /* see sxvki_shares_choose */
     uint64_t most;
@@ -11517,6 +12203,7 @@ SXVKI_COLD static void sxvki_defrag_init(sxvki_defrag* d, SxvkAllocator allocato
     }
     d->keep = SXVKI_STATE_PINNED | SXVKI_STATE_PLANNED | SXVKI_STATE_TARGET | SXVKI_STATE_MAPS_MASK;
     d->max_size = UINT64_MAX;
+    d->only_block = SXVKI_NONE;
 }
 
 /*  The domain with this index, if it belongs to the group. */
@@ -11614,7 +12301,8 @@ SXVKI_COLD static sxvki_block* sxvki_defrag_find(const sxvki_defrag* d, const sx
         uint64_t live = sxvki_block_live(block, scale);
         uint32_t its = sxvki_live_share(live, block->size >> SXVKI_GRANULE_SHIFT);
         if (block->in.stock.victim == NULL && block->in.stock.tried != d->serial &&
-            live <= d->most && its < *share) {
+            (d->only_block == SXVKI_NONE || d->only_block == block->id) && live <= d->most &&
+            its < *share) {
             best = block;
             *share = its;
         }
@@ -11750,6 +12438,7 @@ SXVKI_COLD static void sxvki_defrag_drop_hunt(sxvki_defrag* d, sxvki_hunt* hunt)
     if (hunt->victim.freed != 0) {
         d->blocks_freed++;
         d->bytes_freed += hunt->victim.freed;
+        d->only_block = d->only_block != SXVKI_NONE ? SXVKI_BLOCK_GONE : SXVKI_NONE;
     }
     sxvki_host_free(&d->allocator->device.host, hunt);
 }
@@ -11809,6 +12498,14 @@ static uint64_t sxvki_defrag_alignment(const struct SxvkPool_T* pool, uint64_t o
     return offset == 0 || low > widest ? widest : low;
 }
 
+/*  Is it one of those that this run moves? */
+static int sxvki_defrag_suits(const sxvki_defrag* d, SxvkAllocation allocation) {
+    sxvki_movables* movables = &d->allocator->movables;
+    return sxvki_load32_relaxed(&movables->count) == 0
+               ? !d->by_library
+               : sxvki_movable_suits(movables, allocation, d->by_library);
+}
+
 /*  Plan for an allocation. Returns 0 where it cannot be moved. Caller holds the lock of the
     victim's domain, and there is room in the plan. */
 SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sxvki_record* host) {
@@ -11836,11 +12533,12 @@ SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sx
         move->alignment = slab->slot_size & (~slab->slot_size + 1);
         move->tail = (uint32_t)(size - bytes);
     }
-    if ((state & d->keep) != 0 || move->size > d->max_size) {
+    move->source = sxvki_handle_make(generation, index);
+    if ((state & d->keep) != 0 || move->size > d->max_size ||
+        !sxvki_defrag_suits(d, move->source)) {
         d->waits |= (state & SXVKI_STATE_TARGET) != 0;
         return 0;
     }
-    move->source = sxvki_handle_make(generation, index);
     move->hunt = d->current;
     move->state = state & (7u << SXVKI_STATE_KIND_SHIFT | 0xFFu << SXVKI_STATE_CLASS_SHIFT);
     sxvki_state_set(word, SXVKI_STATE_PLANNED);
@@ -12425,8 +13123,9 @@ SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move) 
     return VK_SUCCESS;
 }
 
-/*  End the run; what is open must have been committed or cancelled. */
-SXVKI_COLD static void sxvki_defrag_shutdown(sxvki_defrag* d) {
+/*  Plan no more: what is not handed out is undone, and what is done is finished; victims with moves
+    under way stay. */
+SXVKI_COLD static void sxvki_defrag_wind_up(sxvki_defrag* d) {
     sxvki_hunt* hunt;
     if (d->phase == SXVKI_PHASE_COLLECT || d->phase == SXVKI_PHASE_PLACE ||
         d->phase == SXVKI_PHASE_GROW) {
@@ -12440,19 +13139,30 @@ SXVKI_COLD static void sxvki_defrag_shutdown(sxvki_defrag* d) {
         (void)sxvki_defrag_step(d);
     }
     d->current = NULL;
+    d->is_last = 1;
     for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
         hunt->is_planned = 1;
     }
-    while (d->hunts != NULL) {
-        if (d->current == NULL) {
-            d->phase = SXVKI_PHASE_NEXT;
-        }
-        (void)sxvki_defrag_step(d);
+    d->phase = SXVKI_PHASE_NEXT;
+    while (sxvki_defrag_step(d) == SXVKI_DEFRAG_MORE) {
     }
+}
+
+/*  End the run; what is open must have been committed or cancelled. */
+SXVKI_COLD static void sxvki_defrag_shutdown(sxvki_defrag* d) {
+    sxvki_defrag_wind_up(d);
     sxvki_host_free(&d->allocator->device.host, d->plan);
     d->plan = NULL;
     d->plan_capacity = 0;
     d->phase = SXVKI_PHASE_DONE;
+}
+
+SXVKI_COLD static void sxvki_defrag_get_stats(const sxvki_defrag* d,
+                                              SxvkDefragmentationStats* stats) {
+    stats->bytesMoved = d->bytes_moved;
+    stats->bytesFreed = d->bytes_freed - sxvki_min64(d->bytes_freed, d->bytes_made);
+    stats->allocationsMoved = d->moves;
+    stats->deviceMemoryBlocksFreed = d->blocks_freed;
 }
 
 /* --- passes, as VMA has them --- */
@@ -12468,6 +13178,10 @@ struct SxvkDefragmentationContext_T {
     uint32_t count;
     uint32_t capacity;
     int in_pass;
+    int is_ended;         /* by its user; it goes when the last flight has landed, see >>moves */
+    uint32_t flights;     /* moves of the library's that the device has not done yet */
+    uint32_t told_blocks; /* what of the run is in SxvkMoveStatistics */
+    uint64_t told_bytes;
     SxvkDefragmentationContext prev; /* in the allocator's list */
     SxvkDefragmentationContext next;
 };
@@ -12489,6 +13203,7 @@ SXVKI_COLD static void sxvki_defrag_set_flags(sxvki_defrag* d, SxvkDefragmentati
     if ((flags & SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT) == 0) {
         d->keep |= SXVKI_STATE_MAPPED;
     }
+    d->by_library = (flags & SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT) != 0;
 }
 
 SXVKI_COLD static VkResult sxvki_begin_defragmentation(SxvkAllocator allocator,
@@ -12677,11 +13392,7 @@ SXVKI_COLD static void sxvki_end_defragmentation(SxvkDefragmentationContext cont
     const sxvki_host* host = &allocator->device.host;
     sxvki_defragmentation_stop(context);
     if (stats != NULL) {
-        stats->bytesMoved = context->run.bytes_moved;
-        stats->bytesFreed = context->run.bytes_freed -
-                            sxvki_min64(context->run.bytes_freed, context->run.bytes_made);
-        stats->allocationsMoved = context->run.moves;
-        stats->deviceMemoryBlocksFreed = context->run.blocks_freed;
+        sxvki_defrag_get_stats(&context->run, stats);
     }
     sxvki_lock_take(&allocator->pools_lock);
     if (context->prev != NULL) {
@@ -13982,6 +14693,861 @@ SXVKI_COLD static void sxvki_text_report(sxvki_text* text, SxvkAllocator allocat
     sxvki_tour_shutdown(&tour);
 }
 #endif
+
+/* ============================================================================================== */
+/*  >>moves      moving what can be made again                                                    */
+/* ============================================================================================== */
+/*
+    What drives a plan of >>defrag without the user: for each move it makes the resource again at
+    the target, lets the commit take effect, records the copy, and tells. The commit comes first, so
+    that it can still be refused: behind it nothing can fail. From then on the allocation is where
+    the copy will be, and its former place belongs to the flight: claimed, so that nobody takes it
+    for an allocation, until the device has copied. The victim counts a flight as a move that is
+    open, so it is not taken apart before.
+
+    Flights stand in a list by the value that ends them. A context that its user ends before its
+    flights lives on without planning, and goes with the last of them.
+
+    Only who moves, completes or ticks uses the list and the contexts, and the user keeps those
+    calls apart. Other threads create and destroy: they meet it at the entries, see >>movable.
+*/
+#if !SX_VKALLOC_NO_DEFRAG
+
+/*  Of a clock that does not go back, where there is one. */
+static uint64_t sxvki_microseconds(void) {
+#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
+    LARGE_INTEGER ticks, frequency;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&frequency);
+    return (uint64_t)ticks.QuadPart / (uint64_t)frequency.QuadPart * 1000000u +
+           (uint64_t)ticks.QuadPart % (uint64_t)frequency.QuadPart * 1000000u /
+               (uint64_t)frequency.QuadPart;
+#elif defined(CLOCK_MONOTONIC)
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+#elif defined(TIME_UTC)
+    struct timespec now;
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+#else
+    return (uint64_t)clock() * (1000000u / CLOCKS_PER_SEC);
+#endif
+}
+
+#define SXVKI_MOVER_BATCH 16u /* resources between two pairs of barriers */
+
+/*  One call that moves. */
+typedef struct sxvki_mover {
+    SxvkDefragmentationContext context;
+    const SxvkMoveInfo* info;
+    uint64_t began;
+    uint64_t goal;  /* bytes to free; 0: all that pays */
+    uint64_t bytes; /* moved */
+    uint32_t moves;
+    uint32_t refused;
+    VkResult failure; /* the last one */
+    uint32_t count;   /* of the batch: recorded together */
+    sxvki_movable* batch[SXVKI_MOVER_BATCH];
+    SxvkMoveUsage usages[SXVKI_MOVER_BATCH];
+} sxvki_mover;
+
+static void sxvki_movable_show(SxvkAllocator allocator, const sxvki_movable* m, int is_old,
+                               SxvkMovableResource* shown) {
+    memset(shown, 0, sizeof *shown);
+    shown->allocation = m->allocation;
+    shown->buffer = is_old ? m->old_buffer : m->buffer;
+    shown->image = is_old ? m->old_image : m->image;
+    shown->pBufferCreateInfo = m->buffer_info.sType != 0 ? &m->buffer_info : NULL;
+    shown->pImageCreateInfo = m->image_info.sType != 0 ? &m->image_info : NULL;
+    if (sxvki_allocation_is_valid(&allocator->device, m->allocation)) {
+        SxvkAllocationInfo info;
+        sxvki_get_info(allocator, sxvki_allocation_index(m->allocation), &info);
+        shown->pUserData = info.pUserData;
+    }
+}
+
+static void sxvki_destroy_pair(const sxvki_device* device, VkBuffer buffer, VkImage image) {
+    if (buffer != VK_NULL_HANDLE) {
+        device->vk.fn.vkDestroyBuffer(device->vk.device, buffer, device->host.driver_callbacks);
+    }
+    if (image != VK_NULL_HANDLE) {
+        device->vk.fn.vkDestroyImage(device->vk.device, image, device->host.driver_callbacks);
+    }
+}
+
+/*  A move of an entry is over, whichever way: it rests, or goes, if its owner has destroyed it. */
+SXVKI_COLD static void sxvki_movable_rest(SxvkAllocator allocator, sxvki_movable* m) {
+    sxvki_device* device = &allocator->device;
+    sxvki_movable_fate fate;
+    sxvki_lock_take(&allocator->movables.lock);
+    m->state = SXVKI_MOVABLE_RESTING;
+    fate = m->fate;
+    sxvki_lock_drop(&allocator->movables.lock);
+    if (fate == SXVKI_MOVABLE_LIVES) {
+        return;
+    }
+    if (fate == SXVKI_MOVABLE_DEAD) {
+        sxvki_destroy_pair(device, m->buffer, m->image);
+    }
+    if (m->dead_index != SXVKI_NONE) {
+        sxvki_give(device, m->dead_index, NULL);
+    }
+    sxvki_host_free(&device->host, m);
+}
+
+/* --- one move --- */
+
+/*  May it move, and what is it used for? */
+SXVKI_COLD static int sxvki_mover_ask(sxvki_mover* mover, const sxvki_movable* m,
+                                      SxvkMoveUsage* usage) {
+    SxvkAllocator allocator = mover->context->run.allocator;
+    VkSharingMode sharing =
+        m->buffer != VK_NULL_HANDLE ? m->buffer_info.sharingMode : m->image_info.sharingMode;
+    SxvkMovableResource shown;
+    memset(usage, 0, sizeof *usage);
+    usage->srcAccess = VK_ACCESS_MEMORY_WRITE_BIT;
+    usage->dstAccess = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
+    usage->oldLayout = VK_IMAGE_LAYOUT_MAX_ENUM;
+    usage->queueFamilyIndex = mover->info->queueFamilyIndex;
+    sxvki_movable_show(allocator, m, 0, &shown);
+    if (!mover->info->pfnQuery(mover->info->pUserData, &shown, usage) ||
+        (sharing == VK_SHARING_MODE_EXCLUSIVE &&
+         usage->queueFamilyIndex != mover->info->queueFamilyIndex)) {
+        return 0;
+    }
+    usage->srcStages =
+        usage->srcStages != 0 ? usage->srcStages : (VkFlags)VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    usage->dstStages =
+        usage->dstStages != 0 ? usage->dstStages : (VkFlags)VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    if (m->image == VK_NULL_HANDLE) {
+        return 1;
+    }
+    if (usage->newLayout == VK_IMAGE_LAYOUT_UNDEFINED) {
+        usage->newLayout = usage->oldLayout;
+    }
+    if (usage->oldLayout == VK_IMAGE_LAYOUT_MAX_ENUM ||
+        usage->newLayout == VK_IMAGE_LAYOUT_PREINITIALIZED) {
+        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_BAD_ENUM, "pfnQuery",
+                     "pUsage->oldLayout or newLayout");
+        return 0;
+    }
+    return 1;
+}
+
+static int sxvki_mover_by_cpu(const sxvki_mover* mover, const sxvki_movable* m,
+                              const SxvkMoveUsage* usage) {
+    const sxvki_device* device = &mover->context->run.allocator->device;
+    const sxvki_block* block = sxvki_block_of(device, sxvki_allocation_index(m->allocation));
+    return (mover->info->flags & SXVK_MOVE_CPU_COPY_BIT) != 0 && usage->isIdle &&
+           m->buffer != VK_NULL_HANDLE &&
+           (sxvki_type_flags(device, block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
+}
+
+/*  Does the target hold what was made? It does where the driver asks for the same as before. */
+static int sxvki_target_fits(const sxvki_device* device, SxvkAllocation target,
+                             const VkMemoryRequirements* needs) {
+    sxvki_view view = sxvki_look(device, sxvki_allocation_index(target));
+    return needs->size <= view.size && view.offset % needs->alignment == 0 &&
+           ((needs->memoryTypeBits >> view.block->type) & 1) != 0;
+}
+
+/*  Make the resource again, at the target. */
+SXVKI_COLD static VkResult sxvki_movable_remake(const sxvki_device* device, const sxvki_movable* m,
+                                                SxvkAllocation target, VkBuffer* buffer,
+                                                VkImage* image) {
+    const sxvki_vk* vk = &device->vk;
+    const VkAllocationCallbacks* callbacks = device->host.driver_callbacks;
+    uint32_t index = sxvki_allocation_index(target);
+    VkMemoryRequirements needs;
+    VkResult result;
+    *buffer = VK_NULL_HANDLE;
+    *image = VK_NULL_HANDLE;
+    if (m->buffer != VK_NULL_HANDLE) {
+        result =
+            sxvki_vk_result(vk->fn.vkCreateBuffer(vk->device, &m->buffer_info, callbacks, buffer));
+    } else {
+        result =
+            sxvki_vk_result(vk->fn.vkCreateImage(vk->device, &m->image_info, callbacks, image));
+    }
+    if (result != VK_SUCCESS) {
+        *buffer = VK_NULL_HANDLE;
+        *image = VK_NULL_HANDLE;
+        return result;
+    }
+    if (*buffer != VK_NULL_HANDLE) {
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, *buffer, &needs);
+    } else {
+        vk->fn.vkGetImageMemoryRequirements(vk->device, *image, &needs);
+    }
+    if (!sxvki_target_fits(device, target, &needs)) {
+        result = VK_ERROR_FEATURE_NOT_PRESENT;
+    } else if (*buffer != VK_NULL_HANDLE) {
+        result = sxvki_bind_buffer(device, index, 0, *buffer, NULL);
+    } else {
+        result = sxvki_bind_image(device, index, 0, *image, NULL);
+    }
+    if (result != VK_SUCCESS) {
+        sxvki_destroy_pair(device, *buffer, *image);
+        *buffer = VK_NULL_HANDLE;
+        *image = VK_NULL_HANDLE;
+    }
+    return result;
+}
+
+/*  Copy a buffer that nobody uses. */
+SXVKI_COLD static VkResult sxvki_movable_copy(sxvki_device* device, const sxvki_movable* m,
+                                              SxvkAllocation target) {
+    sxvki_view from = sxvki_look(device, sxvki_allocation_index(m->allocation));
+    sxvki_view to = sxvki_look(device, sxvki_allocation_index(target));
+    VkDeviceSize offset = 0, size = m->buffer_info.size;
+    void *source, *copy;
+    VkResult result = sxvki_block_map(device, from.block, &source);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    result = sxvki_block_map(device, to.block, &copy);
+    if (result == VK_SUCCESS) {
+        result = sxvki_flush(device, SXVKI_CACHE_INVALIDATE, 1, &m->allocation, &offset, &size);
+        if (result == VK_SUCCESS) {
+            memcpy((char*)copy + to.offset, (char*)source + from.offset, (size_t)size);
+            result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &target, &offset, &size);
+        }
+        sxvki_block_unmap(device, to.block);
+    }
+    sxvki_block_unmap(device, from.block);
+    return result;
+}
+
+/*  Let the move take effect, with the victim held. Returns 0 where it does not: it was freed, or is
+    mapped; what is left to do about the move is done. */
+SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, uint32_t* left) {
+    sxvki_defrag* d = &mover->context->run;
+    sxvki_move_result result;
+    move->hunt->open++;
+    result = sxvki_defrag_commit(d, move, left);
+    if (result == SXVKI_MOVE_DONE) {
+        return 1;
+    }
+    move->hunt->open--;
+    if (result != SXVKI_MOVE_GONE) {
+        sxvki_defrag_cancel(d, move);
+    } else if (*left != SXVKI_NONE) {
+        sxvki_give(&d->allocator->device, *left, NULL);
+    }
+    return 0;
+}
+
+/*  The old resource and its place are the flight's from now on. */
+SXVKI_COLD static void sxvki_movable_depart(sxvki_mover* mover, sxvki_movable* m,
+                                            const sxvki_move* move, uint32_t left, VkBuffer buffer,
+                                            VkImage image) {
+    sxvki_movables* movables = &mover->context->run.allocator->movables;
+    sxvki_lock_take(&movables->lock);
+    m->old_buffer = m->buffer;
+    m->old_image = m->image;
+    m->old_range = left;
+    m->old_bytes = move->size << SXVKI_GRANULE_SHIFT;
+    m->buffer = buffer;
+    m->image = image;
+    m->hunt = move->hunt;
+    m->context = mover->context;
+    m->value = mover->info->value;
+    m->next_flight = NULL;
+    m->state = SXVKI_MOVABLE_FLYING;
+    movables->stats.movesInFlight++;
+    movables->stats.bytesInFlight += m->old_bytes;
+    sxvki_lock_drop(&movables->lock);
+    m->context->flights++;
+}
+
+/*  It lands when the device has reached its value. */
+SXVKI_COLD static void sxvki_movable_wait(sxvki_movables* movables, sxvki_movable* m) {
+    if (movables->last_flight != NULL) {
+        movables->last_flight->next_flight = m;
+    } else {
+        movables->first_flight = m;
+    }
+    movables->last_flight = m;
+    movables->last_value = m->value;
+}
+
+/*  A flight has landed, and is in the list no more. */
+SXVKI_COLD static void sxvki_movable_land(SxvkAllocator allocator, sxvki_movable* m,
+                                          sxvki_returns* returns) {
+    SxvkDefragmentationContext context = m->context;
+    sxvki_device* device = &allocator->device;
+    sxvki_lock_take(&allocator->movables.lock);
+    allocator->movables.stats.movesInFlight--;
+    allocator->movables.stats.bytesInFlight -= m->old_bytes;
+    sxvki_lock_drop(&allocator->movables.lock);
+    sxvki_destroy_pair(device, m->old_buffer, m->old_image);
+    if (m->old_range != SXVKI_NONE) {
+        sxvki_give_later(device, returns, m->old_range, NULL);
+    }
+    m->hunt->open--;
+    context->flights--;
+    sxvki_movable_rest(allocator, m);
+}
+
+/* --- recording --- */
+
+static void sxvki_image_barrier(VkImageMemoryBarrier* barrier, const sxvki_movable* m,
+                                VkImage image, VkAccessFlags from, VkAccessFlags to,
+                                VkImageLayout old_layout, VkImageLayout new_layout) {
+    memset(barrier, 0, sizeof *barrier);
+    barrier->sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER;
+    barrier->srcAccessMask = from;
+    barrier->dstAccessMask = to;
+    barrier->oldLayout = old_layout;
+    barrier->newLayout = new_layout;
+    barrier->srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
+    barrier->dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
+    barrier->image = image;
+    barrier->subresourceRange.aspectMask = sxvki_format_aspects(m->image_info.format);
+    barrier->subresourceRange.levelCount = m->image_info.mipLevels;
+    barrier->subresourceRange.layerCount = m->image_info.arrayLayers;
+}
+
+/*  All that came before is visible to the copies; the images are in the layouts for them. One
+    barrier for all buffers: to name each costs the driver more than it saves the device. */
+SXVKI_COLD static void sxvki_mover_record_before(const sxvki_mover* mover) {
+    const sxvki_vk* vk = &mover->context->run.allocator->device.vk;
+    VkImageMemoryBarrier images[2 * SXVKI_MOVER_BATCH];
+    VkPipelineStageFlags stages = 0;
+    VkMemoryBarrier memory;
+    uint32_t i, count = 0;
+    memset(&memory, 0, sizeof memory);
+    memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    memory.dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+    for (i = 0; i < mover->count; i++) {
+        const sxvki_movable* m = mover->batch[i];
+        const SxvkMoveUsage* usage = &mover->usages[i];
+        stages |= usage->srcStages;
+        memory.srcAccessMask |= usage->srcAccess;
+        if (m->image != VK_NULL_HANDLE) {
+            sxvki_image_barrier(&images[count++], m, m->old_image, usage->srcAccess,
+                                VK_ACCESS_TRANSFER_READ_BIT, usage->oldLayout,
+                                VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
+            sxvki_image_barrier(&images[count++], m, m->image, 0, VK_ACCESS_TRANSFER_WRITE_BIT,
+                                VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
+        }
+    }
+    vk->fn.vkCmdPipelineBarrier(mover->info->commandBuffer, stages, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                0, 1, &memory, 0, NULL, count, images);
+}
+
+SXVKI_COLD static void sxvki_mover_record_after(const sxvki_mover* mover) {
+    const sxvki_vk* vk = &mover->context->run.allocator->device.vk;
+    VkImageMemoryBarrier images[SXVKI_MOVER_BATCH];
+    VkPipelineStageFlags stages = 0;
+    VkMemoryBarrier memory;
+    uint32_t i, count = 0;
+    memset(&memory, 0, sizeof memory);
+    memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    memory.srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
+    for (i = 0; i < mover->count; i++) {
+        const sxvki_movable* m = mover->batch[i];
+        const SxvkMoveUsage* usage = &mover->usages[i];
+        stages |= usage->dstStages;
+        memory.dstAccessMask |= usage->dstAccess;
+        if (m->image != VK_NULL_HANDLE) {
+            sxvki_image_barrier(&images[count++], m, m->image, VK_ACCESS_TRANSFER_WRITE_BIT,
+                                usage->dstAccess, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+                                usage->newLayout);
+        }
+    }
+    vk->fn.vkCmdPipelineBarrier(mover->info->commandBuffer, VK_PIPELINE_STAGE_TRANSFER_BIT, stages,
+                                0, 1, &memory, 0, NULL, count, images);
+}
+
+#define SXVKI_MIPS_MAX 32u /* more than an extent of 32 bits has */
+
+static uint32_t sxvki_mip_extent(uint32_t extent, uint32_t mip) {
+    return extent >> mip != 0 ? extent >> mip : 1;
+}
+
+SXVKI_COLD static void sxvki_record_image_copy(const sxvki_vk* vk, VkCommandBuffer commands,
+                                               const sxvki_movable* m) {
+    VkImageCopy regions[SXVKI_MIPS_MAX];
+    uint32_t mip;
+    memset(regions, 0, sizeof regions);
+    for (mip = 0; mip < m->image_info.mipLevels; mip++) {
+        VkImageCopy* region = &regions[mip];
+        region->srcSubresource.aspectMask = sxvki_format_aspects(m->image_info.format);
+        region->srcSubresource.mipLevel = mip;
+        region->srcSubresource.layerCount = m->image_info.arrayLayers;
+        region->dstSubresource = region->srcSubresource;
+        region->extent.width = sxvki_mip_extent(m->image_info.extent.width, mip);
+        region->extent.height = sxvki_mip_extent(m->image_info.extent.height, mip);
+        region->extent.depth = sxvki_mip_extent(m->image_info.extent.depth, mip);
+    }
+    vk->fn.vkCmdCopyImage(commands, m->old_image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, m->image,
+                          VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, m->image_info.mipLevels, regions);
+}
+
+static void sxvki_mover_tell(const sxvki_mover* mover, const sxvki_movable* m) {
+    SxvkMovableResource before, after;
+    sxvki_movable_show(mover->context->run.allocator, m, 1, &before);
+    sxvki_movable_show(mover->context->run.allocator, m, 0, &after);
+    mover->info->pfnMoved(mover->info->pUserData, &before, &after);
+}
+
+/*  Record the batch, and tell of it. */
+SXVKI_COLD static void sxvki_mover_flush(sxvki_mover* mover) {
+    const sxvki_vk* vk = &mover->context->run.allocator->device.vk;
+    uint32_t i;
+    if (mover->count == 0) {
+        return;
+    }
+    sxvki_mover_record_before(mover);
+    for (i = 0; i < mover->count; i++) {
+        const sxvki_movable* m = mover->batch[i];
+        if (m->image != VK_NULL_HANDLE) {
+            sxvki_record_image_copy(vk, mover->info->commandBuffer, m);
+        } else {
+            VkBufferCopy all;
+            memset(&all, 0, sizeof all);
+            all.size = m->buffer_info.size;
+            vk->fn.vkCmdCopyBuffer(mover->info->commandBuffer, m->old_buffer, m->buffer, 1, &all);
+        }
+    }
+    sxvki_mover_record_after(mover);
+    for (i = 0; i < mover->count; i++) {
+        sxvki_mover_tell(mover, mover->batch[i]);
+    }
+    mover->count = 0;
+}
+
+/* --- a call --- */
+
+/*  Move what was asked about: make, copy or record, commit. Returns 0 where it stays; the move is
+    over then. */
+SXVKI_COLD static int sxvki_mover_move(sxvki_mover* mover, sxvki_movable* m, sxvki_move* move,
+                                       const SxvkMoveUsage* usage) {
+    SxvkAllocator allocator = mover->context->run.allocator;
+    sxvki_device* device = &allocator->device;
+    int by_cpu = sxvki_mover_by_cpu(mover, m, usage);
+    int is_empty = m->image != VK_NULL_HANDLE && usage->oldLayout == VK_IMAGE_LAYOUT_UNDEFINED;
+    VkResult result = VK_SUCCESS;
+    VkBuffer buffer;
+    VkImage image;
+    uint32_t left;
+    if (!by_cpu && !is_empty && mover->info->commandBuffer == VK_NULL_HANDLE) {
+        sxvki_defrag_cancel(&mover->context->run, move);
+        return 0;
+    }
+    result = sxvki_movable_remake(device, m, move->target, &buffer, &image);
+    if (result == VK_SUCCESS && by_cpu) {
+        result = sxvki_movable_copy(device, m, move->target);
+    }
+    if (result != VK_SUCCESS) {
+        mover->failure = result;
+        sxvki_destroy_pair(device, buffer, image);
+        sxvki_defrag_cancel(&mover->context->run, move);
+        return 0;
+    }
+    if (!sxvki_mover_commit(mover, move, &left)) {
+        sxvki_destroy_pair(device, buffer, image);
+        return 0;
+    }
+    sxvki_movable_depart(mover, m, move, left, buffer, image);
+    if (!by_cpu) {
+        sxvki_movable_wait(&allocator->movables, m);
+    }
+    if (!by_cpu && !is_empty) {
+        mover->usages[mover->count] = *usage;
+        mover->batch[mover->count++] = m;
+        return 1;
+    }
+    sxvki_mover_tell(mover, m);
+    if (by_cpu) {
+        sxvki_returns returns;
+        returns.domain = NULL;
+        returns.count = 0;
+        sxvki_movable_land(allocator, m, &returns);
+        sxvki_returns_flush(&returns);
+    }
+    return 1;
+}
+
+/*  A step has said READY: take its move. VK_INCOMPLETE: the call has moved its share. */
+SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
+    SxvkDefragmentationContext context = mover->context;
+    sxvki_defrag* d = &context->run;
+    SxvkAllocator allocator = d->allocator;
+    uint64_t size = d->plan[d->plan_next].size << SXVKI_GRANULE_SHIFT;
+    SxvkMoveUsage usage;
+    sxvki_movable* m;
+    sxvki_move move;
+    if ((mover->bytes != 0 && mover->bytes + size > context->max_bytes) ||
+        mover->moves == context->max_moves) {
+        return VK_INCOMPLETE;
+    }
+    if (sxvki_defrag_next(d, &move) != VK_SUCCESS) {
+        return VK_SUCCESS;
+    }
+    m = sxvki_movable_take(&allocator->movables, move.source);
+    if (m == NULL) { /* destroyed meanwhile */
+        sxvki_defrag_cancel(d, &move);
+        return VK_SUCCESS;
+    }
+    if (!sxvki_mover_ask(mover, m, &usage)) {
+        sxvki_defrag_cancel(d, &move);
+    } else if (sxvki_mover_move(mover, m, &move, &usage)) {
+        mover->bytes += size;
+        mover->moves++;
+        if (mover->count == SXVKI_MOVER_BATCH) {
+            sxvki_mover_flush(mover);
+        }
+        return VK_SUCCESS;
+    }
+    mover->refused++;
+    sxvki_movable_rest(allocator, m);
+    return VK_SUCCESS;
+}
+
+/*  Bytes of the blocks that will be free once all flights have landed. */
+static uint64_t sxvki_defrag_promised(const sxvki_defrag* d) {
+    const sxvki_hunt* hunt;
+    uint64_t bytes = d->bytes_freed;
+    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
+        int is_under_way = hunt == d->current && d->phase == SXVKI_PHASE_HAND_OUT;
+        if (hunt->open != 0 && !hunt->is_refused && !is_under_way) {
+            bytes += hunt->size << SXVKI_GRANULE_SHIFT;
+        }
+    }
+    return bytes;
+}
+
+static int sxvki_mover_is_over(const sxvki_mover* mover) {
+    const SxvkDefragmentationContext context = mover->context;
+    uint64_t most = mover->info->maxMicroseconds;
+    return (most != 0 && sxvki_microseconds() - mover->began >= most) ||
+           (mover->goal != 0 && sxvki_defrag_promised(&context->run) >= mover->goal) ||
+           (context->stops != NULL && context->stops(context->stops_data));
+}
+
+/*  What a call has done, for sxvkGetMoveStatistics. */
+SXVKI_COLD static void sxvki_mover_account(sxvki_mover* mover) {
+    SxvkDefragmentationContext context = mover->context;
+    sxvki_movables* movables = &context->run.allocator->movables;
+    SxvkMoveStatistics* stats = &movables->stats;
+    uint64_t took = sxvki_microseconds() - mover->began;
+    sxvki_lock_take(&movables->lock);
+    stats->passCount += mover->moves != 0;
+    stats->moveCount += mover->moves;
+    stats->bytesMoved += mover->bytes;
+    stats->refusedCount += mover->refused;
+    stats->blocksFreed += context->run.blocks_freed - context->told_blocks;
+    stats->bytesFreed += context->run.bytes_freed - context->told_bytes;
+    stats->microseconds += took;
+    stats->longestMicroseconds = sxvki_max64(stats->longestMicroseconds, took);
+    sxvki_lock_drop(&movables->lock);
+    context->told_blocks = context->run.blocks_freed;
+    context->told_bytes = context->run.bytes_freed;
+}
+
+SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context,
+                                              const SxvkMoveInfo* info, uint64_t goal) {
+    sxvki_defrag* d = &context->run;
+    sxvki_mover mover;
+    VkResult result = VK_INCOMPLETE;
+    mover.context = context;
+    mover.info = info;
+    mover.began = sxvki_microseconds();
+    mover.goal = goal;
+    mover.bytes = 0;
+    mover.moves = 0;
+    mover.refused = 0;
+    mover.failure = VK_SUCCESS;
+    mover.count = 0;
+    sxvki_records_pin(&d->allocator->device.records);
+    do {
+        result = sxvki_defrag_step(d);
+        if (result == SXVKI_DEFRAG_READY) {
+            result = sxvki_mover_add(&mover);
+            if (result != VK_SUCCESS) {
+                break;
+            }
+        } else if (result != SXVKI_DEFRAG_MORE) {
+            break;
+        }
+        result = VK_INCOMPLETE;
+    } while (!sxvki_mover_is_over(&mover));
+    sxvki_records_unpin(&d->allocator->device.records);
+    sxvki_mover_flush(&mover);
+    sxvki_mover_account(&mover);
+    if (mover.moves == 0 && (mover.failure != VK_SUCCESS || result < 0)) {
+        return result < 0 ? result : mover.failure;
+    }
+    if (result == SXVKI_DEFRAG_DONE && d->phase != SXVKI_PHASE_DONE) {
+        return mover.moves == 0 ? VK_NOT_READY : VK_INCOMPLETE; /* flights first */
+    }
+    return result < 0 || (result == SXVKI_DEFRAG_DONE && context->flights != 0) ? VK_INCOMPLETE
+                                                                                : result;
+}
+
+/* --- contexts and flights --- */
+
+/*  The user is done with a context; its flights may not be. */
+SXVKI_COLD static void sxvki_leave_context(SxvkDefragmentationContext context,
+                                           SxvkDefragmentationStats* stats) {
+    if (context->flights == 0) {
+        sxvki_end_defragmentation(context, stats);
+        return;
+    }
+    sxvki_records_pin(&context->run.allocator->device.records);
+    sxvki_defrag_wind_up(&context->run);
+    sxvki_records_unpin(&context->run.allocator->device.records);
+    if (stats != NULL) {
+        sxvki_defrag_get_stats(&context->run, stats);
+    }
+    context->is_ended = 1;
+}
+
+/*  End the flights up to a value, or those of a pool, which goes; null: all of them. */
+SXVKI_COLD static void sxvki_flights_land(SxvkAllocator allocator, uint64_t value, int any,
+                                          SxvkPool pool) {
+    sxvki_movables* movables = &allocator->movables;
+    sxvki_movable** link = &movables->first_flight;
+    sxvki_movable* last = NULL;
+    sxvki_returns returns;
+    returns.domain = NULL;
+    returns.count = 0;
+    while (*link != NULL) {
+        sxvki_movable* m = *link;
+        SxvkDefragmentationContext context = m->context;
+        if (any ? pool != NULL && m->pool != pool : m->value > value) {
+            last = m;
+            link = &m->next_flight;
+            continue;
+        }
+        *link = m->next_flight;
+        sxvki_movable_land(allocator, m, &returns);
+        if (context->flights == 0 && context->is_ended) {
+            sxvki_returns_flush(&returns);
+            sxvki_end_defragmentation(context, NULL);
+        }
+    }
+    movables->last_flight = last;
+    sxvki_returns_flush(&returns);
+}
+
+/*  A pool goes, or is reset; null: the allocator goes. The device is done with what lives there. */
+SXVKI_COLD static void sxvki_moves_leave(SxvkAllocator allocator, SxvkPool pool) {
+    sxvki_flights_land(allocator, 0, 1, pool);
+    sxvki_movables_forget(&allocator->movables, &allocator->device.host, pool);
+}
+
+/*  A run of the library's own. */
+SXVKI_COLD static VkResult sxvki_begin_run(SxvkAllocator allocator, SxvkDefragmentationFlags flags,
+                                           SxvkPool pool, SxvkDefragmentationContext* context) {
+    SxvkDefragmentationInfo info;
+    VkResult result;
+    memset(&info, 0, sizeof info);
+    info.flags = flags | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT;
+    info.pool = pool;
+    result = sxvki_begin_defragmentation(allocator, &info, context);
+    if (result == VK_SUCCESS) {
+        sxvki_lock_take(&allocator->movables.lock);
+        allocator->movables.stats.runCount++;
+        sxvki_lock_drop(&allocator->movables.lock);
+    }
+    return result;
+}
+
+/*  Empty the one block, if it is one that can be. */
+SXVKI_COLD static VkResult sxvki_begin_evacuation(SxvkAllocator allocator, uint32_t index,
+                                                  const SxvkDefragmentationInfo* info,
+                                                  SxvkDefragmentationContext* context) {
+    sxvki_block* block = sxvki_block_of(&allocator->device, index);
+    SxvkDefragmentationInfo all = *info;
+    VkResult result;
+    if (block->domain == NULL || sxvki_pool_is_linear(block->pool)) {
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    }
+    all.pool = block->pool;
+    all.flags &= ~(VkFlags)SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_MASK;
+    all.flags |= SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT;
+    result = sxvki_begin_defragmentation(allocator, &all, context);
+    if (result == VK_SUCCESS) {
+        (*context)->run.only_block = block->id;
+    }
+    return result;
+}
+
+/* --- ticks --- */
+
+#define SXVKI_TICK_CALM  60u /* ticks of rest after a run */
+#define SXVKI_TICK_LOOK  8u  /* ticks between looks at the counters */
+#define SXVKI_TICK_BYTES ((uint64_t)16 << 20)
+#define SXVKI_TICK_TIME  500u
+
+/*  What the default pools hold, by heap. */
+SXVKI_COLD static void sxvki_tick_survey(SxvkAllocator allocator, SxvkStatistics* heaps,
+                                         SxvkStatistics* all) {
+    uint32_t type, h;
+    memset(heaps, 0, VK_MAX_MEMORY_HEAPS * sizeof *heaps);
+    memset(all, 0, sizeof *all);
+    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL) {
+            sxvki_add_fast(&heaps[sxvki_type_heap(&allocator->device, type)], NULL, pool);
+        }
+    }
+    for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
+        all->blockBytes += heaps[h].blockBytes;
+        all->allocationBytes += heaps[h].allocationBytes;
+    }
+}
+
+static uint64_t sxvki_waste_of(const SxvkStatistics* stats) {
+    return stats->blockBytes - sxvki_min64(stats->allocationBytes, stats->blockBytes);
+}
+
+static float sxvki_fragmentation_of(const SxvkStatistics* stats) {
+    return stats->blockBytes == 0
+               ? 0.0f
+               : (float)((double)sxvki_waste_of(stats) / (double)stats->blockBytes);
+}
+
+/*  Is there a heap over its budget in which a good part is not used? */
+static int sxvki_tick_is_tight(SxvkAllocator allocator, const SxvkStatistics* heaps) {
+    uint32_t h;
+    for (h = 0; h < allocator->device.model.properties.memoryHeapCount; h++) {
+        uint64_t usage, limit;
+        sxvki_budget_get(&allocator->device.budget, h, &usage, &limit);
+        if (usage > limit && sxvki_waste_of(&heaps[h]) > heaps[h].blockBytes / 16) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*  Is it time for a run? Not for what the last one has left, however much that is. */
+SXVKI_COLD static int sxvki_tick_wants(SxvkAllocator allocator,
+                                       const SxvkDefragmentationTickInfo* info,
+                                       SxvkDefragmentationFlags* flags) {
+    sxvki_movables* movables = &allocator->movables;
+    double share = info->wasteShare != 0.0f ? (double)info->wasteShare : 0.25;
+    SxvkStatistics heaps[VK_MAX_MEMORY_HEAPS];
+    SxvkStatistics all;
+    uint64_t waste, rest;
+    int is_idle = (info->flags & SXVK_DEFRAGMENTATION_TICK_IDLE_BIT) != 0;
+    int is_tight;
+    if (sxvki_load32_relaxed(&movables->count) == 0 || movables->calm < SXVKI_TICK_CALM ||
+        movables->calm % SXVKI_TICK_LOOK != 0) {
+        return 0;
+    }
+    sxvki_tick_survey(allocator, heaps, &all);
+    waste = sxvki_waste_of(&all);
+    movables->rest = sxvki_min64(movables->rest, waste);
+    is_tight = sxvki_tick_is_tight(allocator, heaps);
+    share = is_idle ? share / 2 : share;
+    rest = (is_idle || is_tight) && !movables->was_full ? 0 : movables->rest;
+    if (waste - rest < all.blockBytes / 16 || waste == 0 ||
+        (!is_tight && (double)waste < share * (double)all.blockBytes)) {
+        return 0;
+    }
+    movables->was_full = is_idle || is_tight;
+    *flags = movables->was_full ? SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FULL_BIT
+                                : SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_BALANCED_BIT;
+    if (info->flags & SXVK_DEFRAGMENTATION_TICK_MOVE_MAPPED_BIT) {
+        *flags |= SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT;
+    }
+    sxvki_lock_take(&movables->lock);
+    movables->stats.fragmentationBefore = sxvki_fragmentation_of(&all);
+    sxvki_lock_drop(&movables->lock);
+    return 1;
+}
+
+SXVKI_COLD static void sxvki_tick_end(SxvkAllocator allocator) {
+    sxvki_movables* movables = &allocator->movables;
+    SxvkStatistics heaps[VK_MAX_MEMORY_HEAPS];
+    SxvkStatistics all;
+    sxvki_leave_context(movables->tick, NULL);
+    movables->tick = NULL;
+    movables->calm = 0;
+    sxvki_tick_survey(allocator, heaps, &all);
+    movables->rest = sxvki_waste_of(&all);
+    sxvki_lock_take(&movables->lock);
+    movables->stats.fragmentationAfter = sxvki_fragmentation_of(&all);
+    sxvki_lock_drop(&movables->lock);
+}
+
+SXVKI_COLD static VkResult sxvki_tick(SxvkAllocator allocator,
+                                      const SxvkDefragmentationTickInfo* info) {
+    sxvki_movables* movables = &allocator->movables;
+    uint64_t revivals = sxvki_load64(&allocator->device.revivals);
+    SxvkDefragmentationFlags flags = 0;
+    SxvkMoveInfo moves = info->moves;
+    VkResult result;
+    if (movables->tick != NULL && movables->seen_revivals != revivals) {
+        sxvki_tick_end(allocator); /* somebody needs the room */
+        return VK_SUCCESS;
+    }
+    if (movables->tick == NULL) {
+        movables->calm++;
+        if (!sxvki_tick_wants(allocator, info, &flags)) {
+            return VK_SUCCESS;
+        }
+        result = sxvki_begin_run(allocator, flags, VK_NULL_HANDLE, &movables->tick);
+        if (result != VK_SUCCESS) {
+            movables->tick = NULL;
+            movables->calm = 0;
+            return result;
+        }
+        movables->seen_revivals = revivals;
+    }
+    moves.maxMicroseconds = moves.maxMicroseconds != 0 ? moves.maxMicroseconds : SXVKI_TICK_TIME;
+    movables->tick->max_bytes = info->maxBytes != 0 ? info->maxBytes : SXVKI_TICK_BYTES;
+    result = sxvki_record_moves(movables->tick, &moves, 0);
+    if (result == VK_SUCCESS) {
+        sxvki_tick_end(allocator);
+    }
+    return result == VK_NOT_READY ? VK_INCOMPLETE : result;
+}
+
+/* --- room for a request --- */
+
+/*  Free or promise *size bytes less what one type can give. A block of the size of what is wanted
+    would be no gain, so none is made. */
+SXVKI_COLD static VkResult sxvki_make_room_in(SxvkPool pool, const SxvkMoveInfo* info,
+                                              uint64_t* freed, uint64_t* promised, uint64_t size) {
+    SxvkAllocator allocator = pool->device->allocator;
+    SxvkDefragmentationContext context;
+    VkResult result = sxvki_begin_run(allocator,
+                                      SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT |
+                                          SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT,
+                                      pool, &context);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    context->run.new_price = 0;
+    result = sxvki_record_moves(context, info, size);
+    *promised += sxvki_defrag_promised(&context->run) - context->run.bytes_freed;
+    *freed += context->run.bytes_freed;
+    sxvki_leave_context(context, NULL);
+    return result < 0 ? result : VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_make_room(SxvkAllocator allocator, uint32_t heap, uint64_t size,
+                                           const SxvkMoveInfo* info) {
+    const sxvki_device* device = &allocator->device;
+    uint64_t freed = 0, promised = 0;
+    uint32_t type;
+    for (type = 0; type < device->model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL && sxvki_type_heap(device, type) == heap && freed + promised < size) {
+            (void)sxvki_make_room_in(pool, info, &freed, &promised, size - freed - promised);
+        }
+    }
+    return freed >= size              ? VK_SUCCESS
+           : freed + promised >= size ? VK_INCOMPLETE
+                                      : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+#endif /* !SX_VKALLOC_NO_DEFRAG */
 
 /* ============================================================================================== */
 /*  >>virtual    the engine over plain numbers                                                    */
@@ -16009,10 +17575,12 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
     } while (0)
 
 #define SXVKI_KNOWN_ALLOCATOR_FLAGS  0x00010DFFu
-#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x04071FC7u
+#define SXVKI_KNOWN_ALLOCATION_FLAGS 0x04075FC7u
 #define SXVKI_KNOWN_POOL_FLAGS       0x00010006u
 #define SXVKI_KNOWN_DEBUG_FLAGS      0x0000001Fu
-#define SXVKI_KNOWN_DEFRAG_FLAGS     0x0000001Fu
+#define SXVKI_KNOWN_DEFRAG_FLAGS     0x0000003Fu
+#define SXVKI_KNOWN_MOVE_FLAGS       0x00000001u
+#define SXVKI_KNOWN_TICK_FLAGS       0x00000003u
 
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
@@ -16110,6 +17678,57 @@ SXVKI_COLD static VkResult sxvki_check_defragmentation_info(SxvkAllocator alloca
     SXVKI_REJECT_IF((algorithm & (algorithm - 1)) != 0, CONFLICTING_FLAGS, "flags");
     return info->pool != VK_NULL_HANDLE ? sxvki_check_pool(allocator, function, info->pool)
                                         : VK_SUCCESS;
+}
+
+/*  An info without MOVABLE_BIT, and the resource that was to have it. Always on: what is refused
+    here would be moved wrongly. */
+SXVKI_COLD static VkResult sxvki_check_movable(SxvkAllocator allocator, const char* function,
+                                               const SxvkAllocationCreateInfo* info,
+                                               const VkBufferCreateInfo* buffer_info,
+                                               const VkImageCreateInfo* image_info) {
+    const VkFlags never = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT |
+                          SXVK_ALLOCATION_CREATE_DONT_BIND_BIT |
+                          SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT | SXVK_ALLOCATION_CREATE_PINNED_BIT;
+    const char* wrong = buffer_info != NULL ? sxvki_movable_refuse_buffer(buffer_info)
+                                            : sxvki_movable_refuse_image(image_info);
+    if ((info->flags & never) != 0 || info->pNext != NULL) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                            "pCreateInfo->flags or pNext, with MOVABLE");
+    }
+    if (info->pool != VK_NULL_HANDLE && sxvki_pool_is_linear(info->pool)) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                            "pCreateInfo->pool: linear, with MOVABLE");
+    }
+    return wrong == NULL ? VK_SUCCESS
+                         : sxvki_reject(allocator, SXVK_MESSAGE_BAD_STRUCT, function, wrong);
+}
+
+SXVKI_COLD static VkResult sxvki_check_move_info(SxvkAllocator allocator, const char* function,
+                                                 const SxvkMoveInfo* info) {
+    const sxvki_movables* movables = &allocator->movables;
+    const sxvki_vk* vk = &allocator->device.vk;
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pInfo");
+    SXVKI_REJECT_IF((info->flags & ~SXVKI_KNOWN_MOVE_FLAGS) != 0, UNKNOWN_FLAGS, "flags");
+    SXVKI_REJECT_IF(info->pfnQuery == NULL, NULL_ARGUMENT, "pfnQuery");
+    SXVKI_REJECT_IF(info->pfnMoved == NULL, NULL_ARGUMENT, "pfnMoved");
+    SXVKI_REJECT_IF(info->value <= movables->completed_value || info->value < movables->last_value,
+                    BAD_FRAME_VALUE, "value");
+    if (info->commandBuffer != VK_NULL_HANDLE &&
+        (vk->fn.vkCmdCopyBuffer == NULL || vk->fn.vkCmdCopyImage == NULL ||
+         vk->fn.vkCmdPipelineBarrier == NULL)) {
+        return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FUNCTION, function,
+                            "vkCmdCopyBuffer, vkCmdCopyImage or vkCmdPipelineBarrier");
+    }
+    return VK_SUCCESS;
+}
+
+SXVKI_COLD static VkResult sxvki_check_tick_info(SxvkAllocator allocator, const char* function,
+                                                 const SxvkDefragmentationTickInfo* info) {
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pInfo");
+    SXVKI_REJECT_IF((info->flags & ~SXVKI_KNOWN_TICK_FLAGS) != 0, UNKNOWN_FLAGS, "flags");
+    SXVKI_REJECT_IF(!(info->wasteShare >= 0.0f && info->wasteShare <= 1.0f), BAD_SIZE,
+                    "wasteShare");
+    return sxvki_check_move_info(allocator, function, &info->moves);
 }
 
 SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const char* function,
@@ -16229,6 +17848,8 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
     SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags & ~SXVKI_KNOWN_ALLOCATION_FLAGS, UNKNOWN_FLAGS,
                     "pCreateInfo->flags");
+    SXVKI_REJECT_IF(info->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT, CONFLICTING_FLAGS,
+                    "pCreateInfo->flags, MOVABLE: sxvkCreateBuffer and sxvkCreateImage alone");
     SXVKI_CHECK(sxvki_check_usage(allocator, function, info->usage, "pCreateInfo->usage"));
     SXVKI_CHECK(
         sxvki_check_usage(allocator, function, info->fallbackUsage, "pCreateInfo->fallbackUsage"));
@@ -16719,6 +18340,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyAllocator(SxvkAllocator allocator) {
     SXVKI_PROFILE("sxvkDestroyAllocator");
     if (allocator != VK_NULL_HANDLE) {
 #if !SX_VKALLOC_NO_DEFRAG
+        sxvki_moves_leave(allocator, VK_NULL_HANDLE);
         sxvki_defragmentations_leave(allocator, NULL);
 #endif
         sxvki_destroy_allocator(allocator, "sxvkDestroyAllocator");
@@ -17738,6 +19360,36 @@ SX_VKALLOC_API VkResult sxvkBindImageMemory2(SxvkAllocator allocator, SxvkAlloca
                                     allocationLocalOffset, image, pNext);
 }
 
+SXVKI_INLINE int sxvki_is_movable(const SxvkAllocationCreateInfo* info) {
+    return !SX_VKALLOC_NO_DEFRAG && info != NULL &&
+           (info->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0;
+}
+
+/*  A buffer or an image with MOVABLE_BIT. */
+SXVKI_COLD static VkResult sxvki_create_movable_checked(
+    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* buffer_info,
+    const VkImageCreateInfo* image_info, const SxvkAllocationCreateInfo* info, VkBuffer* buffer,
+    VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* allocation_info) {
+    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
+#if !SX_VKALLOC_NO_DEFRAG
+    SxvkAllocationCreateInfo plain = *info;
+    plain.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &plain));
+    SXVKI_CHECK(sxvki_check_movable(allocator, function, &plain, buffer_info, image_info));
+    result = buffer_info != NULL ? sxvki_create_movable_buffer(allocator, function, buffer_info,
+                                                               &plain, buffer, allocation)
+                                 : sxvki_create_movable_image(allocator, function, image_info,
+                                                              &plain, image, allocation);
+#else
+    (void)buffer_info;
+    (void)image_info;
+    (void)info;
+    (void)buffer;
+    (void)image;
+#endif
+    return sxvki_give_info(allocator, function, result, allocation, allocation_info);
+}
+
 static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char* function,
                                             const VkBufferCreateInfo* pBufferCreateInfo,
                                             const SxvkAllocationCreateInfo* pAllocationCreateInfo,
@@ -17746,6 +19398,11 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+    if (sxvki_is_movable(pAllocationCreateInfo)) {
+        return sxvki_create_movable_checked(allocator, function, pBufferCreateInfo, NULL,
+                                            pAllocationCreateInfo, pBuffer, NULL, pAllocation,
+                                            pAllocationInfo);
+    }
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator, function,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
@@ -17846,6 +19503,23 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingBuffer2(
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
 }
 
+/*  Has the library made this resource, and moves it right now? Then it is destroyed when that is
+    over. */
+SXVKI_INLINE int sxvki_leaves_later(SxvkAllocator allocator, SxvkAllocation allocation,
+                                    VkBuffer* buffer, VkImage* image) {
+#if !SX_VKALLOC_NO_DEFRAG
+    return sxvki_load32_relaxed(&allocator->movables.count) != 0 && allocation != VK_NULL_HANDLE &&
+           sxvki_movable_leave(&allocator->movables, &allocator->device.host, allocation,
+                               sxvki_allocation_index(allocation), buffer, image);
+#else
+    (void)allocator;
+    (void)allocation;
+    (void)buffer;
+    (void)image;
+    return 0;
+#endif
+}
+
 /*  With no `returns` the memory goes back at once. */
 static void sxvki_destroy_buffer(SxvkAllocator allocator, const char* function, VkBuffer buffer,
                                  SxvkAllocation allocation, sxvki_returns* returns) {
@@ -17853,6 +19527,9 @@ static void sxvki_destroy_buffer(SxvkAllocator allocator, const char* function, 
     if (allocation != VK_NULL_HANDLE &&
         !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
         return; /* a stale handle: the buffer is gone as well */
+    }
+    if (sxvki_leaves_later(allocator, allocation, &buffer, NULL)) {
+        return;
     }
     if (buffer != VK_NULL_HANDLE) {
         device->vk.fn.vkDestroyBuffer(device->vk.device, buffer, device->host.driver_callbacks);
@@ -17940,6 +19617,11 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     SXVKI_CHECK_POINTER(pImage);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
+    if (sxvki_is_movable(pAllocationCreateInfo)) {
+        return sxvki_create_movable_checked(allocator, function, NULL, pImageCreateInfo,
+                                            pAllocationCreateInfo, NULL, pImage, pAllocation,
+                                            pAllocationInfo);
+    }
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator, function,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
@@ -18027,6 +19709,9 @@ static void sxvki_destroy_image(SxvkAllocator allocator, const char* function, V
     if (allocation != VK_NULL_HANDLE &&
         !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
         return; /* a stale handle: the image is gone as well */
+    }
+    if (sxvki_leaves_later(allocator, allocation, NULL, &image)) {
+        return;
     }
     if (image != VK_NULL_HANDLE) {
         device->vk.fn.vkDestroyImage(device->vk.device, image, device->host.driver_callbacks);
@@ -18131,6 +19816,9 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     findings.type_bits = UINT32_MAX;
     sxvki_margin_visit(pool, &findings);
     sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN, function);
+#if !SX_VKALLOC_NO_DEFRAG
+    sxvki_moves_leave(allocator, pool);
+#endif
     sxvki_reset_pool(allocator, pool, function);
     return sxvki_settled(allocator, VK_SUCCESS);
 }
@@ -18141,6 +19829,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
 #if !SX_VKALLOC_NO_DEFRAG
+        sxvki_moves_leave(allocator, pool);
         sxvki_defragmentations_leave(allocator, pool);
 #endif
         sxvki_destroy_pool(allocator, pool, function);
@@ -18212,6 +19901,7 @@ sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK_POINTER(pPassInfo);
     SXVKI_REJECT_IF(context->in_pass, BAD_STRUCT, "context: a pass was begun");
+    SXVKI_REJECT_IF(context->run.by_library, BAD_STRUCT, "context: with MOVABLES_ONLY");
     result = sxvki_begin_pass(context, pPassInfo);
     return result < 0 ? sxvki_reported(allocator, function, result) : result;
 }
@@ -18237,7 +19927,81 @@ SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
     }
     if (allocator != VK_NULL_HANDLE && context != NULL &&
         sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
-        sxvki_end_defragmentation(context, pStats);
+        sxvki_leave_context(context, pStats);
+    }
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
+                                                       SxvkAllocation allocation,
+                                                       const SxvkDefragmentationInfo* pInfo,
+                                                       SxvkDefragmentationContext* pContext) {
+    const char* function = "sxvkBeginEvacuation";
+    uint32_t index;
+    SXVKI_PROFILE("sxvkBeginEvacuation");
+    SXVKI_NULL(pContext);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pContext);
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
+    return sxvki_reported(allocator, function,
+                          sxvki_begin_evacuation(allocator, index, pInfo, pContext));
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,
+                                                   SxvkDefragmentationContext context,
+                                                   const SxvkMoveInfo* pInfo) {
+    const char* function = "sxvkRecordMoves";
+    SXVKI_PROFILE("sxvkRecordMoves");
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_context(allocator, function, context));
+    SXVKI_REJECT_IF(!context->run.by_library, BAD_STRUCT, "context: without MOVABLES_ONLY");
+    SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
+    return sxvki_settled(allocator, sxvki_reported(allocator, function,
+                                                   sxvki_record_moves(context, pInfo, 0)));
+}
+
+SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value) {
+    SXVKI_PROFILE("sxvkCompleteMoves");
+    if (allocator != VK_NULL_HANDLE && value > allocator->movables.completed_value) {
+        allocator->movables.completed_value = value;
+        sxvki_flights_land(allocator, value, 0, VK_NULL_HANDLE);
+        sxvki_settle(allocator);
+    }
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkDefragmentationTick(SxvkAllocator allocator, const SxvkDefragmentationTickInfo* pInfo) {
+    const char* function = "sxvkDefragmentationTick";
+    SXVKI_PROFILE("sxvkDefragmentationTick");
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_tick_info(allocator, function, pInfo));
+    return sxvki_settled(allocator,
+                         sxvki_reported(allocator, function, sxvki_tick(allocator, pInfo)));
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_t memoryTypeIndex,
+                                                VkDeviceSize size, const SxvkMoveInfo* pInfo) {
+    const char* function = "sxvkMakeRoom";
+    SXVKI_PROFILE("sxvkMakeRoom");
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
+    SXVKI_REJECT_IF(memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount,
+                    BAD_INDEX, "memoryTypeIndex");
+    SXVKI_REJECT_IF(size == 0, BAD_SIZE, "size");
+    return sxvki_settled(
+        allocator, sxvki_make_room(allocator, sxvki_type_heap(&allocator->device, memoryTypeIndex),
+                                   size, pInfo));
+}
+
+SX_VKALLOC_API SXVKI_COLD void sxvkGetMoveStatistics(SxvkAllocator allocator,
+                                                     SxvkMoveStatistics* pStatistics) {
+    if (pStatistics != NULL) {
+        memset(pStatistics, 0, sizeof *pStatistics);
+        if (allocator != VK_NULL_HANDLE) {
+            sxvki_lock_take(&allocator->movables.lock);
+            *pStatistics = allocator->movables.stats;
+            sxvki_lock_drop(&allocator->movables.lock);
+        }
     }
 }
 #endif

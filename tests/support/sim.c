@@ -63,7 +63,11 @@ typedef struct Memory {
 typedef struct Resource {
     SimRequirements needs;
     VkDeviceSize size; /* of a buffer, as its creator gave it */
-    VkBufferUsageFlags usage;
+    VkFlags usage;
+    VkExtent3D extent; /* of an image, as are the next three */
+    uint32_t mipLevels;
+    uint32_t arrayLayers;
+    VkImageLayout layout; /* after all barriers recorded so far */
     bool linear;
     bool sparse;
     bool disjoint;
@@ -110,6 +114,14 @@ typedef struct Rule {
     VkResult result;
 } Rule;
 
+/* What vkCmdCopyBuffer and vkCmdCopyImage were told. */
+typedef struct Copy {
+    SimCall call;
+    uint64_t source;
+    uint64_t target;
+    VkBufferCopy region;
+} Copy;
+
 /* A dispatchable handle points at one of these. */
 typedef struct Dispatch {
     uint64_t magic;
@@ -146,6 +158,10 @@ struct Sim {
     void* pNeedsUser;
 
     pthread_mutex_t mutex; /* guards everything below */
+    bool defers;           /* copies wait for sim_execute_copies */
+    Copy* copies;
+    size_t copyCount;
+    size_t copyCapacity;
     Object* chunks[CHUNK_COUNT];
     uint32_t slotCount;
     uint32_t freeSlots; /* slot + 1 */
@@ -1648,6 +1664,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL sim_vkCreateImage(VkDevice device,
     Resource resource;
     memset(&resource, 0, sizeof resource);
     resource.needs = needs;
+    resource.usage = pCreateInfo->usage;
+    resource.extent = pCreateInfo->extent;
+    resource.mipLevels = pCreateInfo->mipLevels;
+    resource.arrayLayers = pCreateInfo->arrayLayers;
+    resource.layout = pCreateInfo->initialLayout;
     resource.linear = pCreateInfo->tiling == VK_IMAGE_TILING_LINEAR;
     resource.sparse = (pCreateInfo->flags & VK_IMAGE_CREATE_SPARSE_BINDING_BIT) != 0;
     resource.disjoint = disjoint;
@@ -2069,46 +2090,96 @@ sim_vkGetBufferDeviceAddress(VkDevice device, const VkBufferDeviceAddressInfo* p
     return address;
 }
 
-static const Resource* copy_side(Sim* sim, VkBuffer handle, VkBufferUsageFlags usage,
+/*  A side of a copy: live, bound, and made to be copied. */
+static const Resource* copy_side(Sim* sim, SimCall call, uint64_t handle, VkFlags usage,
                                  const char* side) {
-    const SimCall call = SIM_CALL_CMD_COPY_BUFFER;
-    const Resource* buffer = find_resource(sim, SIM_HANDLE(handle), KIND_BUFFER);
-    if (buffer == NULL) {
-        report(sim, call, "%s: no live object of this device: %#llx", side,
-               ULL(SIM_HANDLE(handle)));
+    ObjectKind kind = call == SIM_CALL_CMD_COPY_BUFFER ? KIND_BUFFER : KIND_IMAGE;
+    const char* what = kind == KIND_BUFFER ? "buffer" : "image";
+    const Resource* resource = find_resource(sim, handle, kind);
+    if (resource == NULL) {
+        report(sim, call, "%s: no live object of this device: %#llx", side, ULL(handle));
         return NULL;
     }
-    if ((buffer->usage & usage) == 0) {
-        report(sim, call, "%s: the buffer has no TRANSFER usage of this side", side);
+    if ((resource->usage & usage) == 0) {
+        report(sim, call, "%s: the %s has no TRANSFER usage of this side", side, what);
     }
-    if (find_memory(sim, buffer->memory) == NULL) {
-        report(sim, call, "%s: the buffer is not bound to live memory", side);
+    if (find_memory(sim, resource->memory) == NULL) {
+        report(sim, call, "%s: the %s is not bound to live memory", side, what);
         return NULL;
     }
-    return buffer;
+    return resource;
 }
 
-static void copy_region(Sim* sim, const Resource* source, const Resource* target,
-                        const VkBufferCopy* region) {
-    const SimCall call = SIM_CALL_CMD_COPY_BUFFER;
-    if (region->size == 0 || region->srcOffset >= source->size ||
-        region->size > source->size - region->srcOffset || region->dstOffset >= target->size ||
-        region->size > target->size - region->dstOffset) {
-        report(sim, call, "a region of %llu bytes from %llu to %llu is empty or leaves a buffer",
-               ULL(region->size), ULL(region->srcOffset), ULL(region->dstOffset));
-        return;
-    }
+static void copy_bytes(Sim* sim, SimCall call, const Resource* source, VkDeviceSize from,
+                       const Resource* target, VkDeviceSize to, VkDeviceSize size) {
     if (!sim->options.backing) {
         return;
     }
-    uint8_t* from = memory_bytes(sim, find_memory(sim, source->memory));
-    uint8_t* to = memory_bytes(sim, find_memory(sim, target->memory));
-    if (from == NULL || to == NULL) {
+    uint8_t* read = memory_bytes(sim, find_memory(sim, source->memory));
+    uint8_t* written = memory_bytes(sim, find_memory(sim, target->memory));
+    if (read == NULL || written == NULL) {
         report(sim, call, "the host has no memory for the copy");
         return;
     }
-    memmove(to + target->offset + region->dstOffset, from + source->offset + region->srcOffset,
-            (size_t)region->size);
+    memmove(written + target->offset + to, read + source->offset + from, (size_t)size);
+}
+
+/*  Execute a copy; the region is not looked at for images, of which all is copied. */
+static void copy_now(Sim* sim, const Copy* copy) {
+    const VkBufferCopy* region = &copy->region;
+    const Resource* source =
+        copy_side(sim, copy->call, copy->source, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, "source");
+    const Resource* target =
+        copy_side(sim, copy->call, copy->target, VK_BUFFER_USAGE_TRANSFER_DST_BIT, "destination");
+    if (source == NULL || target == NULL) {
+        return;
+    }
+    if (copy->call == SIM_CALL_CMD_COPY_IMAGE) {
+        copy_bytes(sim, copy->call, source, 0, target, 0, source->needs.memory.size);
+    } else if (region->size == 0 || region->srcOffset >= source->size ||
+               region->size > source->size - region->srcOffset ||
+               region->dstOffset >= target->size ||
+        region->size > target->size - region->dstOffset) {
+        report(sim, copy->call,
+               "a region of %llu bytes from %llu to %llu is empty or leaves a buffer",
+               ULL(region->size), ULL(region->srcOffset), ULL(region->dstOffset));
+    } else {
+        copy_bytes(sim, copy->call, source, region->srcOffset, target, region->dstOffset,
+                   region->size);
+    }
+}
+
+static void copy_or_defer(Sim* sim, const Copy* copy) {
+    if (!sim->defers) {
+        copy_now(sim, copy);
+        return;
+    }
+    if (sim->copyCount == sim->copyCapacity) {
+        size_t capacity = sim->copyCapacity * 2 + 64;
+        Copy* copies = (Copy*)realloc(sim->copies, capacity * sizeof *copies);
+        if (copies == NULL) {
+            report(sim, copy->call, "the host has no memory for the copy");
+        return;
+    }
+        sim->copies = copies;
+        sim->copyCapacity = capacity;
+    }
+    sim->copies[sim->copyCount++] = *copy;
+}
+
+void sim_defer_copies(Sim* sim, bool defer) {
+    lock(sim);
+    sim->defers = defer;
+    unlock(sim);
+}
+
+void sim_execute_copies(Sim* sim) {
+    lock(sim);
+    for (size_t i = 0; i < sim->copyCount; i++) {
+        copy_now(sim, &sim->copies[i]);
+    }
+    sim->copyCount = 0;
+    unlock(sim);
 }
 
 static VKAPI_ATTR void VKAPI_CALL sim_vkCmdCopyBuffer(VkCommandBuffer commandBuffer,
@@ -2121,15 +2192,88 @@ static VKAPI_ATTR void VKAPI_CALL sim_vkCmdCopyBuffer(VkCommandBuffer commandBuf
         return;
     }
     lock(sim);
-    const Resource* source = copy_side(sim, srcBuffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, "source");
-    const Resource* target =
-        copy_side(sim, dstBuffer, VK_BUFFER_USAGE_TRANSFER_DST_BIT, "destination");
-    if (source != NULL && target != NULL) {
-        for (uint32_t i = 0; i < regionCount; i++) {
-            copy_region(sim, source, target, &pRegions[i]);
-        }
+    for (uint32_t i = 0; i < regionCount; i++) {
+        Copy copy = {SIM_CALL_CMD_COPY_BUFFER, SIM_HANDLE(srcBuffer), SIM_HANDLE(dstBuffer),
+                     pRegions[i]};
+        copy_or_defer(sim, &copy);
     }
     unlock(sim);
+}
+
+static uint32_t mip_of(uint32_t extent, uint32_t mip) {
+    return extent >> mip != 0 ? extent >> mip : 1;
+}
+
+/*  All mips in order, all layers, and their whole extents: nothing else is understood here. */
+static bool is_whole_image(const Resource* image, uint32_t regionCount,
+                           const VkImageCopy* pRegions) {
+    bool whole = regionCount == image->mipLevels;
+    for (uint32_t i = 0; i < regionCount && whole; i++) {
+        const VkImageCopy* r = &pRegions[i];
+        whole = r->srcSubresource.mipLevel == i && r->srcSubresource.baseArrayLayer == 0 &&
+                r->srcSubresource.layerCount == image->arrayLayers &&
+                memcmp(&r->srcSubresource, &r->dstSubresource, sizeof r->srcSubresource) == 0 &&
+                r->extent.width == mip_of(image->extent.width, i) &&
+                r->extent.height == mip_of(image->extent.height, i) &&
+                r->extent.depth == mip_of(image->extent.depth, i) && r->srcOffset.x == 0 &&
+                r->srcOffset.y == 0 && r->srcOffset.z == 0 && r->dstOffset.x == 0 &&
+                r->dstOffset.y == 0 && r->dstOffset.z == 0;
+    }
+    return whole;
+}
+
+static VKAPI_ATTR void VKAPI_CALL sim_vkCmdCopyImage(VkCommandBuffer commandBuffer,
+                                                     VkImage srcImage, VkImageLayout srcLayout,
+                                                     VkImage dstImage, VkImageLayout dstLayout,
+                                                     uint32_t regionCount,
+                                                     const VkImageCopy* pRegions) {
+    const SimCall call = SIM_CALL_CMD_COPY_IMAGE;
+    Sim* sim = sim_of(commandBuffer);
+    (void)enter(sim, call);
+    if (!sim->options.checks && !sim->options.backing) {
+        return;
+    }
+    lock(sim);
+    const Resource* source = find_resource(sim, SIM_HANDLE(srcImage), KIND_IMAGE);
+    const Resource* target = find_resource(sim, SIM_HANDLE(dstImage), KIND_IMAGE);
+    if (source != NULL && target != NULL) {
+        if (source->layout != srcLayout || target->layout != dstLayout ||
+            srcLayout != VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL ||
+            dstLayout != VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL) {
+            report(sim, call, "an image is not in the layout for a copy");
+        }
+        if (!is_whole_image(source, regionCount, pRegions) ||
+            !is_whole_image(target, regionCount, pRegions)) {
+            report(sim, call, "the regions are not all of both images");
+        }
+    }
+    Copy copy = {call, SIM_HANDLE(srcImage), SIM_HANDLE(dstImage), {0, 0, 0}};
+    copy_or_defer(sim, &copy);
+    unlock(sim);
+}
+
+static void image_barrier(Sim* sim, const VkImageMemoryBarrier* barrier) {
+    const SimCall call = SIM_CALL_CMD_PIPELINE_BARRIER;
+    Resource* image = find_resource(sim, SIM_HANDLE(barrier->image), KIND_IMAGE);
+    if (image == NULL || find_memory(sim, image->memory) == NULL) {
+        report(sim, call, "no image of this device that is bound: %#llx",
+               ULL(SIM_HANDLE(barrier->image)));
+        return;
+    }
+    if (barrier->oldLayout != VK_IMAGE_LAYOUT_UNDEFINED && barrier->oldLayout != image->layout) {
+        report(sim, call, "an image is in layout %d, not %d", (int)image->layout,
+               (int)barrier->oldLayout);
+    }
+    if (barrier->newLayout == VK_IMAGE_LAYOUT_UNDEFINED ||
+        barrier->newLayout == VK_IMAGE_LAYOUT_PREINITIALIZED) {
+        report(sim, call, "no image can be brought to layout %d", (int)barrier->newLayout);
+    }
+    if (barrier->subresourceRange.aspectMask == 0 ||
+        barrier->subresourceRange.levelCount != image->mipLevels ||
+        barrier->subresourceRange.layerCount != image->arrayLayers) {
+        report(sim, call, "the range is not all of the image");
+    }
+    image->layout = barrier->newLayout;
 }
 
 static VKAPI_ATTR void VKAPI_CALL sim_vkCmdPipelineBarrier(
@@ -2144,8 +2288,6 @@ static VKAPI_ATTR void VKAPI_CALL sim_vkCmdPipelineBarrier(
     (void)dependencyFlags;
     (void)memoryBarrierCount;
     (void)pMemoryBarriers;
-    (void)imageMemoryBarrierCount;
-    (void)pImageMemoryBarriers;
     if (!sim->options.checks) {
         return;
     }
@@ -2165,6 +2307,9 @@ static VKAPI_ATTR void VKAPI_CALL sim_vkCmdPipelineBarrier(
             report(sim, call, "%llu bytes at %llu are empty or leave the buffer",
                    ULL(barrier->size), ULL(barrier->offset));
         }
+    }
+    for (uint32_t i = 0; i < imageMemoryBarrierCount; i++) {
+        image_barrier(sim, &pImageMemoryBarriers[i]);
     }
     unlock(sim);
 }
@@ -2291,6 +2436,7 @@ static const Proc procs[] = {
            pageableDeviceLocal),
     ROW_IF("vkSetDebugUtilsObjectNameEXT", sim_vkSetDebugUtilsObjectNameEXT, true, debugUtils),
     ROW("vkCmdCopyBuffer", sim_vkCmdCopyBuffer, true, V10),
+    ROW("vkCmdCopyImage", sim_vkCmdCopyImage, true, V10),
     ROW("vkCmdPipelineBarrier", sim_vkCmdPipelineBarrier, true, V10),
 };
 
@@ -2745,6 +2891,7 @@ uint64_t sim_destroy(Sim* sim) {
     for (uint32_t i = 0; i < CHUNK_COUNT && sim->chunks[i] != NULL; i++) {
         free(sim->chunks[i]);
     }
+    free(sim->copies);
     (void)pthread_mutex_destroy(&sim->mutex);
     sim->device.magic = 0;
     free(sim);

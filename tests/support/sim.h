@@ -116,8 +116,13 @@ uint64_t sim_destroy(Sim* sim);
 VkInstance sim_instance(Sim* sim);
 VkPhysicalDevice sim_physical_device(Sim* sim);
 VkDevice sim_device(Sim* sim);
-VkCommandBuffer sim_command_buffer(Sim* sim); /* vkCmdCopyBuffer copies at once (with backing),
-                                                 vkCmdPipelineBarrier only looks at its arguments */
+/*  vkCmdCopyBuffer and vkCmdCopyImage (of all of an image) copy at once, with backing;
+    vkCmdPipelineBarrier looks at its arguments, and tells the layouts of images. */
+VkCommandBuffer sim_command_buffer(Sim* sim);
+/*  Or they wait, as on a device that has not got so far, until they are executed: what they name
+    must be there then. */
+void sim_defer_copies(Sim* sim, bool defer);
+void sim_execute_copies(Sim* sim);
 const SimProfile* sim_profile(Sim* sim);
 
 /*  The proc-addr functions need no sim: they find it from the instance or device handle. Null
@@ -163,6 +168,7 @@ PFN_vkGetDeviceProcAddr sim_get_device_proc_addr(void);
     X(SET_DEVICE_MEMORY_PRIORITY, vkSetDeviceMemoryPriorityEXT, 0)                              \
     X(SET_DEBUG_UTILS_OBJECT_NAME, vkSetDebugUtilsObjectNameEXT, 1)                             \
     X(CMD_COPY_BUFFER, vkCmdCopyBuffer, 0)                                                      \
+    X(CMD_COPY_IMAGE, vkCmdCopyImage, 0)                                                           \
     X(CMD_PIPELINE_BARRIER, vkCmdPipelineBarrier, 0)
 
 #define SIM_X(id, function, failable) SIM_CALL_##id,

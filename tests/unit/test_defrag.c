@@ -951,7 +951,7 @@ static void test_arguments(void** state) {
     assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &info, NULL),
                      VK_ERROR_VALIDATION_FAILED_EXT);
     rig_expect(rig, SXVK_MESSAGE_NULL_ARGUMENT, 1);
-    info.flags = 0x20;
+    info.flags = 0x40;
     assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &info, &context),
                      VK_ERROR_VALIDATION_FAILED_EXT);
     rig_expect(rig, SXVK_MESSAGE_UNKNOWN_FLAGS, 1);

@@ -1,0 +1,1142 @@
+/*
+    test_movable.c - >>movable and >>moves: the library moves resources by itself.
+
+    The simulated device copies when it is told to execute, some frames after the commands were
+    recorded: what they name must be there then, so nothing may be destroyed or used again too
+    early. Every byte of every resource is compared.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SX_VKALLOC_IMPLEMENTATION
+#include "sx_vkalloc.h"
+
+#include "testing.h"
+
+#define LOCAL 0 /* memory types of the discrete GPU */
+#define HOST  1
+#define KIB   ((VkDeviceSize)1 << 10)
+#define MIB   ((VkDeviceSize)1 << 20)
+
+/* ------------------------------------------------------------------ a program with resources */
+
+#define MOST 4000u
+
+typedef struct Res {
+    VkBuffer buffer; /* or an image; both null: there is none */
+    VkImage image;
+    SxvkAllocation allocation;
+    VkDeviceSize size;
+    uint64_t seed;
+    VkImageLayout layout;
+    bool isRefused;
+    bool isIdle;
+    uint32_t moves;
+} Res;
+
+typedef struct Program {
+    Rig* rig;
+    Res all[MOST];
+    uint64_t seeds;
+    uint64_t frame;
+    SxvkMoveInfo moves;
+    uint32_t asked;
+    uint32_t told;
+    Res* destroysWhenAsked; /* by the callbacks */
+    Res* destroysWhenTold;
+} Program;
+
+static bool res_lives(const Res* res) {
+    return res->buffer != VK_NULL_HANDLE || res->image != VK_NULL_HANDLE;
+}
+
+static unsigned char byte_of(uint64_t seed, VkDeviceSize i) {
+    return (unsigned char)((seed + i / 8 * 0x9E3779B97F4A7C15u) >> (24 + i % 8));
+}
+
+static void res_fill(Program* p, Res* res) {
+    unsigned char* bytes = malloc((size_t)res->size);
+    assert_non_null(bytes);
+    for (VkDeviceSize i = 0; i < res->size; i++) {
+        bytes[i] = byte_of(res->seed, i);
+    }
+    assert_int_equal(
+        sxvkCopyMemoryToAllocation(p->rig->allocator, bytes, res->allocation, 0, res->size),
+        VK_SUCCESS);
+    free(bytes);
+}
+
+static void res_compare(Program* p, const Res* res) {
+    unsigned char* bytes = malloc((size_t)res->size);
+    SxvkAllocationInfo info;
+    VkDeviceMemory memory;
+    VkDeviceSize offset;
+    bool is_same = true;
+    assert_non_null(bytes);
+    assert_int_equal(
+        sxvkCopyAllocationToMemory(p->rig->allocator, res->allocation, 0, bytes, res->size),
+        VK_SUCCESS);
+    for (VkDeviceSize i = 0; i < res->size; i++) {
+        is_same = is_same && bytes[i] == byte_of(res->seed, i);
+    }
+    assert_true(is_same);
+    free(bytes);
+    sxvkGetAllocationInfo(p->rig->allocator, res->allocation, &info);
+    assert_ptr_equal(info.pUserData, res);
+    if (res->buffer != VK_NULL_HANDLE) {
+        assert_true(sim_buffer_binding(p->rig->sim, res->buffer, &memory, &offset));
+    } else {
+        assert_true(sim_image_binding(p->rig->sim, res->image, &memory, &offset));
+    }
+    assert_true(memory == info.deviceMemory && offset == info.offset);
+}
+
+static void compare(Program* p) {
+    for (uint32_t i = 0; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            res_compare(p, &p->all[i]);
+        }
+    }
+}
+
+static void destroy(Program* p, Res* res) {
+    if (res->image != VK_NULL_HANDLE) {
+        sxvkDestroyImage(p->rig->allocator, res->image, res->allocation);
+    } else {
+        sxvkDestroyBuffer(p->rig->allocator, res->buffer, res->allocation);
+    }
+    memset(res, 0, sizeof *res);
+}
+
+static VkBool32 VKAPI_PTR on_query(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    Program* p = data;
+    Res* res = r->pUserData;
+    p->asked++;
+    assert_true(res != NULL && res->allocation == r->allocation);
+    assert_true(res->buffer == r->buffer && res->image == r->image);
+    assert_true((r->buffer != VK_NULL_HANDLE) == (r->pBufferCreateInfo != NULL));
+    assert_true((r->image != VK_NULL_HANDLE) == (r->pImageCreateInfo != NULL));
+    assert_int_equal(usage->queueFamilyIndex, p->moves.queueFamilyIndex);
+    usage->oldLayout = res->layout;
+    usage->isIdle = res->isIdle;
+    if (p->destroysWhenAsked == res) {
+        destroy(p, res);
+        p->destroysWhenAsked = NULL;
+        return VK_TRUE;
+    }
+    return !res->isRefused;
+}
+
+static void VKAPI_PTR on_moved(void* data, const SxvkMovableResource* before,
+                               const SxvkMovableResource* after) {
+    Program* p = data;
+    Res* res = after->pUserData;
+    p->told++;
+    if (res == NULL) {
+        return; /* destroyed in between */
+    }
+    assert_true(before->allocation == after->allocation && res->allocation == after->allocation);
+    assert_true(res->buffer == before->buffer && res->image == before->image);
+    assert_true(after->buffer != before->buffer || after->image != before->image);
+    res->buffer = after->buffer;
+    res->image = after->image;
+    res->moves++;
+    if (p->destroysWhenTold == res) {
+        destroy(p, res);
+        p->destroysWhenTold = NULL;
+    }
+}
+
+/*  Images may live in host memory, so that their bytes can be looked at. */
+static void anywhere(void* data, const VkBufferCreateInfo* buffer, const VkImageCreateInfo* image,
+                     SimRequirements* needs) {
+    (void)data;
+    (void)buffer;
+    (void)image;
+    needs->memory.memoryTypeBits = 0xF;
+    needs->prefersDedicated = false;
+}
+
+static Program* program_open_with(const RigOptions* with) {
+    RigOptions options = with != NULL ? *with : rig_options();
+    Program* p = calloc(1, sizeof *p);
+    assert_non_null(p);
+    options.sim.backing = true;
+    p->rig = rig_create(&options);
+    p->frame = 1;
+    p->moves.commandBuffer = sim_command_buffer(p->rig->sim);
+    p->moves.queueFamilyIndex = 3;
+    p->moves.value = 1;
+    p->moves.pfnQuery = on_query;
+    p->moves.pfnMoved = on_moved;
+    p->moves.pUserData = p;
+    sim_set_requirements(p->rig->sim, anywhere, NULL);
+    sim_defer_copies(p->rig->sim, true);
+    return p;
+}
+
+static Program* program_open(void) {
+    return program_open_with(NULL);
+}
+
+static void program_close(Program* p) {
+    for (uint32_t i = 0; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    assert_int_equal(sxvkCheckIntegrity(p->rig->allocator), VK_SUCCESS);
+    rig_destroy(p->rig);
+    free(p);
+}
+
+static Res* place_for(Program* p) {
+    uint32_t i = 0;
+    while (res_lives(&p->all[i])) {
+        assert_true(++i < MOST);
+    }
+    p->all[i].seed = testing_random(&p->seeds);
+    return &p->all[i];
+}
+
+static const SxvkAllocationCreateInfo movable_host = {.flags = SXVK_ALLOCATION_CREATE_MOVABLE_BIT,
+                                                      .memoryTypeBits = 1u << HOST};
+
+static Res* add_buffer(Program* p, const SxvkAllocationCreateInfo* info, VkDeviceSize size) {
+    VkBufferCreateInfo buffer = testing_buffer(size, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    SxvkAllocationCreateInfo with = *info;
+    Res* res = place_for(p);
+    with.pUserData = res;
+    res->size = size;
+    if (sxvkCreateBuffer(p->rig->allocator, &buffer, &with, &res->buffer, &res->allocation, NULL) !=
+        VK_SUCCESS) {
+        assert_true(!res_lives(res) && res->allocation == VK_NULL_HANDLE);
+        return NULL;
+    }
+    res_fill(p, res);
+    return res;
+}
+
+static VkImageCreateInfo image_info(uint64_t random) {
+    VkImageCreateInfo info = testing_image(16u << random % 4, 64, VK_IMAGE_TILING_OPTIMAL);
+    info.usage = VK_IMAGE_USAGE_SAMPLED_BIT;
+    info.mipLevels = 1 + (uint32_t)(random / 4 % 4);
+    info.arrayLayers = 1 + (uint32_t)(random / 16 % 3);
+    if (random / 64 % 4 == 0) {
+        info.imageType = VK_IMAGE_TYPE_3D;
+        info.arrayLayers = 1;
+        info.extent.depth = 8;
+    } else if (random / 64 % 4 == 1) {
+        info.format = VK_FORMAT_D24_UNORM_S8_UINT;
+        info.usage = VK_IMAGE_USAGE_DEPTH_STENCIL_ATTACHMENT_BIT;
+    } else if (random / 64 % 4 == 2) {
+        info.format = VK_FORMAT_BC1_RGBA_UNORM_BLOCK;
+    }
+    return info;
+}
+
+static Res* add_image(Program* p, const SxvkAllocationCreateInfo* info,
+                      const VkImageCreateInfo* image) {
+    SxvkAllocationCreateInfo with = *info;
+    SxvkAllocationInfo got;
+    VkImageMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER};
+    Res* res = place_for(p);
+    with.pUserData = res;
+    if (sxvkCreateImage(p->rig->allocator, image, &with, &res->image, &res->allocation, &got) !=
+        VK_SUCCESS) {
+        assert_true(!res_lives(res) && res->allocation == VK_NULL_HANDLE);
+        return NULL;
+    }
+    res->size = got.size;
+    res->layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
+    barrier.newLayout = res->layout;
+    barrier.image = res->image;
+    barrier.subresourceRange.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT;
+    barrier.subresourceRange.levelCount = image->mipLevels;
+    barrier.subresourceRange.layerCount = image->arrayLayers;
+    p->rig->allocator->device.vk.fn.vkCmdPipelineBarrier(
+        p->moves.commandBuffer, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+        VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
+    res_fill(p, res);
+    return res;
+}
+
+/*  Buffers and images, of which every `keep`-th stays. */
+static void fill(Program* p, const SxvkAllocationCreateInfo* info, uint32_t count, uint32_t keep) {
+    uint64_t random = 5;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t draw = testing_random(&random);
+        VkImageCreateInfo image = image_info(draw / 8);
+        assert_non_null(draw % 8 < 3
+                            ? add_image(p, info, &image)
+                            : add_buffer(p, info, testing_log_uniform(&random, 64, 96 * KIB)));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i % keep != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+}
+
+/*  The device reaches the frame that was just recorded. */
+static void end_frame(Program* p) {
+    sim_execute_copies(p->rig->sim);
+    assert_int_equal(sim_errors(p->rig->sim), 0);
+    sxvkCompleteMoves(p->rig->allocator, p->frame);
+    p->moves.value = ++p->frame;
+    assert_int_equal(sxvkCheckIntegrity(p->rig->allocator), VK_SUCCESS);
+}
+
+/*  Record until there is nothing left to do; returns the calls. */
+static uint32_t run(Program* p, SxvkDefragmentationContext context) {
+    uint32_t calls = 0;
+    for (;;) {
+        VkResult result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+        assert_int_equal(sxvkCheckIntegrity(p->rig->allocator), VK_SUCCESS);
+        end_frame(p);
+        if (result == VK_SUCCESS) {
+            return calls;
+        }
+        assert_true(result == VK_INCOMPLETE || result == VK_NOT_READY);
+        assert_true(++calls < 10000);
+    }
+}
+
+static SxvkDefragmentationContext begin(Program* p, SxvkDefragmentationFlags flags) {
+    SxvkDefragmentationInfo info = {.flags = flags | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT};
+    SxvkDefragmentationContext context;
+    assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+    return context;
+}
+
+static SxvkDefragmentationStats defragment(Program* p, SxvkDefragmentationFlags flags) {
+    SxvkDefragmentationContext context = begin(p, flags);
+    SxvkDefragmentationStats stats;
+    (void)run(p, context);
+    sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+    return stats;
+}
+
+#define FULL SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FULL_BIT
+#define ALL  SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT
+
+/* ------------------------------------------------------------------ moving */
+
+static void test_everything_moves(void** state) {
+    Program* p = program_open();
+    SxvkMoveStatistics moved;
+    SxvkDefragmentationStats stats;
+    (void)state;
+    for (uint32_t round = 0; round < 3; round++) {
+        SxvkStatistics before, after;
+        fill(p, &movable_host, 900, 4 + round);
+        before = rig_statistics(p->rig);
+        stats = defragment(p, FULL);
+        after = rig_statistics(p->rig);
+        compare(p);
+        assert_int_equal(before.allocationCount, after.allocationCount);
+        assert_int_equal(before.allocationBytes, after.allocationBytes);
+        assert_int_equal(before.blockBytes - after.blockBytes, stats.bytesFreed);
+        assert_true(stats.bytesFreed > 0 && stats.bytesMoved < stats.bytesFreed);
+        rig_check(p->rig);
+    }
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    assert_int_equal(moved.moveCount, p->told);
+    assert_int_equal(moved.movesInFlight, 0);
+    assert_int_equal(moved.bytesInFlight, 0);
+    assert_true(moved.passCount != 0 && moved.blocksFreed != 0 && moved.bytesMoved != 0);
+    program_close(p);
+}
+
+/*  A pass at a time, several frames in flight. */
+static void test_flights_overlap(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationInfo info = {
+        .flags = FULL | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT,
+        .maxBytesPerPass = 256 * KIB,
+        .maxAllocationsPerPass = 7,
+    };
+    SxvkDefragmentationContext context;
+    VkResult result = VK_INCOMPLETE;
+    uint32_t frames = 0;
+    (void)state;
+    fill(p, &movable_host, 900, 5);
+    assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+    while (result != VK_SUCCESS) {
+        uint32_t told = p->told;
+        result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+        assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE || result == VK_NOT_READY);
+        assert_true(p->told - told <= 7);
+        if (++frames % 3 == 0 || result == VK_NOT_READY) {
+            end_frame(p);
+        } else {
+            p->moves.value = ++p->frame;
+        }
+        assert_true(frames < 10000);
+    }
+    sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    assert_true(frames > 10);
+    end_frame(p);
+    compare(p);
+    program_close(p);
+}
+
+/*  What is not movable stays, with its block; passes leave alone what is. */
+static void test_others_stay(void** state) {
+    Program* p = program_open();
+    SxvkAllocationCreateInfo plain = {.memoryTypeBits = 1u << HOST};
+    SxvkDefragmentationInfo info = {.flags = ALL};
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationStats stats;
+    (void)state;
+    fill(p, &plain, 300, 5);
+    stats = defragment(p, ALL);
+    assert_int_equal(stats.allocationsMoved, 0);
+    for (uint32_t i = 0; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    fill(p, &movable_host, 300, 5);
+    assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+    assert_int_equal(sxvkBeginDefragmentationPass(p->rig->allocator, context, &pass), VK_SUCCESS);
+    assert_int_equal(sxvkRecordMoves(p->rig->allocator, context, &p->moves),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_STRUCT, 1);
+    sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    context = begin(p, ALL);
+    assert_int_equal(sxvkBeginDefragmentationPass(p->rig->allocator, context, &pass),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_STRUCT, 1);
+    (void)run(p, context);
+    sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+    assert_true(stats.allocationsMoved != 0);
+    compare(p);
+    program_close(p);
+}
+
+static void test_a_move_is_refused(void** state) {
+    Program* p = program_open();
+    SxvkMoveStatistics stats;
+    (void)state;
+    fill(p, &movable_host, 600, 5);
+    for (uint32_t i = 0; i < MOST; i++) {
+        p->all[i].isRefused = i % 15 == 0;
+    }
+    (void)defragment(p, FULL);
+    compare(p);
+    for (uint32_t i = 0; i < MOST; i++) {
+        assert_true(!p->all[i].isRefused || p->all[i].moves == 0);
+        p->all[i].isRefused = false;
+    }
+    sxvkGetMoveStatistics(p->rig->allocator, &stats);
+    assert_true(stats.refusedCount != 0);
+    /* Of another queue family, and exclusive. */
+    p->moves.queueFamilyIndex = 4;
+    (void)defragment(p, FULL);
+    compare(p);
+    program_close(p);
+}
+
+static VkBool32 VKAPI_PTR elsewhere(void* data, const SxvkMovableResource* r,
+                                    SxvkMoveUsage* usage) {
+    VkBool32 answer = on_query(data, r, usage);
+    usage->queueFamilyIndex = 9;
+    return answer;
+}
+
+static void test_another_family_owns_it(void** state) {
+    Program* p = program_open();
+    (void)state;
+    fill(p, &movable_host, 300, 5);
+    p->moves.pfnQuery = elsewhere;
+    assert_int_equal(defragment(p, FULL).allocationsMoved, 0);
+    assert_true(p->asked != 0);
+    p->moves.pfnQuery = on_query;
+    assert_true(defragment(p, FULL).allocationsMoved != 0);
+    compare(p);
+    program_close(p);
+}
+
+/* ------------------------------------------------------------------ destroying */
+
+/*  While it flies: later, with the old one, and the handle is invalid from now on. */
+static void test_destroyed_in_flight(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationContext context;
+    uint32_t destroyed = 0;
+    (void)state;
+    fill(p, &movable_host, 900, 5);
+    context = begin(p, FULL);
+    for (;;) {
+        VkResult result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+        for (uint32_t i = 0; i < MOST; i++) {
+            Res* res = &p->all[i];
+            if (res_lives(res) && res->moves != 0 && i % 2 == 0) {
+                uint64_t objects = sim_live_resource_count(p->rig->sim);
+                SxvkAllocation allocation = res->allocation;
+                VkBuffer buffer = res->buffer;
+                destroy(p, res);
+                destroyed++;
+                assert_false(sxvkIsAllocationValid(p->rig->allocator, allocation));
+                assert_int_equal(sim_live_resource_count(p->rig->sim), objects);
+                if (destroyed == 1) { /* twice */
+                    sxvkDestroyBuffer(p->rig->allocator, buffer, allocation);
+                    rig_expect(p->rig, SXVK_MESSAGE_INVALID_ALLOCATION, 1);
+                }
+            }
+        }
+        assert_int_equal(sxvkCheckIntegrity(p->rig->allocator), VK_SUCCESS);
+        end_frame(p);
+        if (result == VK_SUCCESS) {
+            break;
+        }
+        for (uint32_t i = 0; i < MOST; i++) {
+            p->all[i].moves = 0;
+        }
+    }
+    assert_true(destroyed > 20);
+    sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    compare(p);
+    rig_check(p->rig);
+    program_close(p);
+}
+
+/*  Inside of the callbacks, and with a handle from before the move. */
+static void test_destroyed_by_callbacks(void** state) {
+    Program* p = program_open();
+    (void)state;
+    fill(p, &movable_host, 600, 5);
+    for (uint32_t round = 0; round < 8; round++) {
+        SxvkDefragmentationContext context = begin(p, ALL);
+        for (uint32_t i = round; i < MOST; i++) {
+            if (res_lives(&p->all[i])) {
+                p->destroysWhenAsked = round % 2 == 0 ? &p->all[i] : NULL;
+                p->destroysWhenTold = round % 2 != 0 ? &p->all[i] : NULL;
+                break;
+            }
+        }
+        (void)run(p, context);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        compare(p);
+    }
+    program_close(p);
+}
+
+static void test_destroyed_by_its_old_handle(void** state) {
+    Program* p = program_open();
+    VkBuffer old[MOST];
+    (void)state;
+    fill(p, &movable_host, 600, 5);
+    for (uint32_t i = 0; i < MOST; i++) {
+        old[i] = p->all[i].buffer;
+    }
+    (void)defragment(p, ALL);
+    for (uint32_t i = 0; i < MOST; i++) {
+        if (p->all[i].buffer != VK_NULL_HANDLE) {
+            sxvkDestroyBuffer(p->rig->allocator, old[i], p->all[i].allocation);
+            memset(&p->all[i], 0, sizeof p->all[i]);
+        }
+    }
+    program_close(p);
+}
+
+/*  The context, a pool, the allocator, with flights in the air. */
+static void test_owners_end_in_flight(void** state) {
+    const SxvkPoolCreateInfo blocks = {.memoryTypeIndex = HOST, .blockSize = 1 << 20};
+    (void)state;
+    for (uint32_t round = 0; round < 4; round++) {
+        Program* p = program_open();
+        SxvkAllocator allocator = p->rig->allocator;
+        SxvkAllocationCreateInfo info = movable_host;
+        SxvkDefragmentationInfo begun = {
+            .flags = FULL | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT, .maxBytesPerPass = MIB};
+        SxvkDefragmentationContext context;
+        SxvkPool pool;
+        assert_int_equal(sxvkCreatePool(allocator, &blocks, &pool), VK_SUCCESS);
+        info.pool = round == 3 ? VK_NULL_HANDLE : pool;
+        begun.pool = info.pool;
+        fill(p, &info, 600, 5);
+        assert_int_equal(sxvkBeginDefragmentation(allocator, &begun, &context), VK_SUCCESS);
+        assert_int_equal(sxvkRecordMoves(allocator, context, &p->moves), VK_INCOMPLETE);
+        assert_true(p->told != 0);
+        if (round != 2) {
+            sxvkEndDefragmentation(allocator, context, NULL);
+            assert_int_equal(sxvkCheckIntegrity(allocator), VK_SUCCESS);
+        }
+        sim_execute_copies(p->rig->sim);
+        if (round == 0 || round == 3) {
+            end_frame(p);
+            compare(p);
+        }
+        if (round == 3) {
+            sxvkDestroyPool(allocator, pool);
+            program_close(p);
+            continue;
+        }
+        for (uint32_t i = 0; i < MOST; i++) {
+            if (res_lives(&p->all[i]) && round != 1) {
+                destroy(p, &p->all[i]);
+            } else if (res_lives(&p->all[i])) { /* with sxvkResetPool the handles are the user's */
+                const SxvkVulkanFunctions* fn = &allocator->device.vk.fn;
+                const VkAllocationCallbacks* host = allocator->device.host.driver_callbacks;
+                fn->vkDestroyBuffer(sim_device(p->rig->sim), p->all[i].buffer, host);
+                fn->vkDestroyImage(sim_device(p->rig->sim), p->all[i].image, host);
+                memset(&p->all[i], 0, sizeof p->all[i]);
+            }
+        }
+        if (round == 1) {
+            assert_int_equal(sxvkResetPool(allocator, pool), VK_SUCCESS);
+        }
+        if (round == 2) {
+            sxvkEndDefragmentation(allocator, context, NULL);
+        }
+        sxvkDestroyPool(allocator, pool);
+        program_close(p);
+    }
+}
+
+/* ------------------------------------------------------------------ by the CPU */
+
+static void test_the_cpu_copies(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationStats stats;
+    (void)state;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    for (uint32_t i = 0; i < 900; i++) {
+        assert_non_null(add_buffer(p, &movable_host, testing_log_uniform(&p->seeds, 64, 96 * KIB)));
+    }
+    for (uint32_t i = 0; i < 900; i++) {
+        if (i % 5 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    assert_int_equal(defragment(p, FULL).allocationsMoved, 0); /* not allowed */
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    assert_int_equal(defragment(p, FULL).allocationsMoved, 0); /* not idle */
+    for (uint32_t i = 0; i < MOST; i++) {
+        p->all[i].isIdle = true;
+    }
+    stats = defragment(p, FULL);
+    assert_true(stats.allocationsMoved != 0 && stats.bytesFreed != 0);
+    assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_BUFFER), 0);
+    compare(p);
+    program_close(p);
+}
+
+/* ------------------------------------------------------------------ what it is made of */
+
+typedef struct Seen {
+    uint32_t images;
+    uint32_t buffers;
+    uint32_t wrong;
+} Seen;
+
+static void check_infos(void* data, const VkBufferCreateInfo* buffer,
+                        const VkImageCreateInfo* image, SimRequirements* needs) {
+    Seen* seen = data;
+    anywhere(NULL, buffer, image, needs);
+    if (image != NULL) {
+        const VkImageFormatListCreateInfo* formats =
+            sxvki_chain_find(image->pNext, VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO);
+        const VkImageStencilUsageCreateInfo* stencil =
+            sxvki_chain_find(image->pNext, VK_STRUCTURE_TYPE_IMAGE_STENCIL_USAGE_CREATE_INFO);
+        seen->images++;
+        seen->wrong += formats == NULL || formats->viewFormatCount != 2 ||
+                       formats->pViewFormats[1] != VK_FORMAT_R8G8B8A8_SRGB || stencil == NULL ||
+                       (stencil->stencilUsage & VK_IMAGE_USAGE_TRANSFER_SRC_BIT) == 0 ||
+                       image->queueFamilyIndexCount != 2 || image->pQueueFamilyIndices[1] != 7 ||
+                       (image->usage & VK_IMAGE_USAGE_TRANSFER_DST_BIT) == 0;
+    } else {
+        seen->buffers++;
+        seen->wrong += buffer->queueFamilyIndexCount != 2 || buffer->pQueueFamilyIndices[1] != 7 ||
+                       (buffer->usage & VK_BUFFER_USAGE_TRANSFER_SRC_BIT) == 0;
+    }
+}
+
+/*  The info is copied with its lists, which its owner forgets at once. */
+static void test_infos_are_kept(void** state) {
+    Program* p = program_open();
+    Seen seen = {0, 0, 0};
+    (void)state;
+    sim_set_requirements(p->rig->sim, check_infos, &seen);
+    for (uint32_t i = 0; i < 400; i++) {
+        uint32_t families[2] = {1, 7};
+        VkFormat views[2] = {VK_FORMAT_R8G8B8A8_UNORM, VK_FORMAT_R8G8B8A8_SRGB};
+        VkImageStencilUsageCreateInfo stencil = {
+            .sType = VK_STRUCTURE_TYPE_IMAGE_STENCIL_USAGE_CREATE_INFO,
+            .stencilUsage = VK_IMAGE_USAGE_SAMPLED_BIT};
+        VkImageFormatListCreateInfo formats = {.sType =
+                                                   VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO,
+                                               .pNext = &stencil,
+                                               .viewFormatCount = 2,
+                                               .pViewFormats = views};
+        VkImageCreateInfo image = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+        VkBufferCreateInfo buffer = testing_buffer(30000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        SxvkAllocationCreateInfo info = movable_host;
+        Res* res = place_for(p);
+        info.pUserData = res;
+        res->size = 16000;
+        if (i % 2 == 0) {
+            image.pNext = &formats;
+            image.sharingMode = VK_SHARING_MODE_CONCURRENT;
+            image.queueFamilyIndexCount = 2;
+            image.pQueueFamilyIndices = families;
+            assert_int_equal(sxvkCreateImage(p->rig->allocator, &image, &info, &res->image,
+                                             &res->allocation, NULL),
+                             VK_SUCCESS);
+            res->layout = VK_IMAGE_LAYOUT_UNDEFINED; /* nothing to copy */
+        } else {
+            buffer.sharingMode = VK_SHARING_MODE_CONCURRENT;
+            buffer.queueFamilyIndexCount = 2;
+            buffer.pQueueFamilyIndices = families;
+            assert_int_equal(sxvkCreateBuffer(p->rig->allocator, &buffer, &info, &res->buffer,
+                                              &res->allocation, NULL),
+                             VK_SUCCESS);
+        }
+        memset(families, 0xFF, sizeof families);
+        memset(views, 0xFF, sizeof views);
+    }
+    for (uint32_t i = 0; i < 400; i++) {
+        if (i % 6 > 1) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    p->moves.pfnQuery = elsewhere; /* concurrent: who owns it does not matter */
+    assert_true(defragment(p, FULL).allocationsMoved > 10);
+    assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_IMAGE), 0);
+    assert_true(seen.images > 200 && seen.buffers > 200);
+    assert_int_equal(seen.wrong, 0);
+    sim_set_requirements(p->rig->sim, anywhere, NULL);
+    program_close(p);
+}
+
+static void refuse_buffer(Program* p, VkBufferCreateInfo buffer, SxvkAllocationCreateInfo info,
+                          SxvkMessage message) {
+    VkBuffer made;
+    SxvkAllocation allocation;
+    info.flags |= SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    assert_int_equal(sxvkCreateBuffer(p->rig->allocator, &buffer, &info, &made, &allocation, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_true(made == VK_NULL_HANDLE && allocation == VK_NULL_HANDLE);
+    rig_expect(p->rig, message, 1);
+}
+
+static void refuse_image(Program* p, VkImageCreateInfo image) {
+    VkImage made;
+    SxvkAllocation allocation;
+    assert_int_equal(
+        sxvkCreateImage(p->rig->allocator, &image, &movable_host, &made, &allocation, NULL),
+        VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_true(made == VK_NULL_HANDLE && allocation == VK_NULL_HANDLE);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_STRUCT, 1);
+}
+
+static void test_what_cannot_be_movable(void** state) {
+    Program* p = program_open();
+    const VkBufferCreateInfo buffer = testing_buffer(1000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    const VkImageCreateInfo image = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+    const SxvkAllocationCreateInfo info = {0};
+    VkExternalMemoryBufferCreateInfo external = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO};
+    const VkMemoryRequirements needs = testing_requirements(1000, 16, 0xF);
+    const SxvkPoolCreateInfo lane = {.flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT};
+    SxvkAllocation allocation;
+    VkBuffer made;
+    SxvkPool pool;
+    (void)state;
+#define BUFFER(member, value, message)                                                             \
+    do {                                                                                           \
+        VkBufferCreateInfo b = buffer;                                                             \
+        b.member = value;                                                                          \
+        refuse_buffer(p, b, info, message);                                                        \
+    } while (0)
+#define IMAGE(member, value)                                                                       \
+    do {                                                                                           \
+        VkImageCreateInfo i = image;                                                               \
+        i.member = value;                                                                          \
+        refuse_image(p, i);                                                                        \
+    } while (0)
+#define INFO(member, value)                                                                        \
+    do {                                                                                           \
+        SxvkAllocationCreateInfo a = info;                                                         \
+        a.member = value;                                                                          \
+        refuse_buffer(p, buffer, a, SXVK_MESSAGE_CONFLICTING_FLAGS);                               \
+    } while (0)
+    BUFFER(flags, VK_BUFFER_CREATE_SPARSE_BINDING_BIT, SXVK_MESSAGE_BAD_STRUCT);
+    BUFFER(flags, VK_BUFFER_CREATE_PROTECTED_BIT, SXVK_MESSAGE_BAD_STRUCT);
+    BUFFER(usage, VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR, SXVK_MESSAGE_BAD_STRUCT);
+    BUFFER(pNext, &external, SXVK_MESSAGE_BAD_STRUCT);
+    IMAGE(flags, VK_IMAGE_CREATE_SPARSE_BINDING_BIT);
+    IMAGE(flags, VK_IMAGE_CREATE_PROTECTED_BIT);
+    IMAGE(usage, VK_IMAGE_USAGE_TRANSIENT_ATTACHMENT_BIT);
+    IMAGE(format, VK_FORMAT_G8_B8R8_2PLANE_420_UNORM);
+    IMAGE(tiling, VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT);
+    IMAGE(pNext, &external);
+    INFO(flags, SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT);
+    INFO(flags, SXVK_ALLOCATION_CREATE_PINNED_BIT);
+    INFO(flags, SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT);
+    INFO(flags, SXVK_ALLOCATION_CREATE_DONT_BIND_BIT);
+    INFO(pNext, &external);
+    assert_int_equal(sxvkCreatePool(p->rig->allocator, &lane, &pool), VK_SUCCESS);
+    INFO(pool, pool);
+    sxvkDestroyPool(p->rig->allocator, pool);
+    /* Other functions know nothing of resources, or make many. */
+    assert_int_equal(
+        sxvkAllocateMemory(p->rig->allocator, &needs, &movable_host, &allocation, NULL),
+        VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
+    assert_int_equal(
+        sxvkCreateBuffers(p->rig->allocator, 1, &buffer, &movable_host, &made, &allocation, NULL),
+        VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
+    program_close(p);
+}
+
+static void test_arguments(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    SxvkDefragmentationContext context = begin(p, 0);
+    SxvkDefragmentationTickInfo tick = {.moves = p->moves};
+    SxvkMoveInfo moves;
+    (void)state;
+#define MOVES(member, value, message)                                                              \
+    do {                                                                                           \
+        moves = p->moves;                                                                          \
+        moves.member = value;                                                                      \
+        assert_int_equal(sxvkRecordMoves(allocator, context, &moves),                              \
+                         VK_ERROR_VALIDATION_FAILED_EXT);                                          \
+        rig_expect(p->rig, SXVK_MESSAGE_##message, 1);                                             \
+    } while (0)
+    MOVES(flags, 2, UNKNOWN_FLAGS);
+    MOVES(pfnQuery, NULL, NULL_ARGUMENT);
+    MOVES(pfnMoved, NULL, NULL_ARGUMENT);
+    MOVES(value, 0, BAD_FRAME_VALUE);
+    sxvkCompleteMoves(allocator, 5);
+    sxvkCompleteMoves(allocator, 4);
+    MOVES(value, 5, BAD_FRAME_VALUE);
+    assert_int_equal(sxvkRecordMoves(allocator, context, NULL), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_NULL_ARGUMENT, 1);
+    tick.flags = 4;
+    assert_int_equal(sxvkDefragmentationTick(allocator, &tick), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_UNKNOWN_FLAGS, 1);
+    tick.flags = 0;
+    tick.wasteShare = 1.5f;
+    assert_int_equal(sxvkDefragmentationTick(allocator, &tick), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_SIZE, 1);
+    moves = p->moves;
+    moves.value = 6;
+    assert_int_equal(sxvkMakeRoom(allocator, 99, MIB, &moves), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_INDEX, 1);
+    assert_int_equal(sxvkMakeRoom(allocator, HOST, 0, &moves), VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_SIZE, 1);
+    sxvkEndDefragmentation(allocator, context, NULL);
+    program_close(p);
+}
+
+/* ------------------------------------------------------------------ failures */
+
+static VkBool32 VKAPI_PTR shy(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    Program* p = data;
+    (void)on_query(data, r, usage);
+    return p->asked % 64 != 63;
+}
+
+/*  Let the nth call of the driver, or request for host memory, fail, once or from then on, while
+    resources are moved: nothing is lost, and without failures it goes on. */
+static void sweep(bool host, bool for_ever) {
+    uint32_t failed = 0;
+    for (uint32_t nth = 1; nth < 200; nth += 1 + nth / 6) {
+        Program* p = program_open();
+        SxvkDefragmentationContext context;
+        uint32_t calls = 0;
+        bool fired;
+        fill(p, &movable_host, 200, 4);
+        context = begin(p, ALL);
+        p->moves.pfnQuery = shy;
+        if (host) {
+            host_fail(&p->rig->host, nth, for_ever ? UINT32_MAX : 1);
+        } else {
+            assert_true(sim_fail(p->rig->sim, SIM_CALL_ANY_FAILABLE, nth, for_ever ? UINT32_MAX : 1,
+                                 VK_ERROR_OUT_OF_DEVICE_MEMORY));
+        }
+        while (calls++ < 40) {
+            VkResult result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+            assert_int_equal(sxvkCheckIntegrity(p->rig->allocator), VK_SUCCESS);
+            end_frame(p);
+            failed += result < 0;
+            if (result == VK_SUCCESS) {
+                break;
+            }
+        }
+        fired = sim_faults_fired(p->rig->sim) != 0;
+        sim_clear_faults(p->rig->sim);
+        host_fail(&p->rig->host, 0, 0);
+        compare(p);
+        (void)run(p, context);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        compare(p);
+        messages_clear(&p->rig->messages);
+        (void)defragment(p, ALL);
+        compare(p);
+        rig_check(p->rig);
+        program_close(p);
+        if (!host && !fired) {
+            break;
+        }
+    }
+    assert_true(host || !for_ever || failed != 0);
+}
+
+static void test_the_driver_fails_once(void** state) {
+    (void)state;
+    sweep(false, false);
+}
+
+static void test_the_driver_fails(void** state) {
+    (void)state;
+    sweep(false, true);
+}
+
+static void test_the_host_fails_once(void** state) {
+    (void)state;
+    sweep(true, false);
+}
+
+static void test_the_host_fails(void** state) {
+    (void)state;
+    sweep(true, true);
+}
+
+/*  To create one. */
+static void test_creation_fails(void** state) {
+    Program* p = program_open();
+    (void)state;
+    for (uint32_t nth = 1; nth < 30; nth++) {
+        VkImageCreateInfo image = image_info(nth);
+        host_fail(&p->rig->host, nth, 1);
+        (void)add_buffer(p, &movable_host, 5000 + nth * 1000);
+        (void)add_image(p, &movable_host, &image);
+        host_fail(&p->rig->host, 0, 0);
+        messages_clear(&p->rig->messages);
+    }
+    for (uint32_t nth = 1; nth < 6; nth++) {
+        VkImageCreateInfo image = image_info(nth);
+        assert_true(
+            sim_fail(p->rig->sim, SIM_CALL_ANY_FAILABLE, nth, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+        (void)add_image(p, &movable_host, &image);
+        sim_clear_faults(p->rig->sim);
+        messages_clear(&p->rig->messages);
+    }
+    compare(p);
+    program_close(p);
+}
+
+/* ------------------------------------------------------------------ ticks, evacuation, room */
+
+static uint64_t thread_microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/*  Ticks until the run that is wanted is over; returns those at work. */
+static uint32_t tick_until_done(Program* p, SxvkDefragmentationTickInfo* info, uint64_t* longest) {
+    uint32_t at_work = 0, at_rest = 0;
+    while (at_rest < 100) {
+        uint64_t began = thread_microseconds();
+        uint64_t took;
+        VkResult result;
+        info->moves.value = p->frame;
+        result = sxvkDefragmentationTick(p->rig->allocator, info);
+        took = thread_microseconds() - began;
+        *longest = took > *longest ? took : *longest;
+        assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
+        at_work += result == VK_INCOMPLETE;
+        at_rest = result == VK_SUCCESS ? at_rest + 1 : 0;
+        end_frame(p);
+        assert_true(at_work < 5000);
+    }
+    return at_work;
+}
+
+static void test_ticks(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = MIB / 2};
+    SxvkStatistics stats;
+    SxvkMoveStatistics moved;
+    uint64_t longest = 0;
+    uint32_t moves;
+    (void)state;
+    assert_int_equal(tick_until_done(p, &info, &longest), 0); /* nothing is there */
+    for (uint32_t i = 0; i < 2000; i++) {
+        assert_non_null(
+            add_buffer(p, &movable_host, testing_log_uniform(&p->seeds, 256, 64 * KIB)));
+    }
+    assert_int_equal(tick_until_done(p, &info, &longest), 0); /* all is used */
+    for (uint32_t i = 0; i < 2000; i++) {
+        if (i % 5 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    longest = 0;
+    assert_true(tick_until_done(p, &info, &longest) > 5);
+    compare(p);
+    stats = rig_statistics(p->rig);
+    assert_true((double)stats.blockBytes <= 1.4 * (double)stats.allocationBytes);
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    assert_int_equal(moved.runCount, 1);
+    assert_true(moved.fragmentationBefore > 0.5f && moved.fragmentationAfter < 0.3f);
+    assert_true(moved.bytesMoved <= moved.bytesFreed / 2);
+    assert_true(moved.longestMicroseconds != 0 && moved.microseconds != 0);
+    /* Not again for what is left. */
+    moves = moved.moveCount;
+    assert_int_equal(tick_until_done(p, &info, &longest), 0);
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    assert_int_equal(moved.moveCount, moves);
+    /* But when there is time. */
+    info.flags = SXVK_DEFRAGMENTATION_TICK_IDLE_BIT;
+    assert_true(tick_until_done(p, &info, &longest) > 1);
+    stats = rig_statistics(p->rig);
+    assert_true((double)stats.blockBytes <= 1.2 * (double)stats.allocationBytes);
+    assert_int_equal(tick_until_done(p, &info, &longest), 0);
+    compare(p);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_in_range(longest, 0, 700); /* a budget of 500 us, and 0.2 ms */
+#endif
+    program_close(p);
+}
+
+/*  The blocks that a run is about to free are needed after all: it gives up. */
+static void test_ticks_give_way(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
+    uint32_t ticks = 0;
+    (void)state;
+    fill(p, &movable_host, 1500, 5);
+    do {
+        info.moves.value = p->frame;
+        assert_true(ticks++ < 100);
+    } while (sxvkDefragmentationTick(p->rig->allocator, &info) == VK_SUCCESS);
+    for (uint32_t i = 0; i < 600; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 20000));
+    }
+    assert_true(sxvki_load64(&p->rig->allocator->device.revivals) != 0);
+    end_frame(p);
+    info.moves.value = p->frame;
+    assert_int_equal(sxvkDefragmentationTick(p->rig->allocator, &info), VK_SUCCESS);
+    assert_true(p->rig->allocator->movables.tick == NULL);
+    end_frame(p);
+    compare(p);
+    program_close(p);
+}
+
+static void test_a_block_is_evacuated(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationInfo begun = {.flags = SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationStats stats;
+    SxvkAllocationCreateInfo dedicated = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT,
+                                          .memoryTypeBits = 1u << HOST};
+    SxvkAllocationInfo first, info;
+    uint32_t there = 0;
+    Res* lone;
+    (void)state;
+    fill(p, &movable_host, 600, 2); /* half full: too dear for others */
+    sxvkGetAllocationInfo(p->rig->allocator, p->all[300].allocation, &first);
+    assert_int_equal(
+        sxvkBeginEvacuation(p->rig->allocator, p->all[300].allocation, &begun, &context),
+        VK_SUCCESS);
+    (void)run(p, context);
+    sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+    assert_int_equal(stats.deviceMemoryBlocksFreed, 1);
+    for (uint32_t i = 0; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            sxvkGetAllocationInfo(p->rig->allocator, p->all[i].allocation, &info);
+            there += info.deviceMemory == first.deviceMemory;
+        }
+    }
+    assert_int_equal(there, 0);
+    compare(p);
+    lone = add_buffer(p, &dedicated, 5000);
+    assert_int_equal(sxvkBeginEvacuation(p->rig->allocator, lone->allocation, &begun, &context),
+                     VK_ERROR_FEATURE_NOT_PRESENT);
+    rig_expect(p->rig, SXVK_MESSAGE_NO_MEMORY_TYPE, 1);
+    program_close(p);
+}
+
+static void test_room_is_made(void** state) {
+    Program* p = program_open();
+    SxvkStatistics before, after;
+    (void)state;
+    fill(p, &movable_host, 1500, 5);
+    before = rig_statistics(p->rig);
+    /* On the device: later. */
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves), VK_INCOMPLETE);
+    end_frame(p);
+    after = rig_statistics(p->rig);
+    assert_true(before.blockBytes - after.blockBytes >= 4 * MIB);
+    compare(p);
+    /* More than there is. */
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 400 * MIB, &p->moves),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    end_frame(p);
+    compare(p);
+    program_close(p);
+    /* By the CPU: at once. */
+    p = program_open();
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    for (uint32_t i = 0; i < 900; i++) {
+        Res* res = add_buffer(p, &movable_host, testing_log_uniform(&p->seeds, 64, 96 * KIB));
+        assert_non_null(res);
+        res->isIdle = true;
+    }
+    for (uint32_t i = 0; i < 900; i++) {
+        if (i % 5 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    before = rig_statistics(p->rig);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves), VK_SUCCESS);
+    after = rig_statistics(p->rig);
+    assert_true(before.blockBytes - after.blockBytes >= 4 * MIB);
+    compare(p);
+    program_close(p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_moves),
+        cmocka_unit_test(test_flights_overlap),
+        cmocka_unit_test(test_others_stay),
+        cmocka_unit_test(test_a_move_is_refused),
+        cmocka_unit_test(test_another_family_owns_it),
+        cmocka_unit_test(test_destroyed_in_flight),
+        cmocka_unit_test(test_destroyed_by_callbacks),
+        cmocka_unit_test(test_destroyed_by_its_old_handle),
+        cmocka_unit_test(test_owners_end_in_flight),
+        cmocka_unit_test(test_the_cpu_copies),
+        cmocka_unit_test(test_infos_are_kept),
+        cmocka_unit_test(test_what_cannot_be_movable),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_the_driver_fails_once),
+        cmocka_unit_test(test_the_driver_fails),
+        cmocka_unit_test(test_the_host_fails_once),
+        cmocka_unit_test(test_the_host_fails),
+        cmocka_unit_test(test_creation_fails),
+        cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_ticks_give_way),
+        cmocka_unit_test(test_a_block_is_evacuated),
+        cmocka_unit_test(test_room_is_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
