@@ -106,8 +106,8 @@ static Regions regions_of(const VkImageCreateInfo* info) {
                 .imageSubresource = {bit, mip, 0, info->arrayLayers},
                 .imageExtent = extent,
             };
-            r.size[r.count] = columns * rows * extent.depth * info->arrayLayers *
-                              (second ? 1 : kind->blockBytes);
+            r.size[r.count] =
+                columns * rows * extent.depth * info->arrayLayers * (second ? 1 : kind->blockBytes);
             r.bits[r.count] = second ? BITS_ALL : kind->bits;
             offset = (offset + r.size[r.count] + 15) & ~(size_t)15;
             assert_true(++r.count < REGIONS);
@@ -246,8 +246,8 @@ static void load_item(Level* level, Item* item) {
         VkBufferCreateInfo buffer;
         item->size = (size + random_below(&level->random, size)) & ~(VkDeviceSize)3;
         buffer = buffer_info(item->size, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
-        assert_ok(sxvkCreateBuffer(allocator, &buffer, &info, &item->buffer, &item->allocation,
-                                   NULL));
+        assert_ok(
+            sxvkCreateBuffer(allocator, &buffer, &info, &item->buffer, &item->allocation, NULL));
         gpu_write_buffer(level->fixture, item->buffer, (size_t)item->size, item->seed);
     }
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -960,6 +961,7 @@ static uint32_t tick_until_done(Program* p, SxvkDefragmentationTickInfo* info, u
         took = thread_microseconds() - began;
         *longest = took > *longest ? took : *longest;
         assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
+        sxvkSetCurrentFrameIndex(p->rig->allocator, (uint32_t)p->frame);
         at_work += result == VK_INCOMPLETE;
         at_rest = result == VK_SUCCESS ? at_rest + 1 : 0;
         end_frame(p);
@@ -968,14 +970,38 @@ static uint32_t tick_until_done(Program* p, SxvkDefragmentationTickInfo* info, u
     return at_work;
 }
 
+/*  The same figures in the dump, and the frames' in sum. */
+static void check_figures(Program* p, const SxvkMoveStatistics* moved) {
+    SxvkFrameStatistics frames[400];
+    uint32_t count = 400;
+    uint64_t bytes = 0;
+    char wanted[64];
+    char* text;
+    assert_int_equal(sxvkGetFrameHistory(p->rig->allocator, &count, frames), VK_SUCCESS);
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += frames[i].movedBytes;
+    }
+    assert_true(bytes >= moved->bytesMoved && bytes != 0);
+    assert_int_equal(sxvkBuildStatsString(p->rig->allocator, &text, VK_FALSE), VK_SUCCESS);
+    (void)snprintf(wanted, sizeof wanted, "\"MovedBytes\": %llu",
+                   (unsigned long long)moved->bytesMoved);
+    assert_non_null(strstr(text, "\"Moves\": {"));
+    assert_non_null(strstr(text, wanted));
+    sxvkFreeStatsString(p->rig->allocator, text);
+}
+
 static void test_ticks(void** state) {
-    Program* p = program_open();
-    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = MIB / 2};
+    RigOptions options = rig_options();
+    Program* p;
+    SxvkDefragmentationTickInfo info = {.maxBytes = MIB / 2};
     SxvkStatistics stats;
     SxvkMoveStatistics moved;
     uint64_t longest = 0;
     uint32_t moves;
     (void)state;
+    options.info.frameHistoryCount = 400;
+    p = program_open_with(&options);
+    info.moves = p->moves;
     assert_int_equal(tick_until_done(p, &info, &longest), 0); /* nothing is there */
     for (uint32_t i = 0; i < 2000; i++) {
         assert_non_null(
@@ -997,6 +1023,7 @@ static void test_ticks(void** state) {
     assert_true(moved.fragmentationBefore > 0.5f && moved.fragmentationAfter < 0.3f);
     assert_true(moved.bytesMoved <= moved.bytesFreed / 2);
     assert_true(moved.longestMicroseconds != 0 && moved.microseconds != 0);
+    check_figures(p, &moved);
     /* Not again for what is left. */
     moves = moved.moveCount;
     assert_int_equal(tick_until_done(p, &info, &longest), 0);
