@@ -5,7 +5,7 @@
     pixel and every mesh at the end.
 
     Build and run, from the repository:
-        cc -std=c99 -I. examples/14_level_loader.c -o level_loader -lvulkan -pthread
+        cc -std=c99 -I. examples/15_level_loader.c -o level_loader -lvulkan -pthread
         ./level_loader
 */
 
