@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1140,6 +1141,140 @@ static void test_room_is_made(void** state) {
     program_close(p);
 }
 
+/* ------------------------------------------------------------------ threads */
+
+enum { WORKERS = 3, OWN = 120 };
+
+/*  What a thread holds; handles change under it, as the callback says. */
+typedef struct Worker {
+    Rig* rig;
+    uint64_t random;
+    pthread_mutex_t mutex; /* guards `buffers`, not the calls */
+    VkBuffer buffers[OWN];
+    SxvkAllocation allocations[OWN];
+} Worker;
+
+typedef struct Workers {
+    Worker all[WORKERS];
+    uint32_t moved;
+    bool ends; /* atomic */
+} Workers;
+
+static VkBool32 VKAPI_PTR yes(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    (void)data;
+    usage->isIdle = ((uintptr_t)r->allocation >> 3) % 2 == 0;
+    return VK_TRUE;
+}
+
+static void VKAPI_PTR tell_worker(void* data, const SxvkMovableResource* before,
+                                  const SxvkMovableResource* after) {
+    Workers* workers = data;
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        Worker* worker = &workers->all[w];
+        (void)pthread_mutex_lock(&worker->mutex);
+        for (uint32_t i = 0; i < OWN; i++) {
+            if (worker->allocations[i] == after->allocation &&
+                worker->buffers[i] == before->buffer) {
+                worker->buffers[i] = after->buffer;
+            }
+        }
+        (void)pthread_mutex_unlock(&worker->mutex);
+    }
+    workers->moved++;
+}
+
+static void* work(void* data) {
+    Worker* worker = data;
+    for (uint32_t step = 0; step < 6000; step++) {
+        uint32_t i = testing_below(&worker->random, OWN);
+        VkBuffer buffer;
+        SxvkAllocation allocation;
+        void* mapped;
+        (void)pthread_mutex_lock(&worker->mutex);
+        buffer = worker->buffers[i];
+        allocation = worker->allocations[i];
+        worker->buffers[i] = VK_NULL_HANDLE;
+        worker->allocations[i] = VK_NULL_HANDLE;
+        (void)pthread_mutex_unlock(&worker->mutex);
+        if (buffer != VK_NULL_HANDLE) { /* it may be moved right now: its last handle is found */
+            if (step % 4 == 0 &&
+                sxvkMapMemory(worker->rig->allocator, allocation, &mapped) == VK_SUCCESS) {
+                sxvkUnmapMemory(worker->rig->allocator, allocation);
+            }
+            sxvkDestroyBuffer(worker->rig->allocator, buffer, allocation);
+        } else {
+            VkDeviceSize size = testing_log_uniform(&worker->random, 64, 64 * KIB);
+            VkBufferCreateInfo info = testing_buffer(size, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+            if (sxvkCreateBuffer(worker->rig->allocator, &info, &movable_host, &buffer, &allocation,
+                                 NULL) == VK_SUCCESS) {
+                (void)pthread_mutex_lock(&worker->mutex);
+                worker->buffers[i] = buffer;
+                worker->allocations[i] = allocation;
+                (void)pthread_mutex_unlock(&worker->mutex);
+            }
+        }
+    }
+    return NULL;
+}
+
+static void* keep_moving(void* data) {
+    Program* p = data;
+    Workers* workers = p->moves.pUserData;
+    while (!__atomic_load_n(&workers->ends, __ATOMIC_ACQUIRE)) {
+        SxvkDefragmentationInfo info = {.flags = FULL | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT,
+                                        .maxBytesPerPass = MIB};
+        SxvkDefragmentationContext context;
+        VkResult result = VK_INCOMPLETE;
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+        for (uint32_t calls = 0; calls < 50 && result != VK_SUCCESS; calls++) {
+            result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+            assert_true(result >= 0);
+            sim_execute_copies(p->rig->sim);
+            sxvkCompleteMoves(p->rig->allocator, p->frame);
+            p->moves.value = ++p->frame;
+        }
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    }
+    return NULL;
+}
+
+/*  Others make, map and destroy what is moved. */
+static void test_threads(void** state) {
+    static Workers workers;
+    Program* p = program_open();
+    pthread_t threads[WORKERS], mover;
+    (void)state;
+    p->moves.pfnQuery = yes;
+    p->moves.pfnMoved = tell_worker;
+    p->moves.pUserData = &workers;
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        workers.all[w].rig = p->rig;
+        workers.all[w].random = w;
+        assert_int_equal(pthread_mutex_init(&workers.all[w].mutex, NULL), 0);
+    }
+    assert_int_equal(pthread_create(&mover, NULL, keep_moving, p), 0);
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        assert_int_equal(pthread_create(&threads[w], NULL, work, &workers.all[w]), 0);
+    }
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        assert_int_equal(pthread_join(threads[w], NULL), 0);
+    }
+    __atomic_store_n(&workers.ends, true, __ATOMIC_RELEASE);
+    assert_int_equal(pthread_join(mover, NULL), 0);
+    assert_true(workers.moved != 0);
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        for (uint32_t i = 0; i < OWN; i++) {
+            sxvkDestroyBuffer(p->rig->allocator, workers.all[w].buffers[i],
+                              workers.all[w].allocations[i]);
+        }
+        (void)pthread_mutex_destroy(&workers.all[w].mutex);
+    }
+    assert_int_equal(sim_errors(p->rig->sim), 0);
+    rig_check(p->rig);
+    program_close(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_moves),
@@ -1164,6 +1299,7 @@ int main(void) {
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
