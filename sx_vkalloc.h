@@ -273,7 +273,7 @@ typedef enum SxvkAllocationCreateFlagBits {
        which find the handle that it has by then. Refused are flags for sparse, protected and
        disjoint resources, acceleration structures, transient attachments, formats of several
        planes, and a chain but VkImageFormatListCreateInfo, VkImageStencilUsageCreateInfo and
-       VkBufferUsageFlags2CreateInfo. About 500 bytes of host memory. */
+       VkBufferUsageFlags2CreateInfo. About 350 bytes of host memory. */
     SXVK_ALLOCATION_CREATE_MOVABLE_BIT = 0x00004000,
     /* Defragmentation leaves it where it is, and its block with it. */
     SXVK_ALLOCATION_CREATE_PINNED_BIT = 0x04000000,

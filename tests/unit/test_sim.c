@@ -55,6 +55,8 @@ enum { LOCAL, HOST, CACHED, BAR };
     X(vkSetDeviceMemoryPriorityEXT)          \
     X(vkSetDebugUtilsObjectNameEXT)          \
     X(vkGetDeviceMemoryOpaqueCaptureAddress) \
+    X(vkCmdCopyImage)                        \
+    X(vkCmdPipelineBarrier)                  \
     X(vkCmdCopyBuffer)
 
 #define MEMBER(name) PFN_##name name;
@@ -1666,6 +1668,66 @@ static void test_copy_checks(void** state) {
     close_device(&d);
 }
 
+/*  All of an image, from the layouts that are for it, and not before it is executed. */
+static void test_image_copies(void** state) {
+    (void)state;
+    SimProfile profile = sim_profile_discrete();
+    SimOptions options = sim_default_options();
+    options.backing = true;
+    Device d = open_device(&profile, &options);
+    VkCommandBuffer commands = sim_command_buffer(d.sim);
+    VkImageCreateInfo info =
+        image_info(VK_FORMAT_R8G8B8A8_UNORM, 16, 16,
+                   VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT);
+    info.tiling = VK_IMAGE_TILING_LINEAR;
+    VkDeviceMemory memory = allocate(&d, HOST, 64 * KIB);
+    VkImage a = make_image(&d, &info);
+    VkImage b = make_image(&d, &info);
+    EXPECT_SUCCESS(d.vkBindImageMemory(d.device, a, memory, 0));
+    EXPECT_SUCCESS(d.vkBindImageMemory(d.device, b, memory, 32 * KIB));
+    void* data;
+    EXPECT_SUCCESS(d.vkMapMemory(d.device, memory, 0, VK_WHOLE_SIZE, 0, &data));
+    memset(data, 0x5A, 1024);
+    VkImageCopy region = {.srcSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1},
+                          .dstSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1},
+                          .extent = {16, 16, 1}};
+    const VkImageLayout from = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
+    const VkImageLayout to = VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
+    sim_defer_copies(d.sim, true);
+    EXPECT_ERROR(&d, "layout for a copy",
+                 d.vkCmdCopyImage(commands, a, from, b, to, 1, &region));
+    VkImageMemoryBarrier barriers[2] = {
+        {.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+         .newLayout = from,
+         .image = a,
+         .subresourceRange = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1}},
+        {.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+         .newLayout = to,
+         .image = b,
+         .subresourceRange = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1}},
+    };
+    const VkPipelineStageFlags all = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    d.vkCmdPipelineBarrier(commands, all, all, 0, 0, NULL, 0, NULL, 2, barriers);
+    barriers[0].oldLayout = VK_IMAGE_LAYOUT_GENERAL;
+    EXPECT_ERROR(&d, "is in layout",
+                 d.vkCmdPipelineBarrier(commands, all, all, 0, 0, NULL, 0, NULL, 1, barriers));
+    region.extent.width = 8;
+    EXPECT_ERROR(&d, "not all of both", d.vkCmdCopyImage(commands, a, from, b, to, 1, &region));
+    region.extent.width = 16;
+    d.vkCmdCopyImage(commands, a, from, b, to, 1, &region);
+    assert_int_equal(((unsigned char*)data)[32 * KIB], 0);
+    sim_execute_copies(d.sim);
+    assert_int_equal(((unsigned char*)data)[32 * KIB], 0x5A);
+    assert_int_equal(((unsigned char*)data)[32 * KIB + 1023], 0x5A);
+    d.vkCmdCopyImage(commands, a, from, b, to, 1, &region);
+    destroy_image(&d, a);
+    EXPECT_ERROR(&d, "source: no live object", sim_execute_copies(d.sim));
+    destroy_image(&d, b);
+    d.vkUnmapMemory(d.device, memory);
+    release(&d, memory);
+    close_device(&d);
+}
+
 static void test_names(void** state) {
     (void)state;
     Device d = open_discrete();
@@ -2224,6 +2286,7 @@ int main(void) {
         cmocka_unit_test(test_map_without_host_memory),
         cmocka_unit_test(test_backing_keeps_bytes),
         cmocka_unit_test(test_copy_checks),
+        cmocka_unit_test(test_image_copies),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_error_text),
         cmocka_unit_test(test_errors_and_leaks_are_printed),
