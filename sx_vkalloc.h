@@ -11891,63 +11891,6 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(const sxvki_host* host,
     return m;
 }
 
-/*  As sxvki_create_buffer, with an entry. The first one is made with the user's initial layout, the
-    others have none. */
-SXVKI_COLD static VkResult sxvki_create_movable_buffer(
-    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* buffer_info,
-    const SxvkAllocationCreateInfo* info, VkBuffer* buffer, SxvkAllocation* allocation) {
-    sxvki_device* device = &allocator->device;
-    sxvki_movable* m = sxvki_movable_of_buffer(&device->host, buffer_info);
-    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    if (m != NULL) {
-        result =
-            sxvki_create_buffer(allocator, function, &m->buffer_info, info, buffer, allocation);
-    }
-    if (result == VK_SUCCESS) {
-        m->allocation = *allocation;
-        m->buffer = *buffer;
-        m->pool = info->pool;
-        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
-            return VK_SUCCESS;
-        }
-        device->vk.fn.vkDestroyBuffer(device->vk.device, *buffer, device->host.driver_callbacks);
-        (void)sxvki_free(allocator, *allocation, function);
-        *buffer = VK_NULL_HANDLE;
-        *allocation = VK_NULL_HANDLE;
-        result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    sxvki_host_free(&device->host, m);
-    return result;
-}
-
-SXVKI_COLD static VkResult sxvki_create_movable_image(SxvkAllocator allocator, const char* function,
-                                                      const VkImageCreateInfo* image_info,
-                                                      const SxvkAllocationCreateInfo* info,
-                                                      VkImage* image, SxvkAllocation* allocation) {
-    sxvki_device* device = &allocator->device;
-    sxvki_movable* m = sxvki_movable_of_image(&device->host, image_info);
-    VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    if (m != NULL) {
-        result = sxvki_create_image(allocator, function, &m->image_info, info, image, allocation);
-        m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED;
-    }
-    if (result == VK_SUCCESS) {
-        m->allocation = *allocation;
-        m->image = *image;
-        m->pool = info->pool;
-        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
-            return VK_SUCCESS;
-        }
-        device->vk.fn.vkDestroyImage(device->vk.device, *image, device->host.driver_callbacks);
-        (void)sxvki_free(allocator, *allocation, function);
-        *image = VK_NULL_HANDLE;
-        *allocation = VK_NULL_HANDLE;
-        result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    sxvki_host_free(&device->host, m);
-    return result;
-}
-
 /*  Forget those of a pool, or all. What flies has been completed. */
 SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxvki_host* host,
                                              SxvkPool pool) {
@@ -19408,31 +19351,6 @@ SXVKI_INLINE int sxvki_is_movable(const SxvkAllocationCreateInfo* info) {
            (info->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0;
 }
 
-/*  A buffer or an image with MOVABLE_BIT. */
-SXVKI_COLD static VkResult sxvki_create_movable_checked(
-    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* buffer_info,
-    const VkImageCreateInfo* image_info, const SxvkAllocationCreateInfo* info, VkBuffer* buffer,
-    VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* allocation_info) {
-    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
-#if !SX_VKALLOC_NO_DEFRAG
-    SxvkAllocationCreateInfo plain = *info;
-    plain.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &plain));
-    SXVKI_CHECK(sxvki_check_movable(allocator, function, &plain, buffer_info, image_info));
-    result = buffer_info != NULL ? sxvki_create_movable_buffer(allocator, function, buffer_info,
-                                                               &plain, buffer, allocation)
-                                 : sxvki_create_movable_image(allocator, function, image_info,
-                                                              &plain, image, allocation);
-#else
-    (void)buffer_info;
-    (void)image_info;
-    (void)info;
-    (void)buffer;
-    (void)image;
-#endif
-    return sxvki_give_info(allocator, function, result, allocation, allocation_info);
-}
-
 static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char* function,
                                             const VkBufferCreateInfo* pBufferCreateInfo,
                                             const SxvkAllocationCreateInfo* pAllocationCreateInfo,
@@ -19441,16 +19359,55 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     SXVKI_CHECK_POINTER(pBuffer);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
-    if (sxvki_is_movable(pAllocationCreateInfo)) {
-        return sxvki_create_movable_checked(allocator, function, pBufferCreateInfo, NULL,
-                                            pAllocationCreateInfo, pBuffer, NULL, pAllocation,
-                                            pAllocationInfo);
-    }
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator, function,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
                                                pAllocationCreateInfo, pBuffer, pAllocation),
                            pAllocation, pAllocationInfo);
+}
+
+/*  As above, with an entry for >>movable. */
+SXVKI_COLD static VkResult sxvki_create_movable_buffer(
+    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkBuffer* pBuffer,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
+    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
+    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+#if !SX_VKALLOC_NO_DEFRAG
+    {
+        sxvki_device* device = &allocator->device;
+        sxvki_movable* m;
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
+        SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, pBufferCreateInfo, NULL));
+        m = sxvki_movable_of_buffer(&device->host, pBufferCreateInfo);
+        if (m == NULL) {
+            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        }
+        result = sxvki_create_buffer_checked(allocator, function, &m->buffer_info, &info, pBuffer,
+                                             pAllocation, pAllocationInfo);
+        if (result == VK_SUCCESS) {
+            m->allocation = *pAllocation;
+            m->buffer = *pBuffer;
+            m->pool = info.pool;
+            if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+                return VK_SUCCESS;
+            }
+            device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
+                                          device->host.driver_callbacks);
+            (void)sxvki_free(allocator, *pAllocation, function);
+            sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
+            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        }
+        sxvki_host_free(&device->host, m);
+    }
+#else
+    (void)pAllocationInfo;
+#endif
+    return result;
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
@@ -19461,6 +19418,11 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
     SXVKI_PROFILE("sxvkCreateBuffer");
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
+    if (sxvki_is_movable(pAllocationCreateInfo)) {
+        return sxvki_create_movable_buffer(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
+                                           pAllocationCreateInfo, pBuffer, pAllocation,
+                                           pAllocationInfo);
+    }
     return sxvki_create_buffer_checked(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
                                        pAllocationCreateInfo, pBuffer, pAllocation,
                                        pAllocationInfo);
@@ -19480,6 +19442,10 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
                     "minAlignment");
     aligned = *pAllocationCreateInfo;
     aligned.minAlignment = sxvki_max64(aligned.minAlignment, minAlignment);
+    if (sxvki_is_movable(&aligned)) {
+        return sxvki_create_movable_buffer(allocator, function, pBufferCreateInfo, &aligned,
+                                           pBuffer, pAllocation, pAllocationInfo);
+    }
     return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &aligned, pBuffer,
                                        pAllocation, pAllocationInfo);
 }
@@ -19660,16 +19626,55 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     SXVKI_CHECK_POINTER(pImage);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-    if (sxvki_is_movable(pAllocationCreateInfo)) {
-        return sxvki_create_movable_checked(allocator, function, NULL, pImageCreateInfo,
-                                            pAllocationCreateInfo, NULL, pImage, pAllocation,
-                                            pAllocationInfo);
-    }
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     return sxvki_give_info(allocator, function,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
                                               pAllocationCreateInfo, pImage, pAllocation),
                            pAllocation, pAllocationInfo);
+}
+
+/*  As above, with an entry for >>movable. */
+SXVKI_COLD static VkResult sxvki_create_movable_image(
+    SxvkAllocator allocator, const char* function, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkImage* pImage,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
+    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
+    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    SXVKI_CHECK_POINTER(pImage);
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
+#if !SX_VKALLOC_NO_DEFRAG
+    {
+        sxvki_device* device = &allocator->device;
+        sxvki_movable* m;
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
+        SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, NULL, pImageCreateInfo));
+        m = sxvki_movable_of_image(&device->host, pImageCreateInfo);
+        if (m == NULL) {
+            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        }
+        result = sxvki_create_image_checked(allocator, function, &m->image_info, &info, pImage,
+                                            pAllocation, pAllocationInfo);
+        if (result == VK_SUCCESS) {
+            m->allocation = *pAllocation;
+            m->image = *pImage;
+            m->pool = info.pool;
+            m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED; /* of the next */
+            if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+                return VK_SUCCESS;
+            }
+            device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
+            (void)sxvki_free(allocator, *pAllocation, function);
+            sxvki_null_image(pImage, pAllocation, pAllocationInfo);
+            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        }
+        sxvki_host_free(&device->host, m);
+    }
+#else
+    (void)pAllocationInfo;
+#endif
+    return result;
 }
 
 SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
@@ -19680,6 +19685,11 @@ SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
     SXVKI_PROFILE("sxvkCreateImage");
     sxvki_null_image(pImage, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
+    if (sxvki_is_movable(pAllocationCreateInfo)) {
+        return sxvki_create_movable_image(allocator, "sxvkCreateImage", pImageCreateInfo,
+                                          pAllocationCreateInfo, pImage, pAllocation,
+                                          pAllocationInfo);
+    }
     return sxvki_create_image_checked(allocator, "sxvkCreateImage", pImageCreateInfo,
                                       pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
 }
