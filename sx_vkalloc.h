@@ -349,6 +349,7 @@ typedef enum SxvkMessageSeverity {
     X(BAD_ALIGNMENT, ERROR, "an alignment is not a power of two, or too small or large")           \
     X(BAD_INDEX, ERROR, "an index is out of range")                                                \
     X(BAD_RANGE, ERROR, "a range leaves what it is a part of")                                     \
+    X(BAD_SHARE, ERROR, "a share is out of its bounds, or thresholds are out of order")            \
     X(BAD_PRIORITY, ERROR, "a priority is not between 0 and 1")                                    \
     X(BAD_STRUCT, ERROR, "an object or value that the function does not take")                     \
     X(MISSING_FEATURE, ERROR, "the allocator was not created with the flag this needs")            \
@@ -453,7 +454,7 @@ typedef struct SxvkPressureCreateInfo {
     PFN_sxvkPressureCallback pfnCallback; /* optional */
     void* pUserData;
     float warningThreshold;  /* 0 = 0.85 */
-    float criticalThreshold; /* 0 = 0.95; not below the one above */
+    float criticalThreshold; /* 0 = 0.95; not below the one above, defaults counted */
     /* 0 = 0.05, at most 0.5: a level ends where the usage is by so much below its threshold. */
     float hysteresis;
 } SxvkPressureCreateInfo;
@@ -670,8 +671,12 @@ typedef struct SxvkBudget {
     SxvkStatistics statistics; /* of this allocator in this heap */
     VkDeviceSize usage;        /* of the whole process, as the driver says, else our own bytes */
     VkDeviceSize budget;       /* never above the heap; 80 % of it without EXT_MEMORY_BUDGET_BIT */
-    float percentage;          /* of the budget that is in use; may be above 100; 0 of nothing */
+    /* Of the budget that is in use; may be above 100. Of a budget of 0: 100 for any usage, 0 for
+       none. */
+    float percentage;
     VkBool32 isOverBudget;
+    /* As told last: NORMAL up to the first frame tick or new block, and where a change is still to
+       be told. */
     SxvkPressureLevel level;
 } SxvkBudget;
 
@@ -686,8 +691,9 @@ typedef struct SxvkModuleStatistics {
     VkDeviceSize softLimit;
     SxvkPressureLevel level;
     /* Of the memory types that it has memory of: 1 - bytes of allocations / bytes of blocks, in the
-       default pools, which all modules share. 0 to 1; 0 where there is nothing. */
-    float fragmentation;
+       default pools, which all modules share, so it tells of the types rather than of the module.
+       0 to 1; 0 where there is nothing. Not SxvkDetailedStatistics::fragmentation. */
+    float unusedShare;
 } SxvkModuleStatistics;
 
 /*  See sxvkGetColdestAllocations. */
@@ -1413,14 +1419,16 @@ SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
                                          const SxvkModuleCreateInfo* pCreateInfo,
                                          SxvkModule* pModule);
 /*  Reports every pool and every allocation of the module that is still alive, one message each.
-    They live on, and belong to no module. A stale handle is reported and changes nothing.
+    They live on, and belong to no module. A stale handle is reported and changes nothing; a handle
+    comes back when 65,536 modules have been destroyed in its place.
     Threads   keep it apart from what names the module, and, where allocations of it are alive,
               from what frees or renames these
     Cost      O(modules); where allocations are alive as sxvkForEachAllocation
 */
 SX_VKALLOC_API void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module);
 /*  Counters only, whatever lives: fit for every frame. Zeroes the struct on a stale handle, which
-    is reported. */
+    is reported. Cost: those of the module are atomic; for unusedShare each lock of the default
+    pools of its memory types is taken once, for some 50 instructions. */
 SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
                                             SxvkModuleStatistics* pStatistics);
 /*  Null: of no module, or of one that was destroyed, or a stale handle, which is reported. Cost:
@@ -1438,10 +1446,11 @@ SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
 SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocation allocation);
 
 /*  Which allocations to drop or shrink first: those that were touched longest ago, the coldest
-    first and of two as cold the larger; up to *pCount, and no more than together have `bytes`
-    (0 = any number). What was never touched is not listed. heapIndex UINT32_MAX = of all heaps; a
-    module (optional) = only of it. *pCount becomes how many there are. What is younger than the
-    frames in flight the device may still use: look at age, which is right for 2^31 frames.
+    first and of two as cold the larger; up to *pCount, and no more than it takes to have `bytes`
+    together (0 = any number). What was never touched is not listed. heapIndex UINT32_MAX = of all
+    heaps; a module (optional) = only of it. *pCount becomes how many there are. What is younger
+    than the frames in flight the device may still use: look at age, which is right for 2^31
+    frames.
     Returns   VK_SUCCESS, VALIDATION_FAILED; on failure *pCount is 0
     Threads   safe; what is listed may have been touched or freed by others meanwhile
     Cost      as sxvkForEachAllocation; no lock, no memory but pAllocations
@@ -1460,7 +1469,9 @@ SX_VKALLOC_API VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t h
 
 /* --- statistics and diagnosis ----------------------------------------------------------------- */
 
-/*  Counters only: fit for every frame. Zeroes the struct on bad arguments. */
+/*  Counters only, no walk and no driver call: fit for every frame. Zeroes the struct on bad
+    arguments. Cost: usage, budget and level are atomic; for `statistics` each lock of the pools in
+    this heap is taken once, and that of the list of custom pools, for some 50 instructions each. */
 SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
                                       SxvkBudget* pBudget);
 SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
@@ -1469,7 +1480,7 @@ SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool
 /*  The last frames, the oldest first; see frameHistoryCount. With pFrames null *pCount becomes the
     number that there are; else it says how many fit, the latest ones are written, and it becomes
     their number. Pools with ..._EXTERNALLY_SYNCHRONIZED_BIT are left out, but for their blocks.
-    Returns   VK_SUCCESS, VALIDATION_FAILED
+    Returns   VK_SUCCESS, VALIDATION_FAILED; on failure *pCount is 0
 */
 SX_VKALLOC_API VkResult sxvkGetFrameHistory(SxvkAllocator allocator, uint32_t* pCount,
                                             SxvkFrameStatistics* pFrames);
@@ -6014,6 +6025,7 @@ typedef struct sxvki_module {
     uint32_t id;         /* atomic; the handle; 0 while there is no such module */
     uint32_t next;       /* that is unused as well */
     uint32_t generation; /* of the place */
+    uint32_t is_leaving; /* atomic; being destroyed */
     sxvki_shared64 refs; /* atomic, as are the next four */
     sxvki_shared64 bytes;
     sxvki_shared64 peak;
@@ -6043,8 +6055,12 @@ typedef struct sxvki_pressure {
 
 /* --- levels --- */
 
-/*  A share of 0 to 1 of any number, rounded. The double of 2^64 - 1 would be 2^64. */
+/*  A share of 0 to 1 of any number, rounded. The double of 2^64 - 1 would be 2^64, and that of half
+    of it 2^63; less than all of that is less than 2^63. */
 static uint64_t sxvki_share_of(uint64_t whole, float share) {
+    if (share >= 1.0f) {
+        return whole;
+    }
     return whole >> 63 ? (uint64_t)((double)(whole / 2) * (double)share) * 2
                        : (uint64_t)((double)whole * (double)share + 0.5);
 }
@@ -6073,20 +6089,24 @@ static uint32_t sxvki_level_after(const sxvki_limits* limits, uint32_t level, ui
     return level;
 }
 
+static void sxvki_pressure_defaults(SxvkPressureCreateInfo* info) {
+    if (info->warningThreshold == 0.0f) {
+        info->warningThreshold = 0.85f;
+    }
+    if (info->criticalThreshold == 0.0f) {
+        info->criticalThreshold = 0.95f;
+    }
+    if (info->hysteresis == 0.0f) {
+        info->hysteresis = 0.05f;
+    }
+}
+
 static void sxvki_pressure_init(sxvki_pressure* pressure, const SxvkPressureCreateInfo* info) {
     memset(pressure, 0, sizeof *pressure);
     if (info != NULL) {
         pressure->info = *info;
     }
-    if (pressure->info.warningThreshold == 0.0f) {
-        pressure->info.warningThreshold = 0.85f;
-    }
-    if (pressure->info.criticalThreshold == 0.0f) {
-        pressure->info.criticalThreshold = 0.95f;
-    }
-    if (pressure->info.hysteresis == 0.0f) {
-        pressure->info.hysteresis = 0.05f;
-    }
+    sxvki_pressure_defaults(&pressure->info);
 }
 
 /*  Returns 0 where it is in the queue already. */
@@ -6295,7 +6315,8 @@ SXVKI_COLD static VkResult sxvki_module_create(sxvki_modules* modules,
     if (place != SXVKI_NONE) {
         sxvki_module* module = sxvki_module_at(modules, place);
         uint32_t generation = module->generation;
-        memset(module, 0, sizeof *module);
+        /* All but the id, which is 0 and which others look at. */
+        memset(&module->next, 0, sizeof *module - offsetof(sxvki_module, next));
         module->generation = generation;
         module->refs = SXVKI_OWNER;
         module->info = *info;
@@ -6387,7 +6408,7 @@ SXVKI_INLINE uint32_t sxvki_module_count(const sxvki_module* module) {
     return (uint32_t)(sxvki_load64_relaxed(&module->refs) & (SXVKI_OWNER - 1));
 }
 
-/*  All but the sums over heaps, and fragmentation, which need more than the module. */
+/*  All but the sums over heaps, and the unused share, which need more than the module. */
 static void sxvki_module_read(const sxvki_module* module, SxvkModuleStatistics* stats) {
     memset(stats, 0, sizeof *stats);
     stats->pName = module->name;
@@ -17910,7 +17931,7 @@ SXVKI_COLD static VkResult sxvki_check_module_info(SxvkAllocator allocator, cons
     SXVKI_REJECT_IF(info->minBufferAlignment != 0 && (!sxvki_is_pow2(info->minBufferAlignment) ||
                                                       info->minBufferAlignment >> 40 != 0),
                     BAD_ALIGNMENT, "pCreateInfo->minBufferAlignment");
-    SXVKI_REJECT_IF(!(info->warningThreshold >= 0.0f && info->warningThreshold <= 1.0f), BAD_RANGE,
+    SXVKI_REJECT_IF(!(info->warningThreshold >= 0.0f && info->warningThreshold <= 1.0f), BAD_SHARE,
                     "pCreateInfo->warningThreshold");
     return sxvki_check_usage(allocator, function, info->fallbackUsage,
                              "pCreateInfo->fallbackUsage");
@@ -18014,6 +18035,21 @@ SXVKI_COLD static VkResult sxvki_check_pass(SxvkAllocator allocator, const char*
 }
 #endif
 
+#if SX_VKALLOC_VALIDATE
+/*  Which of the shares is out of its bounds; null: none. */
+SXVKI_COLD static const char* sxvki_wrong_share(const SxvkPressureCreateInfo* pressure) {
+    SxvkPressureCreateInfo info = *pressure;
+    sxvki_pressure_defaults(&info);
+    return !(info.warningThreshold >= 0.0f && info.warningThreshold <= 1.0f)
+               ? "pCreateInfo->pPressureInfo->warningThreshold"
+           : !(info.criticalThreshold >= info.warningThreshold && info.criticalThreshold <= 1.0f)
+               ? "pCreateInfo->pPressureInfo->criticalThreshold"
+           : !(info.hysteresis >= 0.0f && info.hysteresis <= 0.5f)
+               ? "pCreateInfo->pPressureInfo->hysteresis"
+               : NULL;
+}
+#endif
+
 /*  There is no allocator yet, so the message goes to the callback in the info. */
 SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateInfo* info) {
 #if SX_VKALLOC_VALIDATE
@@ -18026,12 +18062,9 @@ SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateI
     const char* field = NULL;
     reporter.callback = info->pfnMessage;
     reporter.user_data = info->pMessageUserData;
-    if (pressure != NULL &&
-        !(pressure->warningThreshold >= 0.0f && pressure->warningThreshold <= 1.0f &&
-          pressure->criticalThreshold >= 0.0f && pressure->criticalThreshold <= 1.0f &&
-          pressure->hysteresis >= 0.0f && pressure->hysteresis <= 0.5f)) {
-        message = SXVK_MESSAGE_BAD_RANGE;
-        field = "pCreateInfo->pPressureInfo";
+    if (pressure != NULL && sxvki_wrong_share(pressure) != NULL) {
+        message = SXVK_MESSAGE_BAD_SHARE;
+        field = sxvki_wrong_share(pressure);
     } else if (info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS) {
         message = SXVK_MESSAGE_UNKNOWN_FLAGS;
         field = "pCreateInfo->flags";
@@ -19356,10 +19389,12 @@ SX_VKALLOC_API VkResult sxvkGetColdestAllocations(SxvkAllocator allocator, uint3
     sxvki_cold_search search;
     VkDeviceSize sum = 0;
     uint32_t i;
+    search.most = pCount != NULL ? *pCount : 0;
+    if (pCount != NULL) {
+        *pCount = 0;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pCount);
-    search.most = *pCount;
-    *pCount = 0;
     SXVKI_CHECK_POINTER(pAllocations);
     SXVKI_CHECK(sxvki_check_module(allocator, function, module, "module"));
     SXVKI_REJECT_IF(heapIndex != UINT32_MAX &&
@@ -20337,6 +20372,10 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyModule(SxvkAllocator allocator, SxvkMo
     }
     modules = &allocator->device.modules;
     m = sxvki_module_get(modules, module);
+    if (sxvki_exchange32(&m->is_leaving, 1) != 0) { /* in a callback for what it still has */
+        sxvki_reject(allocator, SXVK_MESSAGE_INVALID_MODULE, function, "module");
+        return;
+    }
     farewell.function = function;
     farewell.module = (uint32_t)(uintptr_t)module;
     if (sxvki_module_count(m) != 0) {
@@ -20358,7 +20397,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyModule(SxvkAllocator allocator, SxvkMo
 }
 
 /*  Of the default pools of the types that a module has memory of. */
-static float sxvki_module_fragmentation(SxvkAllocator allocator, const sxvki_module* module) {
+static float sxvki_module_unused_share(SxvkAllocator allocator, const sxvki_module* module) {
     SxvkStatistics stats;
     uint32_t type;
     memset(&stats, 0, sizeof stats);
@@ -20395,7 +20434,7 @@ SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule 
         pStatistics->heapBytes[sxvki_type_heap(&allocator->device, type)] +=
             sxvki_load64_relaxed(&m->type_bytes[type]);
     }
-    pStatistics->fragmentation = sxvki_module_fragmentation(allocator, m);
+    pStatistics->unusedShare = sxvki_module_unused_share(allocator, m);
 }
 
 /* --- budgets --- */
@@ -20460,9 +20499,13 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, Sx
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkGetFrameHistory(SxvkAllocator allocator, uint32_t* pCount,
                                                        SxvkFrameStatistics* pFrames) {
     const char* function = "sxvkGetFrameHistory";
+    uint32_t most = pCount != NULL ? *pCount : 0;
+    if (pCount != NULL) {
+        *pCount = 0;
+    }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pCount);
-    *pCount = sxvki_history_read(&allocator->history, *pCount, pFrames);
+    *pCount = sxvki_history_read(&allocator->history, most, pFrames);
     return VK_SUCCESS;
 }
 

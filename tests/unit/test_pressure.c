@@ -141,6 +141,30 @@ static void test_limits(void** state) {
     }
 }
 
+/*  All of it is all of it, at the end of 64 bits as well, and no share is more than a larger one. */
+static void test_shares(void** state) {
+    static const float shares[] = {0.0f, 0.05f, 0.5f, 0.95f, 0.99999994f, 1.0f};
+    static const uint64_t wholes[] = {0,
+                                      1,
+                                      1000,
+                                      (UINT64_C(1) << 63) - 1,
+                                      UINT64_C(1) << 63,
+                                      (UINT64_C(1) << 63) + 1,
+                                      UINT64_MAX - 1,
+                                      UINT64_MAX};
+    size_t i, k;
+    (void)state;
+    for (i = 0; i < sizeof wholes / sizeof wholes[0]; i++) {
+        uint64_t last = 0;
+        for (k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+            uint64_t share = sxvki_share_of(wholes[i], shares[k]);
+            assert_true(share >= last && share <= wholes[i]);
+            last = share;
+        }
+        assert_true(last == wholes[i]);
+    }
+}
+
 /*  100 bytes: from 85, 95 and 101 on; back below 80, 90 and 96. */
 static void test_hysteresis(void** state) {
     static const struct {
@@ -283,8 +307,15 @@ static void test_heap_size_limit(void** state) {
 }
 
 static void test_own_thresholds(void** state) {
-    static const SxvkPressureCreateInfo bad[] = {
-        {.warningThreshold = 1.1f}, {.criticalThreshold = -0.5f}, {.hysteresis = 0.6f}};
+    static const struct {
+        SxvkPressureCreateInfo info;
+        const char* field;
+    } bad[] = {{{.warningThreshold = 1.1f}, "->warningThreshold"},
+               {{.criticalThreshold = -0.5f}, "->criticalThreshold"},
+               {{.criticalThreshold = 1.5f}, "->criticalThreshold"},
+               {{.warningThreshold = 0.9f, .criticalThreshold = 0.5f}, "->criticalThreshold"},
+               {{.warningThreshold = 0.97f}, "->criticalThreshold"}, /* which is 0.95 */
+               {{.hysteresis = 0.6f}, "->hysteresis"}};
     SxvkPressureCreateInfo pressure = {
         .warningThreshold = 0.5f, .criticalThreshold = 0.6f, .hysteresis = 0.2f};
     VkDeviceSize limits[3] = {125 * MIB, VK_WHOLE_SIZE, VK_WHOLE_SIZE}; /* a budget of 100 */
@@ -312,12 +343,13 @@ static void test_own_thresholds(void** state) {
     expect_told(&log, 3, CRITICAL, NORMAL);
     sxvkFreeMemory(rig->allocator, b);
     rig_destroy(rig);
-    for (i = 0; i < 3; i++) {
-        options.info.pPressureInfo = &bad[i];
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        options.info.pPressureInfo = &bad[i].info;
         rig = rig_create_bare(&options);
         assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator),
                          VK_ERROR_VALIDATION_FAILED_EXT);
-        rig_expect(rig, SXVK_MESSAGE_BAD_RANGE, 1);
+        assert_non_null(strstr(rig->messages.text, bad[i].field));
+        rig_expect(rig, SXVK_MESSAGE_BAD_SHARE, 1);
         rig_destroy(rig);
     }
 }
@@ -1063,6 +1095,7 @@ static void test_threads_within_budget(void** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_shares),
         cmocka_unit_test(test_hysteresis),
         cmocka_unit_test(test_heap_up_and_down),
         cmocka_unit_test(test_heap_by_tick),

@@ -1069,6 +1069,11 @@ static void test_modules(void** state) {
     REJECTS(rig, BAD_ENUM,
             sxvkAllocateMemory(rig->allocator, &requirements, &wish, &allocation, NULL));
     REJECTS(rig, BAD_INDEX, sxvkSetHeapSizeLimit(rig->allocator, 3, MIB));
+    info.pName = "grass";
+    info.warningThreshold = 1.5f;
+    REJECTS(rig, BAD_SHARE, sxvkCreateModule(rig->allocator, &info, &module));
+    info.pName = "rocks";
+    info.warningThreshold = 0.0f;
     REJECTS(rig, INVALID_ALLOCATION, sxvkTouchAllocation(rig->allocator, (SxvkAllocation)77));
     assert_int_equal(sxvkCreateModule(rig->allocator, &info, &module), VK_SUCCESS);
     rig_destroy_allocator(rig);
@@ -1207,6 +1212,7 @@ static void test_null_allocator(void** state) {
     SxvkPoolCreateInfo pool_info = {0};
     SxvkTotalStatistics total;
     SxvkBudget budget;
+    uint32_t count;
     SxvkPool pool = (SxvkPool)&pool;
     Outputs o = garbage();
     uint32_t type = 0;
@@ -1320,6 +1326,12 @@ static void test_null_allocator(void** state) {
     assert_int_equal(sxvkTouchAllocation(NULL, some), INVALID);
     assert_int_equal(sxvkSetHeapSizeLimit(NULL, 0, 1), INVALID);
     assert_int_equal(sxvkGetColdestAllocations(NULL, 0, VK_NULL_HANDLE, 0, NULL, NULL), INVALID);
+    count = 3;
+    assert_int_equal(sxvkGetColdestAllocations(NULL, 0, VK_NULL_HANDLE, 0, &count, NULL), INVALID);
+    assert_int_equal(count, 0);
+    count = 77;
+    assert_int_equal(sxvkGetFrameHistory(NULL, &count, NULL), INVALID);
+    assert_int_equal(count, 0);
     assert_null(sxvkGetAllocationModule(NULL, some));
     memset(&budget, 0xAA, sizeof budget);
     sxvkGetHeapBudget(NULL, 0, &budget);
