@@ -375,8 +375,9 @@ typedef enum SxvkMessage {
 typedef struct SxvkMessageInfo {
     SxvkMessageSeverity severity;
     SxvkMessage message;
-    const char* pText; /* one line without its end */
-    const char* pTag;  /* whose allocation it is about; null where that is not known */
+    const char* pText; /* one line without its end; of long names the first 200 bytes */
+    const char* pTag;  /* whose allocation it is about: the name of its module, or as many whole
+                          characters as fit into 63 bytes; null: not known, or of none */
     /* What it is about, or null. Valid in messages about leaks and new allocations, so that it may
        be asked for its info; in others it may be gone. */
     SxvkAllocation allocation;
@@ -876,7 +877,9 @@ typedef struct SxvkVirtualAllocationInfo {
 SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
                                             SxvkAllocator* pAllocator);
 
-/*  Reports every allocation and pool that is still alive, one message each, and frees all memory.
+/*  Reports every pool and allocation that is still alive, one message each, and frees all memory
+    thereafter; then the modules. The message callback may ask the allocator anything, and free what
+    is told: sxvkBuildStatsString writes all leaks.
     Of a ring, smart buffer or arena that is alive it is the memory that is named and freed: the
     VkBuffers, and the host memory of the object, leak.
     Threads   nobody else may use the allocator any more
@@ -1298,7 +1301,12 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
                                                 SxvkDetailedStatistics* pPoolStats);
 
 #if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
-/*  A JSON dump with VMA's keys; detailedMap lists every range. On failure *ppStatsString is null.
+/*  A JSON dump with VMA's keys; detailedMap lists every range. Besides: Fragmentation, the
+    PressureLevel of heaps, Modules, History (frameHistoryCount); of an allocation its Module and
+    its Age in frames (SXVK_DEBUG_TRACK_ALLOCATIONS_BIT). Called in the message callback for a
+    LEAKED_POOL or LEAKED_ALLOCATION of sxvkDestroyAllocator it has Leaks: what is alive, each with
+    its Stack (SX_VKALLOC_STACK_TRACES). tools/memview shows all of it. On failure *ppStatsString is
+    null.
     Owner     caller: sxvkFreeStatsString
     Threads   safe; no lock is held for longer than it takes to look at 128 ranges, or at all
               blocks of a pool. So ranges that come and go meanwhile may be in the dump or not; but
@@ -2539,7 +2547,8 @@ SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host
 /*
     A text grows in host memory; the first failed allocation makes it `failed` and every later call
     a no-op, so that only the end has to look. The JSON writer keeps commas and indentation, nests
-    as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped; strings are UTF-8 as they come.
+    as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped; bytes that are no UTF-8 become
+    U+FFFD.
 */
 
 /*  Writes the digits of x to the end of a buffer and returns where they start. */
@@ -2550,6 +2559,36 @@ SXVKI_COLD static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
         x /= base;
     } while (x != 0);
     return end;
+}
+
+/*  Bytes of the character that the text begins with; 0 where they are no valid UTF-8: cut short,
+    longer than need be, a surrogate, or beyond the last one. */
+SXVKI_COLD static uint32_t sxvki_utf8_size(const char* text) {
+    const unsigned char* c = (const unsigned char*)text;
+    uint32_t size = c[0] < 0x80 ? 1 : c[0] < 0xC2 ? 0 : c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4;
+    uint32_t i;
+    if (c[0] > 0xF4 || (c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xED && c[1] > 0x9F) ||
+        (c[0] == 0xF0 && c[1] < 0x90) || (c[0] == 0xF4 && c[1] > 0x8F)) {
+        return 0;
+    }
+    for (i = 1; i < size; i++) {
+        if ((c[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+/*  How many bytes of a text of whole characters fit into `most`. */
+SXVKI_COLD static size_t sxvki_utf8_fit(const char* text, size_t most) {
+    size_t size = strlen(text);
+    if (size > most) {
+        size = most;
+        while (size != 0 && ((unsigned char)text[size] & 0xC0) == 0x80) {
+            size--;
+        }
+    }
+    return size;
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
@@ -2637,12 +2676,16 @@ SXVKI_COLD static void sxvki_json_string_body(sxvki_json* json, const char* stri
     sxvki_text_add(json->text, "\"");
     for (; *string != 0; string++) {
         unsigned char c = (unsigned char)*string;
-        if (c >= 32 && c != '"' && c != '\\') {
+        uint32_t size = sxvki_utf8_size(string);
+        if (c >= 32 && c != '"' && c != '\\' && size != 0) {
+            string += size - 1;
             continue;
         }
         sxvki_text_add_bytes(json->text, from, (size_t)(string - from));
         from = string + 1;
-        if (c >= 32) {
+        if (size == 0) {
+            sxvki_text_add(json->text, "\\ufffd");
+        } else if (c >= 32) {
             char escape[3] = {'\\', (char)c, 0};
             sxvki_text_add(json->text, escape);
         } else {
@@ -4923,6 +4966,7 @@ static const void* sxvki_chain_find(const void* chain, VkStructureType type) {
 */
 
 #define SXVKI_LINE_SIZE 512
+#define SXVKI_LINE_NAME 200 /* bytes of a name in it: function, size and meaning fit as well */
 
 typedef struct sxvki_line {
     char text[SXVKI_LINE_SIZE];
@@ -4942,6 +4986,21 @@ SXVKI_COLD static void sxvki_line_add(sxvki_line* line, const char* text) {
     memcpy(line->text + line->size, text, count);
     line->size += count;
     line->text[line->size] = 0;
+}
+
+/*  A name in a line: a long one is cut, what would break the line becomes a space. */
+SXVKI_COLD static void sxvki_line_add_name(sxvki_line* line, const char* name) {
+    char part[SXVKI_LINE_NAME + 1];
+    size_t size = sxvki_utf8_fit(name, SXVKI_LINE_NAME);
+    size_t i;
+    for (i = 0; i < size; i++) {
+        part[i] = (unsigned char)name[i] < 32 ? ' ' : name[i];
+    }
+    part[size] = 0;
+    sxvki_line_add(line, part);
+    if (name[size] != 0) {
+        sxvki_line_add(line, "...");
+    }
 }
 
 SXVKI_COLD static void sxvki_line_add_u64(sxvki_line* line, uint64_t x, uint32_t base) {
@@ -4976,8 +5035,7 @@ SXVKI_COLD static void sxvki_report_info(const sxvki_reporter* reporter,
         reporter->callback(reporter->user_data, info);
     } else {
 #if SX_VKALLOC_DEBUG >= 1 && !SX_VKALLOC_NO_STDIO
-        fprintf(stderr, "sx_vkalloc: %s%s%s\n%s", info->pTag != NULL ? info->pTag : "",
-                info->pTag != NULL ? ": " : "", info->pText,
+        fprintf(stderr, "sx_vkalloc: %s\n%s", info->pText,
                 info->pStack != NULL ? info->pStack : "");
 #endif
     }
@@ -5164,7 +5222,7 @@ SXVKI_COLD static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage 
     sxvki_line_add(&line, function);
     sxvki_line_add(&line, ": ");
     if (field != NULL) {
-        sxvki_line_add(&line, field);
+        sxvki_line_add_name(&line, field);
         sxvki_line_add(&line, ": ");
     }
     sxvki_line_add(&line, sxvki_message_text(message));
@@ -8343,15 +8401,52 @@ SXVKI_COLD static int sxvki_allocator_watch(SxvkAllocator allocator, uint32_t fr
     return sxvki_lock_init(&history->lock, locked) && (frames == 0 || history->frames != NULL);
 }
 
+/*  Find the Vulkan functions; returns the name of one that is missing, else null. */
+SXVKI_COLD static const char* sxvki_device_load(sxvki_device* device,
+                                                const SxvkAllocatorCreateInfo* info) {
+    const char* missing;
+    device->vk.instance = info->instance;
+    device->vk.physical_device = info->physicalDevice;
+    device->vk.device = info->device;
+    device->vk.version =
+        sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion : VK_API_VERSION_1_0);
+    if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
+        device->vk.version = SX_VKALLOC_VULKAN_VERSION;
+    }
+    missing = sxvki_vk_load(&device->vk, info->pVulkanFunctions);
+    if (missing == NULL) {
+        missing = sxvki_vk_choose(&device->vk, info->flags);
+    }
+    return missing;
+}
+
+/*  Ask for the limits, memory types and budgets. */
+SXVKI_COLD static void sxvki_device_measure(sxvki_device* device,
+                                            const SxvkAllocatorCreateInfo* info) {
+    VkPhysicalDeviceMemoryProperties memory;
+    uint32_t h;
+    sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
+    memset(&memory, 0, sizeof memory);
+    device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
+    sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
+                            (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
+                                0);
+    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
+        VkDeviceSize* size = &device->model.properties.memoryHeaps[h].size;
+        *size = sxvki_min64(*size, info->pHeapSizeLimit[h]);
+    }
+    sxvki_budget_init(&device->budget, &device->model.properties, device->vk.max_allocation_count,
+                      device->vk.memory_budget);
+    sxvki_budget_refresh(&device->budget, &device->vk);
+}
+
 /*  The info is valid. Names the Vulkan function that is missing, if any. */
 SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info,
                                                 SxvkAllocator* made, const char** missing) {
     int locked = (info->flags & SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0;
-    VkPhysicalDeviceMemoryProperties memory;
     SxvkAllocator allocator;
     sxvki_device* device;
     sxvki_host host;
-    uint32_t h;
     sxvki_host_init(&host, info->pAllocationCallbacks);
     allocator = (SxvkAllocator)sxvki_host_alloc_zeroed(&host, sizeof *allocator);
     if (allocator == NULL) {
@@ -8384,35 +8479,12 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     device->records.has_tracks = 1;
-    device->vk.instance = info->instance;
-    device->vk.physical_device = info->physicalDevice;
-    device->vk.device = info->device;
-    device->vk.version =
-        sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion : VK_API_VERSION_1_0);
-    if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
-        device->vk.version = SX_VKALLOC_VULKAN_VERSION;
-    }
-    *missing = sxvki_vk_load(&device->vk, info->pVulkanFunctions);
-    if (*missing == NULL) {
-        *missing = sxvki_vk_choose(&device->vk, info->flags);
-    }
+    *missing = sxvki_device_load(device, info);
     if (*missing != NULL) {
         sxvki_allocator_free(allocator, &host);
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
-    sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
-    memset(&memory, 0, sizeof memory);
-    device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
-    sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
-                            (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
-                                0);
-    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
-        VkDeviceSize* size = &device->model.properties.memoryHeaps[h].size;
-        *size = sxvki_min64(*size, info->pHeapSizeLimit[h]);
-    }
-    sxvki_budget_init(&device->budget, &device->model.properties, device->vk.max_allocation_count,
-                      device->vk.memory_budget);
-    sxvki_budget_refresh(&device->budget, &device->vk);
+    sxvki_device_measure(device, info);
     *made = allocator;
     return VK_SUCCESS;
 }
@@ -8757,7 +8829,7 @@ typedef struct sxvki_subject {
     char tag[SXVKI_TAG_SIZE]; /* the start of the name of its module; "": none */
 } sxvki_subject;
 
-/*  Whose it is, while that is there. */
+/*  Whose it is, while that is there; also in words. */
 SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* modules,
                                          uint32_t id) {
     const sxvki_module* module;
@@ -8767,11 +8839,15 @@ SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* 
     sxvki_lock_take(&modules->lock);
     module = sxvki_module_find(modules, id);
     if (module != NULL) {
-        sxvki_line_add(&line, module->name);
+        sxvki_line_add_name(&line, module->name);
     }
     sxvki_lock_drop(&modules->lock);
-    line.text[SXVKI_TAG_SIZE - 1] = 0;
+    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
     memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
+    if (subject->tag[0] != 0) {
+        sxvki_line_add(&subject->line, ", module ");
+        sxvki_line_add(&subject->line, subject->tag);
+    }
 }
 
 /*  How many frames old an allocation is, and where it was made; see sxvki_subject. */
@@ -8786,28 +8862,56 @@ SXVKI_COLD static void sxvki_origin_read(const sxvki_device* device, uint32_t in
     }
 }
 
+/*  About no allocation yet: "function: ". */
+SXVKI_COLD static void sxvki_subject_init_plain(sxvki_subject* subject, const char* function) {
+    subject->allocation = VK_NULL_HANDLE;
+    subject->age = UINT32_MAX;
+    subject->stack = SXVKI_NONE;
+    subject->tag[0] = 0;
+    subject->line.size = 0;
+    sxvki_line_add(&subject->line, function);
+    sxvki_line_add(&subject->line, ": ");
+}
+
+/*  The start of each: "function: name, 4096 bytes". The name is optional; 0 bytes: not known. */
+SXVKI_COLD static void sxvki_subject_begin(sxvki_subject* subject, const char* function,
+                                           const char* name, VkDeviceSize size) {
+    sxvki_line* line = &subject->line;
+    sxvki_subject_init_plain(subject, function);
+    sxvki_line_add_name(line, name != NULL ? name : "(no name)");
+    if (size != 0) {
+        sxvki_line_add(line, ", ");
+        sxvki_line_add_u64(line, size, 10);
+        sxvki_line_add(line, " bytes");
+    }
+}
+
+/*  What is asked for, and by which module: "function: name, 4096 bytes, module audio: ". */
+SXVKI_COLD static void sxvki_subject_wanted(sxvki_subject* subject, const sxvki_device* device,
+                                            const char* function,
+                                            const SxvkAllocationCreateInfo* info,
+                                            VkDeviceSize size) {
+    uint32_t module = (uint32_t)(uintptr_t)info->module;
+    if (module == 0 && info->pool != VK_NULL_HANDLE) {
+        module = sxvki_load32_relaxed(&info->pool->module);
+    }
+    sxvki_subject_begin(subject, function, info->pName, size);
+    sxvki_subject_tag(subject, &device->allocator->device.modules, module);
+    sxvki_line_add(&subject->line, ": ");
+}
+
 /*  Begin a message with the allocation: "function: name, 4096 bytes of memory type 1: ". */
 SXVKI_COLD static void sxvki_subject_init(sxvki_subject* subject, const sxvki_device* device,
                                           const char* function, uint32_t index,
                                           SxvkAllocation allocation) {
     sxvki_view view = sxvki_look(device, index);
-    const char* name = sxvki_name_of(device, index);
     sxvki_line* line = &subject->line;
+    sxvki_subject_begin(subject, function, sxvki_name_of(device, index), view.size);
     subject->allocation = allocation;
     sxvki_origin_read(device, index, &subject->age, &subject->stack);
-    line->size = 0;
-    sxvki_line_add(line, function);
-    sxvki_line_add(line, ": ");
-    sxvki_line_add(line, name != NULL ? name : "(no name)");
-    sxvki_line_add(line, ", ");
-    sxvki_line_add_u64(line, view.size, 10);
-    sxvki_line_add(line, " bytes of memory type ");
+    sxvki_line_add(line, " of memory type ");
     sxvki_line_add_u64(line, view.block->type, 10);
     sxvki_subject_tag(subject, &device->allocator->device.modules, sxvki_module_of(device, index));
-    if (subject->tag[0] != 0) {
-        sxvki_line_add(line, ", module ");
-        sxvki_line_add(line, subject->tag);
-    }
     if (subject->age != UINT32_MAX) {
         sxvki_line_add(line, ", ");
         sxvki_line_add_u64(line, subject->age, 10);
@@ -9580,34 +9684,29 @@ SXVKI_COLD static void sxvki_log_choice(SxvkAllocator allocator, const char* fun
     uint32_t chosen = sxvki_block_of(device, sxvki_allocation_index(taken))->type;
     uint32_t type, rank = 0, count = 0;
     sxvki_wish wish;
-    sxvki_line line;
+    sxvki_subject subject;
+    sxvki_line* line = &subject.line;
     sxvki_wish_init(&wish, &device->model, requirements->memory->memoryTypeBits, info, purpose);
     for (type = sxvki_memory_type_best(&device->model, &wish); type != SXVKI_NONE;
          type = sxvki_memory_type_next(&device->model, &wish, type)) {
         count++;
         rank = type == chosen ? count : rank;
     }
-    line.size = 0;
-    sxvki_line_add(&line, function);
-    sxvki_line_add(&line, ": ");
-    sxvki_line_add(&line, info->pName != NULL ? info->pName : "(no name)");
-    sxvki_line_add(&line, ", ");
-    sxvki_line_add_u64(&line, requirements->memory->size, 10);
-    sxvki_line_add(&line, " bytes: type ");
-    sxvki_line_add_u64(&line, chosen, 10);
-    sxvki_line_add(&line, " of heap ");
-    sxvki_line_add_u64(&line, sxvki_type_heap(device, chosen), 10);
+    sxvki_subject_wanted(&subject, device, function, info, requirements->memory->size);
+    sxvki_line_add(line, "type ");
+    sxvki_line_add_u64(line, chosen, 10);
+    sxvki_line_add(line, " of heap ");
+    sxvki_line_add_u64(line, sxvki_type_heap(device, chosen), 10);
     if (info->pool != VK_NULL_HANDLE) {
-        sxvki_line_add(&line, ", by its pool: ");
+        sxvki_line_add(line, ", by its pool: ");
     } else {
-        sxvki_line_add(&line, ", choice ");
-        sxvki_line_add_u64(&line, rank, 10);
-        sxvki_line_add(&line, " of ");
-        sxvki_line_add_u64(&line, count, 10);
-        sxvki_line_add(&line, ": ");
+        sxvki_line_add(line, ", choice ");
+        sxvki_line_add_u64(line, rank, 10);
+        sxvki_line_add(line, " of ");
+        sxvki_line_add_u64(line, count, 10);
+        sxvki_line_add(line, ": ");
     }
-    sxvki_line_add(&line, sxvki_message_text(SXVK_MESSAGE_MEMORY_TYPE_CHOSEN));
-    sxvki_report_line(&device->reporter, SXVK_MESSAGE_MEMORY_TYPE_CHOSEN, &line);
+    sxvki_report_subject(device, SXVK_MESSAGE_MEMORY_TYPE_CHOSEN, &subject);
 }
 
 /*  The ladder for a request that had no luck so far. */
@@ -10595,12 +10694,14 @@ static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_
     VkResult result;
     *data = NULL;
     if ((sxvki_type_flags(device, view.block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, "allocation");
+        sxvki_report_allocation(device, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, index,
+                                sxvki_handle_of(device, index));
         return VK_ERROR_MEMORY_MAP_FAILED;
     }
     do {
         if ((state & SXVKI_STATE_MAPS_MASK) == SXVKI_STATE_MAPS_MASK) {
-            sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
+            sxvki_report_allocation(device, SXVK_MESSAGE_TOO_MANY_MAPS, function, index,
+                                    sxvki_handle_of(device, index));
             return VK_ERROR_MEMORY_MAP_FAILED;
         }
     } while (!sxvki_cas32(view.state, &state, state + 1));
@@ -10950,19 +11051,30 @@ SXVKI_COLD static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalS
 
 /*  What a walk over pools found. */
 typedef struct sxvki_findings {
+    const char* function;
     uint32_t type_bits; /* in: memory types to look at */
     uint32_t checked;   /* allocations that have a margin */
     uint32_t broken;
-    sxvki_line line; /* about the first that is broken */
+    sxvki_subject subject; /* about the first that is broken */
 } sxvki_findings;
+
+SXVKI_COLD static void sxvki_findings_init(sxvki_findings* findings, const char* function,
+                                           uint32_t type_bits) {
+    memset(findings, 0, sizeof *findings);
+    findings->function = function;
+    findings->type_bits = type_bits;
+}
 
 SXVKI_COLD static void sxvki_findings_note(sxvki_findings* findings, const struct SxvkPool_T* pool,
                                            const char* what, uint64_t where) {
     if (findings->broken++ == 0) {
-        sxvki_line_add(&findings->line, "memory type ");
-        sxvki_line_add_u64(&findings->line, pool->type, 10);
-        sxvki_line_add(&findings->line, what);
-        sxvki_line_add_u64(&findings->line, where, 10);
+        sxvki_line* line = &findings->subject.line;
+        sxvki_subject_init_plain(&findings->subject, findings->function);
+        sxvki_line_add(line, "memory type ");
+        sxvki_line_add_u64(line, pool->type, 10);
+        sxvki_line_add(line, what);
+        sxvki_line_add_u64(line, where, 10);
+        sxvki_line_add(line, ": ");
     }
 }
 
@@ -10989,8 +11101,9 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
                 if ((state & SXVKI_STATE_HELD) != 0 &&
                     sxvki_allocation_is_valid(device, sxvki_handle_of(device, index))) {
                     findings->checked++;
-                    if (!sxvki_margin_is_intact(device, &view)) {
-                        sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);
+                    if (!sxvki_margin_is_intact(device, &view) && findings->broken++ == 0) {
+                        sxvki_subject_init(&findings->subject, device, findings->function, index,
+                                           sxvki_handle_of(device, index));
                     }
                 }
             }
@@ -11022,11 +11135,11 @@ SXVKI_COLD static void sxvki_integrity_visit(SxvkPool pool, void* context) {
 /*  Report what was found, once no lock is held. */
 SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
                                                  const sxvki_findings* findings,
-                                                 SxvkMessage message, const char* function) {
+                                                 SxvkMessage message) {
     if (findings->broken == 0) {
         return VK_SUCCESS;
     }
-    sxvki_report(&device->reporter, message, function, findings->line.text);
+    sxvki_report_subject(device, message, &findings->subject);
     return VK_ERROR_UNKNOWN;
 }
 
@@ -14669,20 +14782,38 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
+/*  The message for a failure that was not told yet, or NONE. */
+SXVKI_COLD static SxvkMessage sxvki_failure_message(VkResult result) {
+    return result == SXVKI_AT_LIMIT                 ? SXVK_MESSAGE_NONE
+           : result == VK_ERROR_FEATURE_NOT_PRESENT ? SXVK_MESSAGE_NO_MEMORY_TYPE
+           : result == VK_ERROR_OUT_OF_HOST_MEMORY  ? SXVK_MESSAGE_OUT_OF_HOST_MEMORY
+           : sxvki_is_full(result)                  ? SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY
+                                                    : SXVK_MESSAGE_NONE;
+}
+
 /*  Report a failure: here and once, whatever was tried on the way. */
 SXVKI_COLD static VkResult sxvki_failed(SxvkAllocator allocator, const char* function,
                                         VkResult result) {
-    const sxvki_reporter* reporter = &allocator->device.reporter;
-    if (result == SXVKI_AT_LIMIT) {
-        result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    } else if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
-        sxvki_report(reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
-    } else if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
-        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
-    } else if (sxvki_is_full(result)) {
-        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, function, NULL);
+    SxvkMessage message = sxvki_failure_message(result);
+    if (message != SXVK_MESSAGE_NONE) {
+        sxvki_report(&allocator->device.reporter, message, function, NULL);
     }
-    return sxvki_settled(allocator, result);
+    return sxvki_settled(allocator,
+                         result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
+}
+
+/*  The same for one allocation; 0 bytes: not known. */
+SXVKI_COLD static VkResult sxvki_failed_for(SxvkAllocator allocator, const char* function,
+                                            VkResult result, const SxvkAllocationCreateInfo* info,
+                                            VkDeviceSize size) {
+    SxvkMessage message = sxvki_failure_message(result);
+    if (message != SXVK_MESSAGE_NONE) {
+        sxvki_subject subject;
+        sxvki_subject_wanted(&subject, &allocator->device, function, info, size);
+        sxvki_report_subject(&allocator->device, message, &subject);
+    }
+    return sxvki_settled(allocator,
+                         result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
 }
 
 /*  Pass a result on, and report what failed. */
@@ -14838,8 +14969,7 @@ static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, u
         *type = (type_bits >> info->pool->type) & 1 ? info->pool->type : SXVKI_NONE;
     }
     if (*type == SXVKI_NONE) {
-        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
-        return VK_ERROR_FEATURE_NOT_PRESENT;
+        return sxvki_failed_for(allocator, function, VK_ERROR_FEATURE_NOT_PRESENT, info, 0);
     }
     return VK_SUCCESS;
 }
@@ -14978,10 +15108,11 @@ SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator,
 
 /*  As sxvki_reported, with the info. */
 SXVKI_INLINE VkResult sxvki_give_info(SxvkAllocator allocator, const char* function,
-                                      VkResult result, const SxvkAllocation* allocation,
+                                      VkResult result, const SxvkAllocationCreateInfo* wanted,
+                                      VkDeviceSize size, const SxvkAllocation* allocation,
                                       SxvkAllocationInfo* info) {
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_for(allocator, function, result, wanted, size);
     }
     return info == NULL && sxvki_load32_relaxed(&allocator->device.pressure.queue) == 0
                ? VK_SUCCESS
@@ -15002,8 +15133,8 @@ SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const ch
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_give_info(
         allocator, function,
-        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), allocation,
-        allocation_info);
+        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), info,
+        requirements.memory->size, allocation, allocation_info);
 }
 
 /*  In a linear pool without margins. */
@@ -15018,7 +15149,7 @@ SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, cons
     }
     *allocation = taken;
     return sxvki_give_info(allocator, function, sxvki_finish(allocator, function, info, allocation),
-                           allocation, allocation_info);
+                           info, memory->size, allocation, allocation_info);
 }
 
 SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
@@ -15152,7 +15283,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkB
     return sxvki_give_info(
         allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pAllocation, pAllocationInfo);
+        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
@@ -15173,7 +15304,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
     return sxvki_give_info(
         allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pAllocation, pAllocationInfo);
+        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -15522,7 +15653,8 @@ SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allo
         return;
     }
     if (!sxvki_unmap(allocator, index)) {
-        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NOT_MAPPED, function, "allocation");
+        sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_NOT_MAPPED, function, index,
+                                allocation);
     }
 }
 
@@ -15688,7 +15820,8 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     return sxvki_give_info(allocator, function,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
                                                pAllocationCreateInfo, pBuffer, pAllocation),
-                           pAllocation, pAllocationInfo);
+                           pAllocationCreateInfo, pBufferCreateInfo->size, pAllocation,
+                           pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
@@ -15882,7 +16015,7 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     return sxvki_give_info(allocator, function,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
                                               pAllocationCreateInfo, pImage, pAllocation),
-                           pAllocation, pAllocationInfo);
+                           pAllocationCreateInfo, 0, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
@@ -16065,10 +16198,9 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     SXVKI_PROFILE("sxvkResetPool");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = UINT32_MAX;
+    sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
-    sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN, function);
+    sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN);
     sxvki_reset_pool(allocator, pool, function);
     return sxvki_settled(allocator, VK_SUCCESS);
 }
@@ -16165,7 +16297,7 @@ SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sx
     }
     if (pool != NULL) {
         sxvki_store32_relaxed(&pool->module, 0);
-        sxvki_line_add(line, pool->name != NULL ? pool->name : "(no name)");
+        sxvki_line_add_name(line, pool->name != NULL ? pool->name : "(no name)");
         sxvki_line_add(line, ", a pool: ");
     }
     sxvki_lock_drop(&allocator->pools_lock);
@@ -16379,13 +16511,11 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsText(SxvkAllocator allocator, char* 
 }
 #endif
 
-static VkResult sxvki_corruption_result(SxvkAllocator allocator, const char* function,
-                                        const sxvki_findings* findings) {
+static VkResult sxvki_corruption_result(SxvkAllocator allocator, const sxvki_findings* findings) {
     if (findings->checked == 0) {
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
-    return sxvki_findings_report(&allocator->device, findings, SXVK_MESSAGE_CORRUPTED_MARGIN,
-                                 function);
+    return sxvki_findings_report(&allocator->device, findings, SXVK_MESSAGE_CORRUPTED_MARGIN);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
@@ -16393,10 +16523,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
     sxvki_findings findings;
     SXVKI_PROFILE("sxvkCheckCorruption");
     SXVKI_CHECK_ALLOCATOR(allocator);
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = memoryTypeBits;
+    sxvki_findings_init(&findings, "sxvkCheckCorruption", memoryTypeBits);
     sxvki_visit_pools(allocator, sxvki_margin_visit, &findings);
-    return sxvki_corruption_result(allocator, "sxvkCheckCorruption", &findings);
+    return sxvki_corruption_result(allocator, &findings);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
@@ -16405,24 +16534,22 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocat
     SXVKI_PROFILE("sxvkCheckPoolCorruption");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = UINT32_MAX;
+    sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
-    return sxvki_corruption_result(allocator, function, &findings);
+    return sxvki_corruption_result(allocator, &findings);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     sxvki_findings findings;
     SXVKI_PROFILE("sxvkCheckIntegrity");
     SXVKI_CHECK_ALLOCATOR(allocator);
-    memset(&findings, 0, sizeof findings);
+    sxvki_findings_init(&findings, "sxvkCheckIntegrity", 0);
     sxvki_visit_pools(allocator, sxvki_integrity_visit, &findings);
-    if (!sxvki_budget_is_valid(&allocator->device.budget)) {
-        findings.broken++;
-        sxvki_line_add(&findings.line, ", budget");
+    if (!sxvki_budget_is_valid(&allocator->device.budget) && findings.broken++ == 0) {
+        sxvki_subject_init_plain(&findings.subject, findings.function);
+        sxvki_line_add(&findings.subject.line, "budget: ");
     }
-    return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT,
-                                 "sxvkCheckIntegrity");
+    return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT);
 }
 
 #if !SX_VKALLOC_NO_VIRTUAL
