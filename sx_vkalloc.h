@@ -1318,8 +1318,8 @@ SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppS
                                              VkBool32 detailedMap);
 SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString);
 
-/*  A report for a log: heaps with their budgets, memory types, custom pools, the 16 largest
-    allocations, and the frame history in brief. On failure *ppStatsText is null.
+/*  A report for a log: heaps with their budgets and pressure, memory types, custom pools, modules,
+    the 16 largest allocations, and the frame history in brief. On failure *ppStatsText is null.
     Owner     caller: sxvkFreeStatsText
     Cost      walks every range, a few at a time under a lock, as sxvkBuildStatsString does
 */
@@ -11171,6 +11171,7 @@ SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
 typedef struct sxvki_large {
     VkDeviceSize size;
     uint32_t type;
+    uint32_t module;
     int is_dedicated;
     char name[SXVKI_LARGEST_NAME]; /* cut off where it is longer */
 } sxvki_large;
@@ -11226,10 +11227,10 @@ SXVKI_COLD static void sxvki_largest_add(sxvki_largest* largest, const sxvki_sig
         largest->items[i] = largest->items[i - 1];
     }
     item = &largest->items[i];
-    size =
-        sight->name == NULL ? 0 : (size_t)sxvki_min64(strlen(sight->name), SXVKI_LARGEST_NAME - 1);
+    size = sight->name == NULL ? 0 : sxvki_utf8_fit(sight->name, SXVKI_LARGEST_NAME - 1);
     item->size = sight->size;
     item->type = block->type;
+    item->module = sight->module;
     item->is_dedicated = block->domain == NULL;
     if (size != 0) {
         memcpy(item->name, sight->name, size);
@@ -11652,7 +11653,7 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
 
 /*  What a module has, with a copy of its name, as it may go meanwhile. Returns 0 where it has gone,
     or there is no host memory. */
-SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* device, uint32_t id,
+SXVKI_COLD static int sxvki_text_look_at_module(sxvki_text* text, sxvki_device* device, uint32_t id,
                                                 SxvkModuleStatistics* stats, char** name) {
     const sxvki_module* module;
     *name = NULL;
@@ -11660,7 +11661,7 @@ SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* 
     module = sxvki_module_find(&device->modules, id);
     if (module != NULL) {
         sxvki_module_read(module, stats);
-        json->text->failed |= !sxvki_host_copy_string(&device->host, module->name, name);
+        text->failed |= !sxvki_host_copy_string(&device->host, module->name, name);
     }
     sxvki_lock_drop(&device->modules.lock);
     return *name != NULL;
@@ -11669,7 +11670,7 @@ SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* 
 SXVKI_COLD static void sxvki_json_module_of(sxvki_json* json, sxvki_device* device, uint32_t id) {
     SxvkModuleStatistics stats;
     char* name;
-    if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+    if (sxvki_text_look_at_module(json->text, device, id, &stats, &name)) {
         sxvki_json_pair_string(json, "Module", name);
         sxvki_host_free(&device->host, name);
     }
@@ -11797,9 +11798,13 @@ SXVKI_COLD static void sxvki_json_general(sxvki_json* json, const sxvki_device* 
     sxvki_json_end(json, "}");
 }
 
-SXVKI_COLD static void sxvki_json_level(sxvki_json* json, uint32_t level) {
+SXVKI_COLD static const char* sxvki_level_name(uint32_t level) {
     static const char levels[SXVKI_LEVELS][9] = {"NORMAL", "WARNING", "CRITICAL", "OVER"};
-    sxvki_json_pair_string(json, "PressureLevel", levels[level]);
+    return levels[level];
+}
+
+SXVKI_COLD static void sxvki_json_level(sxvki_json* json, uint32_t level) {
+    sxvki_json_pair_string(json, "PressureLevel", sxvki_level_name(level));
 }
 
 /*  An object of all modules by their names. */
@@ -11812,7 +11817,7 @@ SXVKI_COLD static void sxvki_json_modules(sxvki_json* json, sxvki_device* device
         uint32_t id = sxvki_load32(&sxvki_module_at(modules, place)->id);
         SxvkModuleStatistics stats;
         char* name;
-        if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+        if (sxvki_text_look_at_module(json->text, device, id, &stats, &name)) {
             sxvki_json_key(json, name);
             sxvki_json_begin(json, "{");
             sxvki_json_pair_u64(json, "Bytes", stats.allocationBytes);
@@ -12030,6 +12035,11 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
 
 /* --- the report in words --- */
 
+SXVKI_COLD static void sxvki_text_add_level(sxvki_text* text, uint32_t level) {
+    sxvki_text_add(text, ", pressure ");
+    sxvki_text_add(text, sxvki_level_name(level));
+}
+
 SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device* device,
                                            const SxvkTotalStatistics* total, uint32_t h) {
     const VkPhysicalDeviceMemoryProperties* p = &device->model.properties;
@@ -12046,6 +12056,7 @@ SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device*
     sxvki_text_add_bytes_of(text, usage);
     sxvki_text_add(text, " of a budget of ");
     sxvki_text_add_bytes_of(text, budget);
+    sxvki_text_add_level(text, sxvki_load32_relaxed(&device->pressure.heaps[h].level));
     sxvki_text_add(text, "\n    ");
     sxvki_text_add_stats(text, &total->memoryHeap[h]);
     for (type = 0; type < p->memoryTypeCount; type++) {
@@ -12058,6 +12069,34 @@ SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device*
                                  "|");
             sxvki_text_add(text, "\n    ");
             sxvki_text_add_stats(text, &total->memoryType[type]);
+        }
+    }
+}
+
+/*  A line for each module: "module audio: 3 allocations, 1.50 MiB, at most 2.00 MiB; ...". */
+SXVKI_COLD static void sxvki_text_add_modules(sxvki_text* text, sxvki_device* device) {
+    const sxvki_modules* modules = &device->modules;
+    uint32_t place;
+    for (place = 0; place < sxvki_load32(&modules->table.capacity); place++) {
+        uint32_t id = sxvki_load32(&sxvki_module_at(modules, place)->id);
+        SxvkModuleStatistics stats;
+        char* name;
+        if (sxvki_text_look_at_module(text, device, id, &stats, &name)) {
+            sxvki_text_add(text, "module ");
+            sxvki_text_add(text, name);
+            sxvki_text_add(text, ": ");
+            sxvki_text_add_u64(text, stats.allocationCount);
+            sxvki_text_add(text, " allocations, ");
+            sxvki_text_add_bytes_of(text, stats.allocationBytes);
+            sxvki_text_add(text, ", at most ");
+            sxvki_text_add_bytes_of(text, stats.peakBytes);
+            if (stats.softLimit != 0) {
+                sxvki_text_add(text, "; soft limit ");
+                sxvki_text_add_bytes_of(text, stats.softLimit);
+                sxvki_text_add_level(text, (uint32_t)stats.level);
+            }
+            sxvki_text_add(text, "\n");
+            sxvki_host_free(&device->host, name);
         }
     }
 }
@@ -12091,7 +12130,10 @@ SXVKI_COLD static void sxvki_text_add_history(sxvki_text* text, SxvkAllocator al
     sxvki_text_add(text, " committed\n");
 }
 
-SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, const sxvki_largest* largest) {
+SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, sxvki_device* device,
+                                              const sxvki_largest* largest) {
+    SxvkModuleStatistics stats;
+    char* module;
     uint32_t i;
     sxvki_text_add(text, largest->count != 0 ? "largest allocations\n" : "no allocations\n");
     for (i = 0; i < largest->count; i++) {
@@ -12102,6 +12144,11 @@ SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, const sxvki_larg
         sxvki_text_add_u64(text, item->type);
         sxvki_text_add(text, item->is_dedicated ? ", dedicated: " : ": ");
         sxvki_text_add(text, item->name[0] != 0 ? item->name : "(no name)");
+        if (sxvki_text_look_at_module(text, device, item->module, &stats, &module)) {
+            sxvki_text_add(text, ", module ");
+            sxvki_text_add(text, module);
+            sxvki_host_free(&device->host, module);
+        }
         sxvki_text_add(text, "\n");
     }
 }
@@ -12133,7 +12180,8 @@ SXVKI_COLD static void sxvki_text_report(sxvki_text* text, SxvkAllocator allocat
     if (!pools.failed) {
         sxvki_text_add(text, pools.data);
     }
-    sxvki_text_add_largest(text, &largest);
+    sxvki_text_add_modules(text, device);
+    sxvki_text_add_largest(text, device, &largest);
     if (allocator->history.capacity != 0) {
         sxvki_text_add_history(text, allocator);
     }
