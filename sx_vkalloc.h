@@ -388,8 +388,9 @@ typedef enum SxvkMessage {
 typedef struct SxvkMessageInfo {
     SxvkMessageSeverity severity;
     SxvkMessage message;
-    const char* pText; /* one line without its end */
-    const char* pTag;  /* whose allocation it is about; null where that is not known */
+    const char* pText; /* one line without its end; of long names the first 200 bytes */
+    const char* pTag;  /* whose allocation it is about: the name of its module, or as many whole
+                          characters as fit into 63 bytes; null: not known, or of none */
     /* What it is about, or null. Valid in messages about leaks and new allocations, so that it may
        be asked for its info; in others it may be gone. */
     SxvkAllocation allocation;
@@ -1065,7 +1066,9 @@ typedef struct SxvkVirtualAllocationInfo {
 SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
                                             SxvkAllocator* pAllocator);
 
-/*  Reports every allocation and pool that is still alive, one message each, and frees all memory.
+/*  Reports every pool and allocation that is still alive, one message each, and frees all memory
+    thereafter; then the modules. The message callback may ask the allocator anything, and free what
+    is told: sxvkBuildStatsString writes all leaks.
     Of a ring, smart buffer or arena that is alive it is the memory that is named and freed: the
     VkBuffers, and the host memory of the object, leak.
     Threads   nobody else may use the allocator any more
@@ -1492,7 +1495,12 @@ SX_VKALLOC_API void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPoo
                                                 SxvkDetailedStatistics* pPoolStats);
 
 #if !defined(SX_VKALLOC_NO_STATS_STRING) || SX_VKALLOC_NO_STATS_STRING == 0
-/*  A JSON dump with VMA's keys; detailedMap lists every range. On failure *ppStatsString is null.
+/*  A JSON dump with VMA's keys; detailedMap lists every range. Besides: Fragmentation, the
+    PressureLevel of heaps, Modules, History (frameHistoryCount); of an allocation its Module and
+    its Age in frames (SXVK_DEBUG_TRACK_ALLOCATIONS_BIT). Called in the message callback for a
+    LEAKED_POOL or LEAKED_ALLOCATION of sxvkDestroyAllocator it has Leaks: what is alive, each with
+    its Stack (SX_VKALLOC_STACK_TRACES). tools/memview shows all of it. On failure *ppStatsString is
+    null.
     Owner     caller: sxvkFreeStatsString
     Threads   safe; no lock is held for longer than it takes to look at 128 ranges, or at all
               blocks of a pool. So ranges that come and go meanwhile may be in the dump or not; but
@@ -1504,8 +1512,8 @@ SX_VKALLOC_API VkResult sxvkBuildStatsString(SxvkAllocator allocator, char** ppS
                                              VkBool32 detailedMap);
 SX_VKALLOC_API void sxvkFreeStatsString(SxvkAllocator allocator, char* pStatsString);
 
-/*  A report for a log: heaps with their budgets, memory types, custom pools, the 16 largest
-    allocations, and the frame history in brief. On failure *ppStatsText is null.
+/*  A report for a log: heaps with their budgets and pressure, memory types, custom pools, modules,
+    the 16 largest allocations, and the frame history in brief. On failure *ppStatsText is null.
     Owner     caller: sxvkFreeStatsText
     Cost      walks every range, a few at a time under a lock, as sxvkBuildStatsString does
 */
@@ -1605,7 +1613,8 @@ SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocat
               (nothing to record before moves in flight are complete), what making the resource
               returned where that failed and nothing was recorded (call again: it is passed over),
               VALIDATION_FAILED
-    Threads   safe; but keep the calls that move, complete and tick apart
+    Threads   safe; but keep the calls that move, complete and tick apart, and none of them runs
+              while a pool is destroyed or reset in which something is in flight
     Cost      3 to 5 driver calls and under 2 us of our own for each move; as
               sxvkBeginDefragmentationPass for the plan
 */
@@ -2862,7 +2871,8 @@ SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host
 /*
     A text grows in host memory; the first failed allocation makes it `failed` and every later call
     a no-op, so that only the end has to look. The JSON writer keeps commas and indentation, nests
-    as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped; strings are UTF-8 as they come.
+    as deep as SXVKI_JSON_DEPTH and escapes what JSON wants escaped; bytes that are no UTF-8 become
+    U+FFFD.
 */
 
 /*  Writes the digits of x to the end of a buffer and returns where they start. */
@@ -2873,6 +2883,36 @@ SXVKI_COLD static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
         x /= base;
     } while (x != 0);
     return end;
+}
+
+/*  Bytes of the character that the text begins with; 0 where they are no valid UTF-8: cut short,
+    longer than need be, a surrogate, or beyond the last one. */
+SXVKI_COLD static uint32_t sxvki_utf8_size(const char* text) {
+    const unsigned char* c = (const unsigned char*)text;
+    uint32_t size = c[0] < 0x80 ? 1 : c[0] < 0xC2 ? 0 : c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4;
+    uint32_t i;
+    if (c[0] > 0xF4 || (c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xED && c[1] > 0x9F) ||
+        (c[0] == 0xF0 && c[1] < 0x90) || (c[0] == 0xF4 && c[1] > 0x8F)) {
+        return 0;
+    }
+    for (i = 1; i < size; i++) {
+        if ((c[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+/*  How many bytes of a text of whole characters fit into `most`. */
+SXVKI_COLD static size_t sxvki_utf8_fit(const char* text, size_t most) {
+    size_t size = strlen(text);
+    if (size > most) {
+        size = most;
+        while (size != 0 && ((unsigned char)text[size] & 0xC0) == 0x80) {
+            size--;
+        }
+    }
+    return size;
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
@@ -2960,12 +3000,16 @@ SXVKI_COLD static void sxvki_json_string_body(sxvki_json* json, const char* stri
     sxvki_text_add(json->text, "\"");
     for (; *string != 0; string++) {
         unsigned char c = (unsigned char)*string;
-        if (c >= 32 && c != '"' && c != '\\') {
+        uint32_t size = sxvki_utf8_size(string);
+        if (c >= 32 && c != '"' && c != '\\' && size != 0) {
+            string += size - 1;
             continue;
         }
         sxvki_text_add_bytes(json->text, from, (size_t)(string - from));
         from = string + 1;
-        if (c >= 32) {
+        if (size == 0) {
+            sxvki_text_add(json->text, "\\ufffd");
+        } else if (c >= 32) {
             char escape[3] = {'\\', (char)c, 0};
             sxvki_text_add(json->text, escape);
         } else {
@@ -5436,6 +5480,7 @@ static const void* sxvki_chain_find(const void* chain, VkStructureType type) {
 */
 
 #define SXVKI_LINE_SIZE 512
+#define SXVKI_LINE_NAME 200 /* bytes of a name in it: function, size and meaning fit as well */
 
 typedef struct sxvki_line {
     char text[SXVKI_LINE_SIZE];
@@ -5455,6 +5500,21 @@ SXVKI_COLD static void sxvki_line_add(sxvki_line* line, const char* text) {
     memcpy(line->text + line->size, text, count);
     line->size += count;
     line->text[line->size] = 0;
+}
+
+/*  A name in a line: a long one is cut, what would break the line becomes a space. */
+SXVKI_COLD static void sxvki_line_add_name(sxvki_line* line, const char* name) {
+    char part[SXVKI_LINE_NAME + 1];
+    size_t size = sxvki_utf8_fit(name, SXVKI_LINE_NAME);
+    size_t i;
+    for (i = 0; i < size; i++) {
+        part[i] = (unsigned char)name[i] < 32 ? ' ' : name[i];
+    }
+    part[size] = 0;
+    sxvki_line_add(line, part);
+    if (name[size] != 0) {
+        sxvki_line_add(line, "...");
+    }
 }
 
 SXVKI_COLD static void sxvki_line_add_u64(sxvki_line* line, uint64_t x, uint32_t base) {
@@ -5489,8 +5549,7 @@ SXVKI_COLD static void sxvki_report_info(const sxvki_reporter* reporter,
         reporter->callback(reporter->user_data, info);
     } else {
 #if SX_VKALLOC_DEBUG >= 1 && !SX_VKALLOC_NO_STDIO
-        fprintf(stderr, "sx_vkalloc: %s%s%s\n%s", info->pTag != NULL ? info->pTag : "",
-                info->pTag != NULL ? ": " : "", info->pText,
+        fprintf(stderr, "sx_vkalloc: %s\n%s", info->pText,
                 info->pStack != NULL ? info->pStack : "");
 #endif
     }
@@ -5677,7 +5736,7 @@ SXVKI_COLD static void sxvki_report(const sxvki_reporter* reporter, SxvkMessage 
     sxvki_line_add(&line, function);
     sxvki_line_add(&line, ": ");
     if (field != NULL) {
-        sxvki_line_add(&line, field);
+        sxvki_line_add_name(&line, field);
         sxvki_line_add(&line, ": ");
     }
     sxvki_line_add(&line, sxvki_message_text(message));
@@ -9100,7 +9159,7 @@ typedef struct sxvki_movables {
     uint32_t count; /* atomic; of entries in the table */
     uint32_t capacity;
     struct sxvki_movable** heads;
-    struct sxvki_movable* first_flight; /* only who moves looks at it, and at what follows */
+    struct sxvki_movable* first_flight; /* in the order of their values */
     struct sxvki_movable* last_flight;
     uint64_t last_value;
     uint64_t completed_value;
@@ -9220,15 +9279,52 @@ SXVKI_COLD static int sxvki_allocator_watch(SxvkAllocator allocator, uint32_t fr
     return sxvki_lock_init(&history->lock, locked) && (frames == 0 || history->frames != NULL);
 }
 
+/*  Find the Vulkan functions; returns the name of one that is missing, else null. */
+SXVKI_COLD static const char* sxvki_device_load(sxvki_device* device,
+                                                const SxvkAllocatorCreateInfo* info) {
+    const char* missing;
+    device->vk.instance = info->instance;
+    device->vk.physical_device = info->physicalDevice;
+    device->vk.device = info->device;
+    device->vk.version =
+        sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion : VK_API_VERSION_1_0);
+    if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
+        device->vk.version = SX_VKALLOC_VULKAN_VERSION;
+    }
+    missing = sxvki_vk_load(&device->vk, info->pVulkanFunctions);
+    if (missing == NULL) {
+        missing = sxvki_vk_choose(&device->vk, info->flags);
+    }
+    return missing;
+}
+
+/*  Ask for the limits, memory types and budgets. */
+SXVKI_COLD static void sxvki_device_measure(sxvki_device* device,
+                                            const SxvkAllocatorCreateInfo* info) {
+    VkPhysicalDeviceMemoryProperties memory;
+    uint32_t h;
+    sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
+    memset(&memory, 0, sizeof memory);
+    device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
+    sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
+                            (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
+                                0);
+    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
+        VkDeviceSize* size = &device->model.properties.memoryHeaps[h].size;
+        *size = sxvki_min64(*size, info->pHeapSizeLimit[h]);
+    }
+    sxvki_budget_init(&device->budget, &device->model.properties, device->vk.max_allocation_count,
+                      device->vk.memory_budget);
+    sxvki_budget_refresh(&device->budget, &device->vk);
+}
+
 /*  The info is valid. Names the Vulkan function that is missing, if any. */
 SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* info,
                                                 SxvkAllocator* made, const char** missing) {
     int locked = (info->flags & SXVK_ALLOCATOR_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0;
-    VkPhysicalDeviceMemoryProperties memory;
     SxvkAllocator allocator;
     sxvki_device* device;
     sxvki_host host;
-    uint32_t h;
     sxvki_host_init(&host, info->pAllocationCallbacks);
     allocator = (SxvkAllocator)sxvki_host_alloc_zeroed(&host, sizeof *allocator);
     if (allocator == NULL) {
@@ -9262,35 +9358,12 @@ SXVKI_COLD static VkResult sxvki_allocator_make(const SxvkAllocatorCreateInfo* i
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     device->records.has_tracks = 1;
-    device->vk.instance = info->instance;
-    device->vk.physical_device = info->physicalDevice;
-    device->vk.device = info->device;
-    device->vk.version =
-        sxvki_version_of(info->vulkanApiVersion != 0 ? info->vulkanApiVersion : VK_API_VERSION_1_0);
-    if (device->vk.version > SX_VKALLOC_VULKAN_VERSION) {
-        device->vk.version = SX_VKALLOC_VULKAN_VERSION;
-    }
-    *missing = sxvki_vk_load(&device->vk, info->pVulkanFunctions);
-    if (*missing == NULL) {
-        *missing = sxvki_vk_choose(&device->vk, info->flags);
-    }
+    *missing = sxvki_device_load(device, info);
     if (*missing != NULL) {
         sxvki_allocator_free(allocator, &host);
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
-    sxvki_vk_ask_limits(&device->vk, device->debug.minBufferImageGranularity);
-    memset(&memory, 0, sizeof memory);
-    device->vk.fn.vkGetPhysicalDeviceMemoryProperties(info->physicalDevice, &memory);
-    sxvki_memory_model_init(&device->model, &memory, device->vk.properties.deviceType,
-                            (info->flags & SXVK_ALLOCATOR_CREATE_AMD_DEVICE_COHERENT_MEMORY_BIT) !=
-                                0);
-    for (h = 0; info->pHeapSizeLimit != NULL && h < memory.memoryHeapCount; h++) {
-        VkDeviceSize* size = &device->model.properties.memoryHeaps[h].size;
-        *size = sxvki_min64(*size, info->pHeapSizeLimit[h]);
-    }
-    sxvki_budget_init(&device->budget, &device->model.properties, device->vk.max_allocation_count,
-                      device->vk.memory_budget);
-    sxvki_budget_refresh(&device->budget, &device->vk);
+    sxvki_device_measure(device, info);
     *made = allocator;
     return VK_SUCCESS;
 }
@@ -9643,7 +9716,7 @@ typedef struct sxvki_subject {
     char tag[SXVKI_TAG_SIZE]; /* the start of the name of its module; "": none */
 } sxvki_subject;
 
-/*  Whose it is, while that is there. */
+/*  Whose it is, while that is there; also in words. */
 SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* modules,
                                          uint32_t id) {
     const sxvki_module* module;
@@ -9653,11 +9726,15 @@ SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* 
     sxvki_lock_take(&modules->lock);
     module = sxvki_module_find(modules, id);
     if (module != NULL) {
-        sxvki_line_add(&line, module->name);
+        sxvki_line_add_name(&line, module->name);
     }
     sxvki_lock_drop(&modules->lock);
-    line.text[SXVKI_TAG_SIZE - 1] = 0;
+    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
     memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
+    if (subject->tag[0] != 0) {
+        sxvki_line_add(&subject->line, ", module ");
+        sxvki_line_add(&subject->line, subject->tag);
+    }
 }
 
 /*  How many frames old an allocation is, and where it was made; see sxvki_subject. */
@@ -9672,28 +9749,56 @@ SXVKI_COLD static void sxvki_origin_read(const sxvki_device* device, uint32_t in
     }
 }
 
+/*  About no allocation yet: "function: ". */
+SXVKI_COLD static void sxvki_subject_init_plain(sxvki_subject* subject, const char* function) {
+    subject->allocation = VK_NULL_HANDLE;
+    subject->age = UINT32_MAX;
+    subject->stack = SXVKI_NONE;
+    subject->tag[0] = 0;
+    subject->line.size = 0;
+    sxvki_line_add(&subject->line, function);
+    sxvki_line_add(&subject->line, ": ");
+}
+
+/*  The start of each: "function: name, 4096 bytes". The name is optional; 0 bytes: not known. */
+SXVKI_COLD static void sxvki_subject_begin(sxvki_subject* subject, const char* function,
+                                           const char* name, VkDeviceSize size) {
+    sxvki_line* line = &subject->line;
+    sxvki_subject_init_plain(subject, function);
+    sxvki_line_add_name(line, name != NULL ? name : "(no name)");
+    if (size != 0) {
+        sxvki_line_add(line, ", ");
+        sxvki_line_add_u64(line, size, 10);
+        sxvki_line_add(line, " bytes");
+    }
+}
+
+/*  What is asked for, and by which module: "function: name, 4096 bytes, module audio: ". */
+SXVKI_COLD static void sxvki_subject_wanted(sxvki_subject* subject, const sxvki_device* device,
+                                            const char* function,
+                                            const SxvkAllocationCreateInfo* info,
+                                            VkDeviceSize size) {
+    uint32_t module = (uint32_t)(uintptr_t)info->module;
+    if (module == 0 && info->pool != VK_NULL_HANDLE) {
+        module = sxvki_load32_relaxed(&info->pool->module);
+    }
+    sxvki_subject_begin(subject, function, info->pName, size);
+    sxvki_subject_tag(subject, &device->allocator->device.modules, module);
+    sxvki_line_add(&subject->line, ": ");
+}
+
 /*  Begin a message with the allocation: "function: name, 4096 bytes of memory type 1: ". */
 SXVKI_COLD static void sxvki_subject_init(sxvki_subject* subject, const sxvki_device* device,
                                           const char* function, uint32_t index,
                                           SxvkAllocation allocation) {
     sxvki_view view = sxvki_look(device, index);
-    const char* name = sxvki_name_of(device, index);
     sxvki_line* line = &subject->line;
+    sxvki_subject_begin(subject, function, sxvki_name_of(device, index), view.size);
     subject->allocation = allocation;
     sxvki_origin_read(device, index, &subject->age, &subject->stack);
-    line->size = 0;
-    sxvki_line_add(line, function);
-    sxvki_line_add(line, ": ");
-    sxvki_line_add(line, name != NULL ? name : "(no name)");
-    sxvki_line_add(line, ", ");
-    sxvki_line_add_u64(line, view.size, 10);
-    sxvki_line_add(line, " bytes of memory type ");
+    sxvki_line_add(line, " of memory type ");
     sxvki_line_add_u64(line, view.block->type, 10);
     sxvki_subject_tag(subject, &device->allocator->device.modules, sxvki_module_of(device, index));
-    if (subject->tag[0] != 0) {
-        sxvki_line_add(line, ", module ");
-        sxvki_line_add(line, subject->tag);
-    }
     if (subject->age != UINT32_MAX) {
         sxvki_line_add(line, ", ");
         sxvki_line_add_u64(line, subject->age, 10);
@@ -10599,34 +10704,29 @@ SXVKI_COLD static void sxvki_log_choice(SxvkAllocator allocator, const char* fun
     uint32_t chosen = sxvki_block_of(device, sxvki_allocation_index(taken))->type;
     uint32_t type, rank = 0, count = 0;
     sxvki_wish wish;
-    sxvki_line line;
+    sxvki_subject subject;
+    sxvki_line* line = &subject.line;
     sxvki_wish_init(&wish, &device->model, requirements->memory->memoryTypeBits, info, purpose);
     for (type = sxvki_memory_type_best(&device->model, &wish); type != SXVKI_NONE;
          type = sxvki_memory_type_next(&device->model, &wish, type)) {
         count++;
         rank = type == chosen ? count : rank;
     }
-    line.size = 0;
-    sxvki_line_add(&line, function);
-    sxvki_line_add(&line, ": ");
-    sxvki_line_add(&line, info->pName != NULL ? info->pName : "(no name)");
-    sxvki_line_add(&line, ", ");
-    sxvki_line_add_u64(&line, requirements->memory->size, 10);
-    sxvki_line_add(&line, " bytes: type ");
-    sxvki_line_add_u64(&line, chosen, 10);
-    sxvki_line_add(&line, " of heap ");
-    sxvki_line_add_u64(&line, sxvki_type_heap(device, chosen), 10);
+    sxvki_subject_wanted(&subject, device, function, info, requirements->memory->size);
+    sxvki_line_add(line, "type ");
+    sxvki_line_add_u64(line, chosen, 10);
+    sxvki_line_add(line, " of heap ");
+    sxvki_line_add_u64(line, sxvki_type_heap(device, chosen), 10);
     if (info->pool != VK_NULL_HANDLE) {
-        sxvki_line_add(&line, ", by its pool: ");
+        sxvki_line_add(line, ", by its pool: ");
     } else {
-        sxvki_line_add(&line, ", choice ");
-        sxvki_line_add_u64(&line, rank, 10);
-        sxvki_line_add(&line, " of ");
-        sxvki_line_add_u64(&line, count, 10);
-        sxvki_line_add(&line, ": ");
+        sxvki_line_add(line, ", choice ");
+        sxvki_line_add_u64(line, rank, 10);
+        sxvki_line_add(line, " of ");
+        sxvki_line_add_u64(line, count, 10);
+        sxvki_line_add(line, ": ");
     }
-    sxvki_line_add(&line, sxvki_message_text(SXVK_MESSAGE_MEMORY_TYPE_CHOSEN));
-    sxvki_report_line(&device->reporter, SXVK_MESSAGE_MEMORY_TYPE_CHOSEN, &line);
+    sxvki_report_subject(device, SXVK_MESSAGE_MEMORY_TYPE_CHOSEN, &subject);
 }
 
 /*  The ladder for a request that had no luck so far. */
@@ -11631,12 +11731,14 @@ static VkResult sxvki_map(SxvkAllocator allocator, const char* function, uint32_
     VkResult result;
     *data = NULL;
     if ((sxvki_state_pin(device, index, &view) & SXVKI_STATE_MAPS_MASK) == SXVKI_STATE_MAPS_MASK) {
-        sxvki_report(&device->reporter, SXVK_MESSAGE_TOO_MANY_MAPS, function, "allocation");
+        sxvki_report_allocation(device, SXVK_MESSAGE_TOO_MANY_MAPS, function, index,
+                                sxvki_handle_of(device, index));
         return VK_ERROR_MEMORY_MAP_FAILED;
     }
     if ((sxvki_type_flags(device, view.block->type) & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0) {
         sxvki_state_unpin(view.state, 0);
-        sxvki_report(&device->reporter, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, "allocation");
+        sxvki_report_allocation(device, SXVK_MESSAGE_NOT_HOST_VISIBLE, function, index,
+                                sxvki_handle_of(device, index));
         return VK_ERROR_MEMORY_MAP_FAILED;
     }
     result = sxvki_block_map(device, view.block, &base);
@@ -13850,19 +13952,30 @@ SXVKI_COLD static void sxvki_calculate_total(SxvkAllocator allocator, SxvkTotalS
 
 /*  What a walk over pools found. */
 typedef struct sxvki_findings {
+    const char* function;
     uint32_t type_bits; /* in: memory types to look at */
     uint32_t checked;   /* allocations that have a margin */
     uint32_t broken;
-    sxvki_line line; /* about the first that is broken */
+    sxvki_subject subject; /* about the first that is broken */
 } sxvki_findings;
+
+SXVKI_COLD static void sxvki_findings_init(sxvki_findings* findings, const char* function,
+                                           uint32_t type_bits) {
+    memset(findings, 0, sizeof *findings);
+    findings->function = function;
+    findings->type_bits = type_bits;
+}
 
 SXVKI_COLD static void sxvki_findings_note(sxvki_findings* findings, const struct SxvkPool_T* pool,
                                            const char* what, uint64_t where) {
     if (findings->broken++ == 0) {
-        sxvki_line_add(&findings->line, "memory type ");
-        sxvki_line_add_u64(&findings->line, pool->type, 10);
-        sxvki_line_add(&findings->line, what);
-        sxvki_line_add_u64(&findings->line, where, 10);
+        sxvki_line* line = &findings->subject.line;
+        sxvki_subject_init_plain(&findings->subject, findings->function);
+        sxvki_line_add(line, "memory type ");
+        sxvki_line_add_u64(line, pool->type, 10);
+        sxvki_line_add(line, what);
+        sxvki_line_add_u64(line, where, 10);
+        sxvki_line_add(line, ": ");
     }
 }
 
@@ -13889,8 +14002,9 @@ SXVKI_COLD static void sxvki_margin_visit(SxvkPool pool, void* context) {
                 if ((state & SXVKI_STATE_HELD) != 0 &&
                     sxvki_allocation_is_valid(device, sxvki_handle_of(device, index))) {
                     findings->checked++;
-                    if (!sxvki_margin_is_intact(device, &view)) {
-                        sxvki_findings_note(findings, pool, ", allocation at offset ", view.offset);
+                    if (!sxvki_margin_is_intact(device, &view) && findings->broken++ == 0) {
+                        sxvki_subject_init(&findings->subject, device, findings->function, index,
+                                           sxvki_handle_of(device, index));
                     }
                 }
             }
@@ -13922,11 +14036,11 @@ SXVKI_COLD static void sxvki_integrity_visit(SxvkPool pool, void* context) {
 /*  Report what was found, once no lock is held. */
 SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
                                                  const sxvki_findings* findings,
-                                                 SxvkMessage message, const char* function) {
+                                                 SxvkMessage message) {
     if (findings->broken == 0) {
         return VK_SUCCESS;
     }
-    sxvki_report(&device->reporter, message, function, findings->line.text);
+    sxvki_report_subject(device, message, &findings->subject);
     return VK_ERROR_UNKNOWN;
 }
 
@@ -13959,6 +14073,7 @@ SXVKI_COLD static VkResult sxvki_findings_report(const sxvki_device* device,
 typedef struct sxvki_large {
     VkDeviceSize size;
     uint32_t type;
+    uint32_t module;
     int is_dedicated;
     char name[SXVKI_LARGEST_NAME]; /* cut off where it is longer */
 } sxvki_large;
@@ -14014,10 +14129,10 @@ SXVKI_COLD static void sxvki_largest_add(sxvki_largest* largest, const sxvki_sig
         largest->items[i] = largest->items[i - 1];
     }
     item = &largest->items[i];
-    size =
-        sight->name == NULL ? 0 : (size_t)sxvki_min64(strlen(sight->name), SXVKI_LARGEST_NAME - 1);
+    size = sight->name == NULL ? 0 : sxvki_utf8_fit(sight->name, SXVKI_LARGEST_NAME - 1);
     item->size = sight->size;
     item->type = block->type;
+    item->module = sight->module;
     item->is_dedicated = block->domain == NULL;
     if (size != 0) {
         memcpy(item->name, sight->name, size);
@@ -14446,7 +14561,7 @@ SXVKI_COLD static void sxvki_json_stats(sxvki_json* json, const SxvkDetailedStat
 
 /*  What a module has, with a copy of its name, as it may go meanwhile. Returns 0 where it has gone,
     or there is no host memory. */
-SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* device, uint32_t id,
+SXVKI_COLD static int sxvki_text_look_at_module(sxvki_text* text, sxvki_device* device, uint32_t id,
                                                 SxvkModuleStatistics* stats, char** name) {
     const sxvki_module* module;
     *name = NULL;
@@ -14454,7 +14569,7 @@ SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* 
     module = sxvki_module_find(&device->modules, id);
     if (module != NULL) {
         sxvki_module_read(module, stats);
-        json->text->failed |= !sxvki_host_copy_string(&device->host, module->name, name);
+        text->failed |= !sxvki_host_copy_string(&device->host, module->name, name);
     }
     sxvki_lock_drop(&device->modules.lock);
     return *name != NULL;
@@ -14463,7 +14578,7 @@ SXVKI_COLD static int sxvki_json_look_at_module(sxvki_json* json, sxvki_device* 
 SXVKI_COLD static void sxvki_json_module_of(sxvki_json* json, sxvki_device* device, uint32_t id) {
     SxvkModuleStatistics stats;
     char* name;
-    if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+    if (sxvki_text_look_at_module(json->text, device, id, &stats, &name)) {
         sxvki_json_pair_string(json, "Module", name);
         sxvki_host_free(&device->host, name);
     }
@@ -14591,9 +14706,13 @@ SXVKI_COLD static void sxvki_json_general(sxvki_json* json, const sxvki_device* 
     sxvki_json_end(json, "}");
 }
 
-SXVKI_COLD static void sxvki_json_level(sxvki_json* json, uint32_t level) {
+SXVKI_COLD static const char* sxvki_level_name(uint32_t level) {
     static const char levels[SXVKI_LEVELS][9] = {"NORMAL", "WARNING", "CRITICAL", "OVER"};
-    sxvki_json_pair_string(json, "PressureLevel", levels[level]);
+    return levels[level];
+}
+
+SXVKI_COLD static void sxvki_json_level(sxvki_json* json, uint32_t level) {
+    sxvki_json_pair_string(json, "PressureLevel", sxvki_level_name(level));
 }
 
 /*  An object of all modules by their names. */
@@ -14606,7 +14725,7 @@ SXVKI_COLD static void sxvki_json_modules(sxvki_json* json, sxvki_device* device
         uint32_t id = sxvki_load32(&sxvki_module_at(modules, place)->id);
         SxvkModuleStatistics stats;
         char* name;
-        if (sxvki_json_look_at_module(json, device, id, &stats, &name)) {
+        if (sxvki_text_look_at_module(json->text, device, id, &stats, &name)) {
             sxvki_json_key(json, name);
             sxvki_json_begin(json, "{");
             sxvki_json_pair_u64(json, "Bytes", stats.allocationBytes);
@@ -14857,6 +14976,11 @@ SXVKI_COLD static void sxvki_json_dump(sxvki_json* json, SxvkAllocator allocator
 
 /* --- the report in words --- */
 
+SXVKI_COLD static void sxvki_text_add_level(sxvki_text* text, uint32_t level) {
+    sxvki_text_add(text, ", pressure ");
+    sxvki_text_add(text, sxvki_level_name(level));
+}
+
 SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device* device,
                                            const SxvkTotalStatistics* total, uint32_t h) {
     const VkPhysicalDeviceMemoryProperties* p = &device->model.properties;
@@ -14873,6 +14997,7 @@ SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device*
     sxvki_text_add_bytes_of(text, usage);
     sxvki_text_add(text, " of a budget of ");
     sxvki_text_add_bytes_of(text, budget);
+    sxvki_text_add_level(text, sxvki_load32_relaxed(&device->pressure.heaps[h].level));
     sxvki_text_add(text, "\n    ");
     sxvki_text_add_stats(text, &total->memoryHeap[h]);
     for (type = 0; type < p->memoryTypeCount; type++) {
@@ -14885,6 +15010,34 @@ SXVKI_COLD static void sxvki_text_add_heap(sxvki_text* text, const sxvki_device*
                                  "|");
             sxvki_text_add(text, "\n    ");
             sxvki_text_add_stats(text, &total->memoryType[type]);
+        }
+    }
+}
+
+/*  A line for each module: "module audio: 3 allocations, 1.50 MiB, at most 2.00 MiB; ...". */
+SXVKI_COLD static void sxvki_text_add_modules(sxvki_text* text, sxvki_device* device) {
+    const sxvki_modules* modules = &device->modules;
+    uint32_t place;
+    for (place = 0; place < sxvki_load32(&modules->table.capacity); place++) {
+        uint32_t id = sxvki_load32(&sxvki_module_at(modules, place)->id);
+        SxvkModuleStatistics stats;
+        char* name;
+        if (sxvki_text_look_at_module(text, device, id, &stats, &name)) {
+            sxvki_text_add(text, "module ");
+            sxvki_text_add(text, name);
+            sxvki_text_add(text, ": ");
+            sxvki_text_add_u64(text, stats.allocationCount);
+            sxvki_text_add(text, " allocations, ");
+            sxvki_text_add_bytes_of(text, stats.allocationBytes);
+            sxvki_text_add(text, ", at most ");
+            sxvki_text_add_bytes_of(text, stats.peakBytes);
+            if (stats.softLimit != 0) {
+                sxvki_text_add(text, "; soft limit ");
+                sxvki_text_add_bytes_of(text, stats.softLimit);
+                sxvki_text_add_level(text, (uint32_t)stats.level);
+            }
+            sxvki_text_add(text, "\n");
+            sxvki_host_free(&device->host, name);
         }
     }
 }
@@ -14918,7 +15071,10 @@ SXVKI_COLD static void sxvki_text_add_history(sxvki_text* text, SxvkAllocator al
     sxvki_text_add(text, " committed\n");
 }
 
-SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, const sxvki_largest* largest) {
+SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, sxvki_device* device,
+                                              const sxvki_largest* largest) {
+    SxvkModuleStatistics stats;
+    char* module;
     uint32_t i;
     sxvki_text_add(text, largest->count != 0 ? "largest allocations\n" : "no allocations\n");
     for (i = 0; i < largest->count; i++) {
@@ -14929,6 +15085,11 @@ SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, const sxvki_larg
         sxvki_text_add_u64(text, item->type);
         sxvki_text_add(text, item->is_dedicated ? ", dedicated: " : ": ");
         sxvki_text_add(text, item->name[0] != 0 ? item->name : "(no name)");
+        if (sxvki_text_look_at_module(text, device, item->module, &stats, &module)) {
+            sxvki_text_add(text, ", module ");
+            sxvki_text_add(text, module);
+            sxvki_host_free(&device->host, module);
+        }
         sxvki_text_add(text, "\n");
     }
 }
@@ -14960,7 +15121,8 @@ SXVKI_COLD static void sxvki_text_report(sxvki_text* text, SxvkAllocator allocat
     if (!pools.failed) {
         sxvki_text_add(text, pools.data);
     }
-    sxvki_text_add_largest(text, &largest);
+    sxvki_text_add_modules(text, device);
+    sxvki_text_add_largest(text, device, &largest);
     if (allocator->history.capacity != 0) {
         sxvki_text_add_history(text, allocator);
     }
@@ -15239,6 +15401,7 @@ SXVKI_COLD static void sxvki_movable_depart(sxvki_mover* mover, sxvki_movable* m
 
 /*  It lands when the device has reached its value. */
 SXVKI_COLD static void sxvki_movable_wait(sxvki_movables* movables, sxvki_movable* m) {
+    sxvki_lock_take(&movables->lock);
     if (movables->last_flight != NULL) {
         movables->last_flight->next_flight = m;
     } else {
@@ -15246,6 +15409,7 @@ SXVKI_COLD static void sxvki_movable_wait(sxvki_movables* movables, sxvki_movabl
     }
     movables->last_flight = m;
     movables->last_value = m->value;
+    sxvki_lock_drop(&movables->lock);
 }
 
 /*  A flight has landed, and is in the list no more. */
@@ -15582,31 +15746,49 @@ SXVKI_COLD static void sxvki_leave_context(SxvkDefragmentationContext context,
     context->is_ended = 1;
 }
 
-/*  End the flights up to a value, or those of a pool, which goes; null: all of them. */
-SXVKI_COLD static void sxvki_flights_land(SxvkAllocator allocator, uint64_t value, int any,
-                                          SxvkPool pool) {
-    sxvki_movables* movables = &allocator->movables;
+/*  Out of the list, but in its order, those that have landed. Pools may go at the same time in
+    several threads. */
+SXVKI_COLD static sxvki_movable* sxvki_flights_take(sxvki_movables* movables, uint64_t value,
+                                                    int any, SxvkPool pool) {
     sxvki_movable** link = &movables->first_flight;
     sxvki_movable* last = NULL;
-    sxvki_returns returns;
-    returns.domain = NULL;
-    returns.count = 0;
+    sxvki_movable* taken = NULL;
+    sxvki_movable** end = &taken;
+    sxvki_lock_take(&movables->lock);
     while (*link != NULL) {
         sxvki_movable* m = *link;
-        SxvkDefragmentationContext context = m->context;
         if (any ? pool != NULL && m->pool != pool : m->value > value) {
             last = m;
             link = &m->next_flight;
-            continue;
+        } else {
+            *link = m->next_flight;
+            *end = m;
+            end = &m->next_flight;
         }
-        *link = m->next_flight;
+    }
+    *end = NULL;
+    movables->last_flight = last;
+    sxvki_lock_drop(&movables->lock);
+    return taken;
+}
+
+/*  End the flights up to a value, or those of a pool, which goes; null: all of them. */
+SXVKI_COLD static void sxvki_flights_land(SxvkAllocator allocator, uint64_t value, int any,
+                                          SxvkPool pool) {
+    sxvki_movable* m = sxvki_flights_take(&allocator->movables, value, any, pool);
+    sxvki_returns returns;
+    returns.domain = NULL;
+    returns.count = 0;
+    while (m != NULL) {
+        sxvki_movable* next = m->next_flight;
+        SxvkDefragmentationContext context = m->context;
         sxvki_movable_land(allocator, m, &returns);
         if (context->flights == 0 && context->is_ended) {
             sxvki_returns_flush(&returns);
             sxvki_end_defragmentation(context, NULL);
         }
+        m = next;
     }
-    movables->last_flight = last;
     sxvki_returns_flush(&returns);
 }
 
@@ -18575,20 +18757,38 @@ static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAll
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
 
+/*  The message for a failure that was not told yet, or NONE. */
+SXVKI_COLD static SxvkMessage sxvki_failure_message(VkResult result) {
+    return result == SXVKI_AT_LIMIT                 ? SXVK_MESSAGE_NONE
+           : result == VK_ERROR_FEATURE_NOT_PRESENT ? SXVK_MESSAGE_NO_MEMORY_TYPE
+           : result == VK_ERROR_OUT_OF_HOST_MEMORY  ? SXVK_MESSAGE_OUT_OF_HOST_MEMORY
+           : sxvki_is_full(result)                  ? SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY
+                                                    : SXVK_MESSAGE_NONE;
+}
+
 /*  Report a failure: here and once, whatever was tried on the way. */
 SXVKI_COLD static VkResult sxvki_failed(SxvkAllocator allocator, const char* function,
                                         VkResult result) {
-    const sxvki_reporter* reporter = &allocator->device.reporter;
-    if (result == SXVKI_AT_LIMIT) {
-        result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    } else if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
-        sxvki_report(reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
-    } else if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
-        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
-    } else if (sxvki_is_full(result)) {
-        sxvki_report(reporter, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, function, NULL);
+    SxvkMessage message = sxvki_failure_message(result);
+    if (message != SXVK_MESSAGE_NONE) {
+        sxvki_report(&allocator->device.reporter, message, function, NULL);
     }
-    return sxvki_settled(allocator, result);
+    return sxvki_settled(allocator,
+                         result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
+}
+
+/*  The same for one allocation; 0 bytes: not known. */
+SXVKI_COLD static VkResult sxvki_failed_for(SxvkAllocator allocator, const char* function,
+                                            VkResult result, const SxvkAllocationCreateInfo* info,
+                                            VkDeviceSize size) {
+    SxvkMessage message = sxvki_failure_message(result);
+    if (message != SXVK_MESSAGE_NONE) {
+        sxvki_subject subject;
+        sxvki_subject_wanted(&subject, &allocator->device, function, info, size);
+        sxvki_report_subject(&allocator->device, message, &subject);
+    }
+    return sxvki_settled(allocator,
+                         result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
 }
 
 /*  Pass a result on, and report what failed. */
@@ -18748,8 +18948,7 @@ static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, u
         *type = (type_bits >> info->pool->type) & 1 ? info->pool->type : SXVKI_NONE;
     }
     if (*type == SXVKI_NONE) {
-        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NO_MEMORY_TYPE, function, NULL);
-        return VK_ERROR_FEATURE_NOT_PRESENT;
+        return sxvki_failed_for(allocator, function, VK_ERROR_FEATURE_NOT_PRESENT, info, 0);
     }
     return VK_SUCCESS;
 }
@@ -18888,10 +19087,11 @@ SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator,
 
 /*  As sxvki_reported, with the info. */
 SXVKI_INLINE VkResult sxvki_give_info(SxvkAllocator allocator, const char* function,
-                                      VkResult result, const SxvkAllocation* allocation,
+                                      VkResult result, const SxvkAllocationCreateInfo* wanted,
+                                      VkDeviceSize size, const SxvkAllocation* allocation,
                                       SxvkAllocationInfo* info) {
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_for(allocator, function, result, wanted, size);
     }
     return info == NULL && sxvki_load32_relaxed(&allocator->device.pressure.queue) == 0
                ? VK_SUCCESS
@@ -18912,8 +19112,8 @@ SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const ch
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
     return sxvki_give_info(
         allocator, function,
-        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), allocation,
-        allocation_info);
+        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), info,
+        requirements.memory->size, allocation, allocation_info);
 }
 
 /*  In a linear pool without margins. */
@@ -18928,7 +19128,7 @@ SXVKI_APART static VkResult sxvki_allocate_shortly(SxvkAllocator allocator, cons
     }
     *allocation = taken;
     return sxvki_give_info(allocator, function, sxvki_finish(allocator, function, info, allocation),
-                           allocation, allocation_info);
+                           info, memory->size, allocation, allocation_info);
 }
 
 SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* function,
@@ -19062,7 +19262,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkB
     return sxvki_give_info(
         allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pAllocation, pAllocationInfo);
+        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
@@ -19083,7 +19283,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
     return sxvki_give_info(
         allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pAllocation, pAllocationInfo);
+        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -19434,7 +19634,8 @@ SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allo
         return;
     }
     if (!sxvki_unmap(allocator, index)) {
-        sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_NOT_MAPPED, function, "allocation");
+        sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_NOT_MAPPED, function, index,
+                                allocation);
     }
 }
 
@@ -19605,7 +19806,8 @@ static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char*
     return sxvki_give_info(allocator, function,
                            sxvki_create_buffer(allocator, function, pBufferCreateInfo,
                                                pAllocationCreateInfo, pBuffer, pAllocation),
-                           pAllocation, pAllocationInfo);
+                           pAllocationCreateInfo, pBufferCreateInfo->size, pAllocation,
+                           pAllocationInfo);
 }
 
 /*  As above, with an entry for >>movable. */
@@ -19872,7 +20074,7 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
     return sxvki_give_info(allocator, function,
                            sxvki_create_image(allocator, function, pImageCreateInfo,
                                               pAllocationCreateInfo, pImage, pAllocation),
-                           pAllocation, pAllocationInfo);
+                           pAllocationCreateInfo, 0, pAllocation, pAllocationInfo);
 }
 
 /*  As above, with an entry for >>movable. */
@@ -20107,10 +20309,9 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     SXVKI_PROFILE("sxvkResetPool");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = UINT32_MAX;
+    sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
-    sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN, function);
+    sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_CORRUPTED_MARGIN);
 #if !SX_VKALLOC_NO_DEFRAG
     sxvki_moves_leave(allocator, pool);
 #endif
@@ -20354,7 +20555,7 @@ SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sx
     }
     if (pool != NULL) {
         sxvki_store32_relaxed(&pool->module, 0);
-        sxvki_line_add(line, pool->name != NULL ? pool->name : "(no name)");
+        sxvki_line_add_name(line, pool->name != NULL ? pool->name : "(no name)");
         sxvki_line_add(line, ", a pool: ");
     }
     sxvki_lock_drop(&allocator->pools_lock);
@@ -20576,13 +20777,11 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsText(SxvkAllocator allocator, char* 
 }
 #endif
 
-static VkResult sxvki_corruption_result(SxvkAllocator allocator, const char* function,
-                                        const sxvki_findings* findings) {
+static VkResult sxvki_corruption_result(SxvkAllocator allocator, const sxvki_findings* findings) {
     if (findings->checked == 0) {
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
-    return sxvki_findings_report(&allocator->device, findings, SXVK_MESSAGE_CORRUPTED_MARGIN,
-                                 function);
+    return sxvki_findings_report(&allocator->device, findings, SXVK_MESSAGE_CORRUPTED_MARGIN);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
@@ -20590,10 +20789,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
     sxvki_findings findings;
     SXVKI_PROFILE("sxvkCheckCorruption");
     SXVKI_CHECK_ALLOCATOR(allocator);
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = memoryTypeBits;
+    sxvki_findings_init(&findings, "sxvkCheckCorruption", memoryTypeBits);
     sxvki_visit_pools(allocator, sxvki_margin_visit, &findings);
-    return sxvki_corruption_result(allocator, "sxvkCheckCorruption", &findings);
+    return sxvki_corruption_result(allocator, &findings);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
@@ -20602,24 +20800,22 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocat
     SXVKI_PROFILE("sxvkCheckPoolCorruption");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
-    memset(&findings, 0, sizeof findings);
-    findings.type_bits = UINT32_MAX;
+    sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
-    return sxvki_corruption_result(allocator, function, &findings);
+    return sxvki_corruption_result(allocator, &findings);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
     sxvki_findings findings;
     SXVKI_PROFILE("sxvkCheckIntegrity");
     SXVKI_CHECK_ALLOCATOR(allocator);
-    memset(&findings, 0, sizeof findings);
+    sxvki_findings_init(&findings, "sxvkCheckIntegrity", 0);
     sxvki_visit_pools(allocator, sxvki_integrity_visit, &findings);
-    if (!sxvki_budget_is_valid(&allocator->device.budget)) {
-        findings.broken++;
-        sxvki_line_add(&findings.line, ", budget");
+    if (!sxvki_budget_is_valid(&allocator->device.budget) && findings.broken++ == 0) {
+        sxvki_subject_init_plain(&findings.subject, findings.function);
+        sxvki_line_add(&findings.subject.line, "budget: ");
     }
-    return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT,
-                                 "sxvkCheckIntegrity");
+    return sxvki_findings_report(&allocator->device, &findings, SXVK_MESSAGE_BROKEN_INVARIANT);
 }
 
 #if !SX_VKALLOC_NO_VIRTUAL

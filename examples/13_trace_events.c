@@ -1,6 +1,6 @@
 /*
-    Shows how to draw memory over time: counters for each heap, and what each frame did, as trace
-    events in a file that https://ui.perfetto.dev and chrome://tracing open.
+    Shows how to draw memory over time: counters for each heap and each module, and what each frame
+    did, as trace events in a file that https://ui.perfetto.dev and chrome://tracing open.
 
     Build and run, from the repository:
         cc -std=c99 -I. examples/13_trace_events.c -o trace_events -lvulkan -pthread
@@ -51,6 +51,15 @@ static void trace_heaps(Trace* trace, SxvkAllocator allocator) {
     }
 }
 
+/*  And one for each module, drawn by its name. */
+static void trace_module(Trace* trace, SxvkAllocator allocator, SxvkModule module) {
+    SxvkModuleStatistics stats;
+    char name[64];
+    sxvkGetModuleStatistics(allocator, module, &stats);
+    snprintf(name, sizeof name, "module %s", stats.pName);
+    count(trace, name, "bytes", stats.allocationBytes, "allocations", stats.allocationCount);
+}
+
 /*  What the frame that has just ended did. */
 static void trace_frame(Trace* trace, SxvkAllocator allocator, uint64_t duration) {
     SxvkFrameStatistics frame;
@@ -76,6 +85,13 @@ int main(void) {
     SxvkAllocator allocator;
     EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
 
+    SxvkModule modules[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        SxvkModuleCreateInfo moduleInfo = {0};
+        moduleInfo.pName = i == 0 ? "terrain" : "characters";
+        EXAMPLE_CHECK(sxvkCreateModule(allocator, &moduleInfo, &modules[i]) == VK_SUCCESS);
+    }
+
     Trace trace = {fopen(FILE_NAME, "w"), 0, 0};
     EXAMPLE_CHECK(trace.file != NULL);
 
@@ -94,6 +110,7 @@ int main(void) {
             buffers[k] = VK_NULL_HANDLE;
             allocations[k] = VK_NULL_HANDLE;
             if (frame < FRAMES * 3 / 4) {
+                allocationInfo.module = modules[k % 3 == 0];
                 bufferInfo.size = 1000 + (frame * 7919u + i * 104729u) % 500000;
                 EXAMPLE_CHECK(sxvkCreateBuffer(allocator, &bufferInfo, &allocationInfo, &buffers[k],
                                                &allocations[k], NULL) == VK_SUCCESS);
@@ -103,12 +120,16 @@ int main(void) {
         trace_frame(&trace, allocator, 16667);
         trace.now += 16667;
         trace_heaps(&trace, allocator);
+        trace_module(&trace, allocator, modules[0]);
+        trace_module(&trace, allocator, modules[1]);
     }
     fprintf(trace.file, "\n]\n");
     EXAMPLE_CHECK(fclose(trace.file) == 0);
     printf("%d events in " FILE_NAME "\n", trace.count);
 
     sxvkDestroyBuffers(allocator, BUFFERS, buffers, allocations);
+    sxvkDestroyModule(allocator, modules[0]);
+    sxvkDestroyModule(allocator, modules[1]);
     sxvkDestroyAllocator(allocator);
     example_destroy(&example);
     return 0;

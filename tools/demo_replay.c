@@ -19,6 +19,7 @@
 
 #define MAX_REPORTS       20 /* of one sort; the rest is only counted */
 #define STAGING_MIN_BYTES ((VkDeviceSize)32 << 20)
+#define HISTORY_FRAMES    1000
 
 static bool replay_fail(Replay* replay, const char* format, ...) {
     va_list arguments;
@@ -428,6 +429,7 @@ static bool create(Replay* replay, const TraceEvent* event) {
     /* The CPU can make sense of an image where its tiling is linear. */
     const bool mappable = !isImage || event->tiling == VK_IMAGE_TILING_LINEAR;
     SxvkAllocationCreateInfo allocation = allocation_info(mappable ? event->props : 0, resource);
+    allocation.module = replay->modules[resource->kind];
 
     const uint64_t driverBefore = driver_calls()->nanoseconds;
     const uint64_t start = now_ns();
@@ -616,7 +618,20 @@ static bool create_allocators(Replay* replay) {
     driver_calls_begin(replay->gpu->instance, replay->gpu->device, &functions);
     info.pVulkanFunctions = &functions;
     info.pDeviceMemoryCallbacks = &callbacks;
+    info.frameHistoryCount = HISTORY_FRAMES;
     return check_vk(replay, sxvkCreateAllocator(&info, &replay->allocator), "sxvkCreateAllocator");
+}
+
+/*  One for each kind of resource, by the names that the picture has for them. */
+static bool create_modules(Replay* replay) {
+    for (int kind = 0; kind < MEMORY_KIND_COUNT; ++kind) {
+        SxvkModuleCreateInfo info = {.pName = memory_kind_name((MemoryKind)kind)};
+        if (!check_vk(replay, sxvkCreateModule(replay->allocator, &info, &replay->modules[kind]),
+                      "sxvkCreateModule")) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool replay_begin(Replay* replay, Gpu* gpu, const Trace* trace, const char* program) {
@@ -640,7 +655,7 @@ bool replay_begin(Replay* replay, Gpu* gpu, const Trace* trace, const char* prog
     VkDeviceSize capacity = largest_content(trace) / 3 * 4 + ((VkDeviceSize)1 << 20);
     replay->upload.capacity = capacity < STAGING_MIN_BYTES ? STAGING_MIN_BYTES : capacity;
     replay->readback.capacity = replay->upload.capacity;
-    return create_allocators(replay) &&
+    return create_allocators(replay) && create_modules(replay) &&
            create_staging(replay, &replay->upload, VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
                           SXVK_ALLOCATION_CREATE_HOST_ACCESS_SEQUENTIAL_WRITE_BIT) &&
            create_staging(replay, &replay->readback, VK_BUFFER_USAGE_TRANSFER_DST_BIT,
@@ -814,6 +829,9 @@ void replay_end(Replay* replay) {
                           replay->upload.allocation);
         sxvkDestroyBuffer(replay->stagingAllocator, replay->readback.buffer,
                           replay->readback.allocation);
+    }
+    for (int kind = 0; kind < MEMORY_KIND_COUNT; ++kind) {
+        sxvkDestroyModule(replay->allocator, replay->modules[kind]);
     }
     sxvkDestroyAllocator(replay->allocator);
     sxvkDestroyAllocator(replay->stagingAllocator);

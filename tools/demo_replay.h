@@ -77,6 +77,7 @@ typedef struct Replay {
     const Trace* trace;
     char program[64]; /* its name */
     SxvkAllocator allocator;
+    SxvkModule modules[MEMORY_KIND_COUNT]; /* of what is allocated, by its kind */
     /* The staging buffers stay out of the program's figures. */
     SxvkAllocator stagingAllocator;
     ReplayStaging upload, readback;

@@ -48,6 +48,8 @@ typedef struct Sums {
     double frees;
     double peak; /* of what heaps have live */
     double last;
+    double modules; /* the most bytes of both together */
+    double terrain;
 } Sums;
 
 static void check_counter(const cJSON* event, const char* name, Sums* sums, int i) {
@@ -60,6 +62,11 @@ static void check_counter(const cJSON* event, const char* name, Sums* sums, int 
     if (strcmp(name, "calls") == 0) {
         sums->allocations += number(arguments, "allocations", i);
         sums->frees += number(arguments, "frees", i);
+    } else if (strcmp(name, "module terrain") == 0) {
+        sums->terrain = number(arguments, "bytes", i);
+    } else if (strcmp(name, "module characters") == 0) {
+        double both = sums->terrain + number(arguments, "bytes", i);
+        sums->modules = both > sums->modules ? both : sums->modules;
     } else if (expect(strncmp(name, "heap ", 5) == 0, i, "an unknown counter")) {
         sums->last = number(arguments, "live", i);
         sums->peak = sums->last > sums->peak ? sums->last : sums->peak;
@@ -71,7 +78,7 @@ int main(int argc, char** argv) {
     char* text = argc == 2 ? read_file(argv[1]) : NULL;
     cJSON* trace = text != NULL ? cJSON_Parse(text) : NULL;
     const cJSON* event;
-    Sums sums = {0, 0, 0, 0, 0, 0};
+    Sums sums = {0, 0, 0, 0, 0, 0, 0, 0};
     double before = 0;
     int i = 0;
     if (!cJSON_IsArray(trace)) {
@@ -100,10 +107,11 @@ int main(int argc, char** argv) {
         i++;
     }
     expect(sums.spans == 120, i, "not 120 frames");
-    expect(sums.counters >= 240, i, "too few counters");
+    expect(sums.counters >= 480, i, "too few counters");
     expect(sums.allocations == 720, i, "not 720 allocations");
     expect(sums.frees > 0 && sums.frees <= sums.allocations, i, "frees do not add up");
     expect(sums.peak > 1000000 && sums.last < sums.peak, i, "the memory does not rise and fall");
+    expect(sums.modules > 1000000, i, "the modules have nothing");
     (void)printf("%d events, %d wrong\n", i, failures);
     cJSON_Delete(trace);
     free(text);

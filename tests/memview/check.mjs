@@ -272,6 +272,25 @@ test("tables: largest, modules, leaks", async () => {
     equal(await text("#tab-leaks"), "Leaks (3)", "the tab");
 });
 
+test("leaks that the library wrote", async () => {
+    const own = JSON.parse(readFileSync(`${scratch}/leaks.json`, "utf8"));
+    equal(own.Leaks.length, 3, "leaks in the dump");
+    await open(`${scratch}/leaks.json`);
+    await checkSums(own);
+    await tab("leaks");
+    await says("#panel", "3 leaks");
+    equal(await all("tbody tr", "row => [...row.children].slice(0, 6).map(cell => cell.innerText.trim())"),
+        [3, 2, 1].map(i => [`forgotten ${i}`, "Unknown", "streaming", `${64 * i}.0 KiB`, "17", `type ${i - 1}`]),
+        "the rows");
+    const stacks = await all("tbody pre", "node => node.textContent");
+    equal(stacks.length, 3, "stacks");
+    holds(stacks.every(stack => /^ {2}at /.test(stack)), "a stack is a list of callers");
+    await shot("leaks");
+    await tab("modules");
+    equal((await all("tbody tr", "row => [...row.children].map(cell => cell.innerText.trim())"))[0].slice(5),
+        ["1.0 MiB", "NORMAL"], "soft limit and pressure");
+});
+
 test("history", async () => {
     await open(large);
     await tab("history");
@@ -417,6 +436,14 @@ test("the page that the demo leaves", async () => {
         own.Total.Stats.AllocationBytes, own.Total.Stats.AllocationCount], "the dump's own sums");
     equal(await text("#notes"), "", "no notes");
     await shot("demo");
+    await tab("modules");
+    const modules = await all("tbody tr", "row => row.children[0].innerText");
+    equal(modules.sort(), Object.keys(own.Modules).sort(), "modules");
+    await shot("demo-modules");
+    await tab("history");
+    holds(own.History.length > 100 && await browser.get("document.querySelector('#panel svg') !== null"),
+        "there is a history");
+    await shot("demo-history");
 });
 
 test("100,000 ranges", async () => {

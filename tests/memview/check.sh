@@ -1,9 +1,9 @@
 #!/bin/sh
 # memview in a headless Chromium: what it shows of dumps, against sums that the test makes itself.
 #
-#   sh tests/memview/check.sh [-s SHOTS] EMBED [DEMO]
+#   sh tests/memview/check.sh [-s SHOTS] EMBED LEAKS [DEMO]
 #
-# EMBED is the program memview_embed; with DEMO, the demo, it is run and its page looked at as well.
+# EMBED and LEAKS are the programs memview_embed and memview_leaks; with DEMO, the demo, it is run and its page looked at as well.
 # With -s screenshots are left in the folder SHOTS. CHROMIUM and NODE in the environment name the two
 # programs. Exit code: 0 all is well, 1 something is not, 77 there is no Chromium or no Node.js.
 
@@ -16,7 +16,7 @@ if [ "${1:-}" = -s ]; then
     shots=$(cd "$2" && pwd)
     shift 2
 fi
-if [ $# -lt 1 ]; then
+if [ $# -lt 2 ]; then
     sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
@@ -43,8 +43,9 @@ fi
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/sx_vkalloc.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-if [ -n "${2:-}" ]; then
-    "$2" --out "$scratch/demo" >"$scratch/demo.log" 2>&1 || {
+"$2" "$scratch/leaks.json"
+if [ -n "${3:-}" ]; then
+    "$3" --out "$scratch/demo" >"$scratch/demo.log" 2>&1 || {
         cat "$scratch/demo.log"
         echo "the demo failed"
         exit 1

@@ -246,8 +246,8 @@ static void VKAPI_PTR inquire(void* pUserData, const SxvkMessageInfo* pInfo) {
         SxvkAllocationCreateInfo create = {0};
         SxvkAllocation allocation;
         assert_int_equal(total.total.statistics.blockCount, 0);
-        assert_int_equal(
-            sxvkAllocateMemory(inquiry->allocator, &needs, &create, &allocation, NULL), VK_SUCCESS);
+        assert_int_equal(sxvkAllocateMemory(inquiry->allocator, &needs, &create, &allocation, NULL),
+                         VK_SUCCESS);
     }
 }
 
@@ -280,9 +280,8 @@ static void test_questions_while_leaks_are_told(void** state) {
             SxvkAllocation allocation;
             create.pool = i == 5 ? pool : VK_NULL_HANDLE;
             create.flags = i % 4 == 2 ? SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT : 0;
-            assert_int_equal(
-                sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
-                VK_SUCCESS);
+            assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                             VK_SUCCESS);
         }
         inquiry.leaks = 16;
         assert_int_equal(leaks_in(rig->allocator, "lost"), 0); /* nothing has leaked yet */
@@ -350,6 +349,125 @@ static void test_leaks_in_the_dump(void** state) {
     assert_non_null(strstr(leaks, "\"Age\": 7"));
     assert_non_null(strstr(leaks, "\"MemoryType\": 0"));
     free(writer.dump);
+    rig_destroy(rig);
+}
+
+typedef struct Tags {
+    SxvkMessage last;
+    SxvkAllocation allocation;
+    char text[600];
+    char tag[128];
+} Tags;
+
+static void VKAPI_PTR keep_tag(void* pUserData, const SxvkMessageInfo* pInfo) {
+    Tags* tags = (Tags*)pUserData;
+    tags->last = pInfo->message;
+    tags->allocation = pInfo->allocation;
+    snprintf(tags->text, sizeof tags->text, "%s", pInfo->pText);
+    snprintf(tags->tag, sizeof tags->tag, "%s", pInfo->pTag != NULL ? pInfo->pTag : "");
+}
+
+static void expect_tag(const Tags* tags, SxvkMessage message, const char* begin) {
+    assert_int_equal(tags->last, message);
+    assert_string_equal(tags->tag, "audio");
+    assert_non_null(strstr(tags->text, ", module audio"));
+    if (strncmp(tags->text, begin, strlen(begin)) != 0) {
+        fail_msg("\"%s\" does not begin with \"%s\"", tags->text, begin);
+    }
+}
+
+/*  Messages about an allocation, made or wanted, say whose it is. */
+static void test_messages_have_tags(void** state) {
+    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_LOG_MEMORY_TYPES_BIT, .margin = 16};
+    RigOptions options = with_debug(&debug);
+    SxvkModuleCreateInfo module = {.pName = "audio"};
+    SxvkAllocationCreateInfo create = {.pName = "voice",
+                                       .flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT};
+    VkMemoryRequirements needs = testing_requirements(4096, 16, 1u << HOST);
+    SxvkAllocationInfo info;
+    SxvkAllocation allocation, bad;
+    Tags tags = {0};
+    void* data;
+    Rig* rig;
+    (void)state;
+    options.sim.backing = true;
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, &info),
+                     VK_SUCCESS);
+    expect_tag(&tags, SXVK_MESSAGE_MEMORY_TYPE_CHOSEN, "sxvkAllocateMemory: voice, 4096 bytes, ");
+    sxvkUnmapMemory(rig->allocator, allocation);
+    expect_tag(&tags, SXVK_MESSAGE_NOT_MAPPED,
+               "sxvkUnmapMemory: voice, 4096 bytes of memory type ");
+    assert_ptr_equal(tags.allocation, allocation);
+    ((char*)info.pMappedData)[4096] = 1;
+    assert_int_equal(sxvkCheckCorruption(rig->allocator, UINT32_MAX), VK_ERROR_UNKNOWN);
+    expect_tag(&tags, SXVK_MESSAGE_CORRUPTED_MARGIN, "sxvkCheckCorruption: voice, 4096 bytes of ");
+    assert_ptr_equal(tags.allocation, allocation);
+    sxvkFreeMemory(rig->allocator, allocation);
+    needs.memoryTypeBits = 1u << LOCAL;
+    needs.size = (VkDeviceSize)1 << 44;
+    create.flags = 0;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &bad, NULL),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY,
+               "sxvkAllocateMemory: voice, 17592186044416 bytes, ");
+    needs.size = 4096;
+    create.requiredFlags = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &bad, NULL),
+                     VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE, "sxvkAllocateMemory: voice, 4096 bytes, ");
+    create.requiredFlags = 0;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkMapMemory(rig->allocator, allocation, &data), VK_ERROR_MEMORY_MAP_FAILED);
+    expect_tag(&tags, SXVK_MESSAGE_NOT_HOST_VISIBLE, "sxvkMapMemory: voice, 4096 bytes of ");
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyModule(rig->allocator, create.module);
+    rig_destroy(rig);
+}
+
+/*  Long names, ends of lines in names, and bytes that are no UTF-8. */
+static void test_odd_names(void** state) {
+    static const char broken[] = "a\xC3\xA4 \xFF \xC3 \xE2\x82";
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {0};
+    SxvkAllocationCreateInfo create = {0};
+    VkMemoryRequirements needs = testing_requirements(4096, 16, 1u << HOST);
+    SxvkAllocation allocation;
+    char name[700], long_tag[100];
+    Tags tags = {0};
+    char* dump;
+    Rig* rig;
+    uint32_t i;
+    (void)state;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    name[10] = '\n';
+    for (i = 0; i < 40; i++) {
+        memcpy(long_tag + 2 * i, "\xC3\xA4", 3); /* 63 bytes end inside of one */
+    }
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    module.pName = long_tag;
+    create.pName = name;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                     VK_SUCCESS);
+    sxvkUnmapMemory(rig->allocator, allocation);
+    assert_int_equal(strlen(tags.tag), 62);
+    assert_null(strchr(tags.text, '\n'));
+    assert_non_null(strstr(tags.text, ", 4096 bytes of memory type 1, module "));
+    assert_non_null(strstr(tags.text, "not mapped"));
+    assert_int_equal(sxvkSetAllocationName(rig->allocator, allocation, broken), VK_SUCCESS);
+    assert_int_equal(sxvkBuildStatsString(rig->allocator, &dump, VK_TRUE), VK_SUCCESS);
+    assert_non_null(strstr(dump, "\"a\xC3\xA4 \\ufffd \\ufffd \\ufffd\\ufffd\""));
+    sxvkFreeStatsString(rig->allocator, dump);
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyModule(rig->allocator, create.module);
     rig_destroy(rig);
 }
 
@@ -1000,6 +1118,8 @@ int main(void) {
         cmocka_unit_test(test_planted_leaks),
         cmocka_unit_test(test_questions_while_leaks_are_told),
         cmocka_unit_test(test_leaks_in_the_dump),
+        cmocka_unit_test(test_messages_have_tags),
+        cmocka_unit_test(test_odd_names),
         cmocka_unit_test(test_age_is_unknown),
         cmocka_unit_test(test_age_is_of_the_allocation),
         cmocka_unit_test(test_log_allocations_and_frees),

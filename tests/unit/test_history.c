@@ -443,6 +443,29 @@ static uint32_t times_in(const char* text, const char* part) {
     return n;
 }
 
+/*  Modules, whose the largest ones are, and the pressure. */
+static void test_report_of_modules(void** state) {
+    Rig* rig = history_rig(8);
+    SxvkModuleCreateInfo info = {.pName = "audio", .softLimit = 64 * KIB};
+    SxvkAllocationCreateInfo create = {.pName = "voices"};
+    VkMemoryRequirements needs = testing_requirements(60 * KIB, 16, 1u << HOST);
+    SxvkAllocation allocation;
+    char* text;
+    (void)state;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &info, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkBuildStatsText(rig->allocator, &text), VK_SUCCESS);
+    assert_non_null(strstr(text, "module audio: 1 allocations, 60.00 KiB, at most 60.00 KiB; soft "
+                                 "limit 64.00 KiB, pressure WARNING\n"));
+    assert_non_null(strstr(text, "60.00 KiB of type 1: voices, module audio\n"));
+    assert_non_null(strstr(text, ", pressure NORMAL\n"));
+    sxvkFreeStatsText(rig->allocator, text);
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyModule(rig->allocator, create.module);
+    rig_destroy(rig);
+}
+
 static void test_report(void** state) {
     Rig* rig = history_rig(8);
     SxvkPoolCreateInfo poolInfo = {.memoryTypeIndex = HOST, .blockSize = 64 * KIB};
@@ -543,6 +566,7 @@ int main(void) {
         cmocka_unit_test(test_fragmentation),
         cmocka_unit_test(test_virtual_fragmentation),
         cmocka_unit_test(test_report),
+        cmocka_unit_test(test_report_of_modules),
         cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1049,6 +1049,7 @@ static void test_ticks_give_way(void** state) {
     SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
     uint32_t ticks = 0;
     (void)state;
+    info.moves.maxMicroseconds = 10000000; /* bytes end a tick, and not a slow machine */
     fill(p, &movable_host, 1500, 5);
     do {
         info.moves.value = p->frame;

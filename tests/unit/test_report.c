@@ -106,7 +106,7 @@ static void test_long_names(void** state) {
 }
 
 /*  Without a callback messages go to stderr, one line each (SX_VKALLOC_DEBUG 1 and up), with their
-    tag in front and their stack behind. */
+    stack behind. The text has the tag in it. */
 static void test_stderr(void** state) {
     sxvki_reporter reporter = {NULL, NULL};
     SxvkMessageInfo told = {.severity = SXVK_MESSAGE_SEVERITY_INFO,
@@ -130,7 +130,7 @@ static void test_stderr(void** state) {
     fclose(file);
     assert_string_equal(
         text, expected("sx_vkalloc: sxvkUnmapMemory: allocation: ", SXVK_MESSAGE_NOT_MAPPED,
-                       "\nsx_vkalloc: renderer: a text\n  at main\n"));
+                       "\nsx_vkalloc: a text\n  at main\n"));
 }
 
 /*  The callback may use the allocator: no lock is held while it runs. */
