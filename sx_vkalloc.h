@@ -320,7 +320,7 @@ typedef enum SxvkDebugFlagBits {
     /* Every allocation gets a VkDeviceMemory of its own, so that tools see each one. */
     SXVK_DEBUG_ALWAYS_DEDICATED_BIT = 0x00000001,
     /* Remember the frame in which each allocation was made, so that leaks are told with their age;
-       with SX_VKALLOC_STACK_TRACES also the stack. 24 bytes of host memory for each. */
+       with SX_VKALLOC_STACK_TRACES also the stack. About 40 bytes of host memory for each. */
     SXVK_DEBUG_TRACK_ALLOCATIONS_BIT = 0x00000002,
     /* A message for each allocation that was made, or freed, or about each choice of a memory type:
        which one was taken, and whether it was the first choice. */
@@ -9398,19 +9398,30 @@ SXVKI_COLD static SxvkPool sxvki_make_default_pool(SxvkAllocator allocator, uint
     no driver. */
 typedef void (*sxvki_pool_visitor)(SxvkPool pool, void* context);
 
-static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
-    SxvkPool pool;
+static void sxvki_visit_default_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
+                                      void* context) {
     uint32_t type;
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
-        pool = sxvki_default_pool(allocator, type);
+        SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
             visit(pool, context);
         }
     }
-    sxvki_lock_take(&allocator->pools_lock);
+}
+
+/*  The caller holds the lock. */
+static void sxvki_visit_custom_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
+                                     void* context) {
+    SxvkPool pool;
     for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
         visit(pool, context);
     }
+}
+
+static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
+    sxvki_visit_default_pools(allocator, visit, context);
+    sxvki_lock_take(&allocator->pools_lock);
+    sxvki_visit_custom_pools(allocator, visit, context);
     sxvki_lock_drop(&allocator->pools_lock);
 }
 
@@ -13774,15 +13785,17 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     sxvki_device* device = &allocator->device;
     sxvki_history* history = &allocator->history;
     SxvkFrameStatistics* frame;
-    uint64_t calls = sxvki_load64_relaxed(&device->driver_calls);
-    uint64_t moved = sxvki_load64_relaxed(&device->moved_bytes);
     sxvki_heap_sum sum;
+    uint64_t calls, moved;
     memset(&sum, 0, sizeof sum);
-    sxvki_visit_pools(allocator, sxvki_history_visit, &sum);
+    sxvki_lock_take(&history->lock); /* of two frames that end at once one counts after the other */
+    calls = sxvki_load64_relaxed(&device->driver_calls);
+    moved = sxvki_load64_relaxed(&device->moved_bytes);
+    sxvki_visit_default_pools(allocator, sxvki_history_visit, &sum);
     sxvki_lock_take(&allocator->pools_lock);
-    sum.takes += allocator->gone_takes;
+    sxvki_visit_custom_pools(allocator, sxvki_history_visit, &sum);
+    sum.takes += allocator->gone_takes; /* with the list: a pool is in one of the two */
     sxvki_lock_drop(&allocator->pools_lock);
-    sxvki_lock_take(&history->lock);
     frame = &history->frames[history->count++ % history->capacity];
     frame->frameIndex = sxvki_load32_relaxed(&device->frame);
     frame->allocationCount =

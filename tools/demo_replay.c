@@ -19,7 +19,7 @@
 
 #define MAX_REPORTS       20 /* of one sort; the rest is only counted */
 #define STAGING_MIN_BYTES ((VkDeviceSize)32 << 20)
-#define HISTORY_FRAMES    1000
+#define HISTORY_FRAMES    4096
 
 static bool replay_fail(Replay* replay, const char* format, ...) {
     va_list arguments;

@@ -287,8 +287,8 @@ test("leaks that the library wrote", async () => {
     holds(stacks.every(stack => /^ {2}at /.test(stack)), "a stack is a list of callers");
     await shot("leaks");
     await tab("modules");
-    equal((await all("tbody tr", "row => [...row.children].map(cell => cell.innerText.trim())"))[0].slice(5),
-        ["1.0 MiB", "NORMAL"], "soft limit and pressure");
+    equal((await all("tbody tr", "row => [...row.children].map(cell => cell.innerText.trim())"))[0].slice(4, 6),
+        ["1.00 MiB", "NORMAL"], "soft limit and pressure");
 });
 
 test("history", async () => {

@@ -16,6 +16,13 @@
 #include <cjson/cJSON.h>
 
 #define SX_VKALLOC_DEBUG 2
+/* Locks that tell before they are taken, so that a test can be another thread at that moment. */
+static void before_lock(const void* lock);
+#define SX_VKALLOC_MUTEX            pthread_mutex_t
+#define SX_VKALLOC_MUTEX_INIT(m)    (pthread_mutex_init(m, NULL) == 0)
+#define SX_VKALLOC_MUTEX_DESTROY(m) pthread_mutex_destroy(m)
+#define SX_VKALLOC_MUTEX_LOCK(m)    (before_lock(m), pthread_mutex_lock(m))
+#define SX_VKALLOC_MUTEX_UNLOCK(m)  pthread_mutex_unlock(m)
 #define SX_VKALLOC_IMPLEMENTATION
 #include "testing.h"
 
@@ -433,6 +440,63 @@ static void test_virtual_fragmentation(void** state) {
     sxvkDestroyVirtualBlock(block);
 }
 
+/* ------------------------------------------------------------------ a pool that goes meanwhile */
+
+typedef struct Intruder {
+    SxvkAllocator allocator; /* null: sleeps */
+    SxvkPool pool;
+    uint32_t passes; /* of the lock of the pools, until it strikes */
+} Intruder;
+
+static Intruder intruder;
+
+static void before_lock(const void* lock) {
+    SxvkAllocator allocator = intruder.allocator;
+    if (allocator != NULL && lock == (const void*)&allocator->pools_lock &&
+        intruder.passes-- == 0) {
+        intruder.allocator = NULL;
+        sxvkDestroyPool(allocator, intruder.pool);
+    }
+}
+
+/*  A pool goes while a frame ends: what was allocated in it counts once. */
+static void test_pool_goes_while_a_frame_ends(void** state) {
+    uint32_t passes;
+    (void)state;
+    for (passes = 0; passes < 2; passes++) {
+        Rig* rig = history_rig(8);
+        SxvkPoolCreateInfo poolInfo = {.memoryTypeIndex = HOST};
+        SxvkAllocationCreateInfo create = {0};
+        VkMemoryRequirements needs = testing_requirements(1000, 16, 1u << HOST);
+        SxvkFrameStatistics frames[8];
+        SxvkAllocation allocation;
+        uint32_t i, count = 8;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &poolInfo, &create.pool), VK_SUCCESS);
+        for (i = 0; i < 20; i++) {
+            assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                             VK_SUCCESS);
+            sxvkFreeMemory(rig->allocator, allocation);
+        }
+        sxvkSetCurrentFrameIndex(rig->allocator, 1);
+        intruder.passes = passes;
+        intruder.pool = create.pool;
+        intruder.allocator = rig->allocator;
+        sxvkSetCurrentFrameIndex(rig->allocator, 2);
+        if (intruder.allocator != NULL) { /* the lock is taken only once by now */
+            intruder.allocator = NULL;
+            sxvkDestroyPool(rig->allocator, create.pool);
+        }
+        sxvkSetCurrentFrameIndex(rig->allocator, 3);
+        assert_int_equal(sxvkGetFrameHistory(rig->allocator, &count, frames), VK_SUCCESS);
+        assert_int_equal(count, 3);
+        assert_int_equal(frames[0].allocationCount, 20);
+        assert_int_equal(frames[1].allocationCount, 0);
+        assert_int_equal(frames[2].allocationCount, 0);
+        assert_int_equal(frames[1].freeCount + frames[2].freeCount, 0);
+        rig_destroy(rig);
+    }
+}
+
 /* ------------------------------------------------------------------ the report */
 
 static uint32_t times_in(const char* text, const char* part) {
@@ -565,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_fragmentation),
         cmocka_unit_test(test_virtual_fragmentation),
+        cmocka_unit_test(test_pool_goes_while_a_frame_ends),
         cmocka_unit_test(test_report),
         cmocka_unit_test(test_report_of_modules),
         cmocka_unit_test(test_numbers),
