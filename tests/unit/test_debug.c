@@ -48,6 +48,7 @@ typedef struct Plant {
     uint32_t type;
     uint32_t frame;
     char name[NAME_SIZE]; /* "" for none */
+    bool has_module;
     bool is_told;
 } Plant;
 
@@ -56,6 +57,8 @@ typedef struct Garden {
     SxvkAllocator allocator;
     SxvkPool linear;
     SxvkPool fixed;
+    SxvkModule module;
+    uint32_t modules_told;
     const char* destroyer;
     uint32_t frame;
     uint32_t count;
@@ -78,20 +81,27 @@ static void VKAPI_PTR check_leak(void* pUserData, const SxvkMessageInfo* pInfo) 
             }
             sxvkGetAllocationInfo(garden->allocator, pInfo->allocation, &info);
             snprintf(expected, sizeof expected,
-                     "%s: %s, %llu bytes of memory type %u, %u frames old: ", garden->destroyer,
+                     "%s: %s, %llu bytes of memory type %u%s, %u frames old: ", garden->destroyer,
                      plant->name[0] != 0 ? plant->name : "(no name)",
-                     (unsigned long long)plant->size, plant->type, garden->frame - plant->frame);
+                     (unsigned long long)plant->size, plant->type,
+                     plant->has_module ? ", module garden" : "", garden->frame - plant->frame);
             plant->is_told = strncmp(pInfo->pText, expected, strlen(expected)) == 0 &&
                              pInfo->age == garden->frame - plant->frame &&
                              pInfo->severity == SXVK_MESSAGE_SEVERITY_ERROR &&
-                             pInfo->pTag == NULL && pInfo->pStack == NULL &&
-                             info.size == plant->size && info.memoryType == plant->type &&
+                             strcmp(pInfo->pTag != NULL ? pInfo->pTag : "",
+                                    plant->has_module ? "garden" : "") == 0 &&
+                             pInfo->pStack == NULL && info.size == plant->size &&
+                             info.memoryType == plant->type &&
                              strcmp(info.pName != NULL ? info.pName : "", plant->name) == 0;
             garden->told += plant->is_told;
             if (plant->is_told) {
                 return;
             }
         }
+    }
+    if (pInfo->message == SXVK_MESSAGE_LEAKED_MODULE) {
+        garden->modules_told++;
+        return;
     }
     garden->wrong++;
     fprintf(stderr, "a message that is wrong: %s\n", pInfo->pText);
@@ -116,6 +126,8 @@ static void plant(Garden* garden, uint64_t* seed) {
         create.pool = where == 2 ? garden->linear : garden->fixed;
         p->type = HOST;
     }
+    p->has_module = testing_below(seed, 3) == 0;
+    create.module = p->has_module ? garden->module : VK_NULL_HANDLE;
     if (p->type != LOCAL && testing_below(seed, 3) == 0) {
         create.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
     }
@@ -150,9 +162,11 @@ static void one_run(Garden* garden, uint64_t* seed) {
                                  .memoryTypeIndex = HOST,
                                  .blockSize = 256 * KIB};
     SxvkPoolCreateInfo fixed = {.memoryTypeIndex = HOST, .blockSize = 256 * KIB};
+    SxvkModuleCreateInfo module = {.pName = "garden"};
     uint32_t steps = testing_below(seed, STEPS);
     uint32_t i;
     assert_int_equal(sxvkCreateAllocator(&garden->rig->info, &garden->allocator), VK_SUCCESS);
+    assert_int_equal(sxvkCreateModule(garden->allocator, &module, &garden->module), VK_SUCCESS);
     assert_int_equal(sxvkCreatePool(garden->allocator, &linear, &garden->linear), VK_SUCCESS);
     assert_int_equal(sxvkCreatePool(garden->allocator, &fixed, &garden->fixed), VK_SUCCESS);
     garden->frame = testing_below(seed, 2) == 0 ? UINT32_MAX - 10 : 1; /* it may wrap */
@@ -182,8 +196,8 @@ static void one_run(Garden* garden, uint64_t* seed) {
     assert_int_equal(garden->wrong, 0);
 }
 
-/*  Every allocation that is alive at the end is told once, with its name, size and age, and nothing
-    else is. */
+/*  Every allocation that is alive at the end is told once, with its name, size, module and age, and
+    nothing else is but the module. */
 static void test_planted_leaks(void** state) {
     static Garden garden;
     SxvkDebugInfo debug = {.flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT};
@@ -199,6 +213,7 @@ static void test_planted_leaks(void** state) {
         one_run(&garden, &seed);
     }
     assert_in_range(garden.told, RUNS, RUNS * PLANTS);
+    assert_int_equal(garden.modules_told, RUNS);
     rig_destroy(garden.rig);
 }
 
