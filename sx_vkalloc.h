@@ -19648,7 +19648,7 @@ SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allo
     }
     if (!sxvki_unmap(allocator, index)) {
         sxvki_report_allocation(&allocator->device, SXVK_MESSAGE_NOT_MAPPED, function, index,
-                                allocation);
+                                sxvki_handle_of(&allocator->device, index));
     }
 }
 
