@@ -280,15 +280,16 @@ test("leaks that the library wrote", async () => {
     await tab("leaks");
     await says("#panel", "3 leaks");
     equal(await all("tbody tr", "row => [...row.children].slice(0, 6).map(cell => cell.innerText.trim())"),
-        [3, 2, 1].map(i => [`forgotten ${i}`, "Unknown", "streaming", `${64 * i}.0 KiB`, "17", `type ${i - 1}`]),
+        [3, 2, 1].map(i =>
+            [`forgotten ${i}`, "Unknown", "streaming", `${64 * i}.0 KiB`, "17", `type ${i - 1}`]),
         "the rows");
     const stacks = await all("tbody pre", "node => node.textContent");
     equal(stacks.length, 3, "stacks");
     holds(stacks.every(stack => /^ {2}at /.test(stack)), "a stack is a list of callers");
     await shot("leaks");
     await tab("modules");
-    equal((await all("tbody tr", "row => [...row.children].map(cell => cell.innerText.trim())"))[0].slice(4, 6),
-        ["1.00 MiB", "NORMAL"], "soft limit and pressure");
+    const cells = await all("tbody tr", "row => [...row.children].map(cell => cell.innerText.trim())");
+    equal(cells[0].slice(4, 6), ["1.00 MiB", "NORMAL"], "soft limit and pressure");
 });
 
 test("history", async () => {

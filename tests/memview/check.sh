@@ -3,7 +3,8 @@
 #
 #   sh tests/memview/check.sh [-s SHOTS] EMBED LEAKS [DEMO]
 #
-# EMBED and LEAKS are the programs memview_embed and memview_leaks; with DEMO, the demo, it is run and its page looked at as well.
+# EMBED and LEAKS are the programs memview_embed and memview_leaks; with DEMO, the demo, it is run and
+# its page looked at as well.
 # With -s screenshots are left in the folder SHOTS. CHROMIUM and NODE in the environment name the two
 # programs. Exit code: 0 all is well, 1 something is not, 77 there is no Chromium or no Node.js.
 
