@@ -2887,7 +2887,7 @@ SXVKI_COLD static char* sxvki_digits(char* end, uint64_t x, uint32_t base) {
 
 /*  Bytes of the character that the text begins with; 0 where they are no valid UTF-8: cut short,
     longer than need be, a surrogate, or beyond the last one. */
-SXVKI_COLD static uint32_t sxvki_utf8_size(const char* text) {
+SXVKI_COLD SXVKI_UNUSED static uint32_t sxvki_utf8_size(const char* text) {
     const unsigned char* c = (const unsigned char*)text;
     uint32_t size = c[0] < 0x80 ? 1 : c[0] < 0xC2 ? 0 : c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4;
     uint32_t i;
