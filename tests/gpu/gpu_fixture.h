@@ -22,10 +22,7 @@
 
 #include "gpu.h"
 
-/*  Every internal check, after every change. */
-#define SX_VKALLOC_DEBUG 3
-#define SX_VKALLOC_IMPLEMENTATION
-#include "sx_vkalloc.h"
+#include "sx_vkalloc.h" /* implementation.c has the rest */
 
 #define KIB          ((VkDeviceSize)1024)
 #define MIB          (1024 * KIB)

@@ -5,6 +5,9 @@
     Run by CTest (gpu.gpu_functions_dynamic), or by hand; SXVK_DEVICE chooses the device.
 */
 #define SX_VKALLOC_STATIC_VULKAN_FUNCTIONS 0
+#define SX_VKALLOC_DEBUG                   3
+#define SX_VKALLOC_IMPLEMENTATION
+#include "sx_vkalloc.h"
 
 #include "gpu_fixture.h"
 
