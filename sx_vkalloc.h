@@ -2069,6 +2069,16 @@ extern "C" {
 /*  >>util       align, checked arithmetic, bit scans                                             */
 /* ============================================================================================== */
 
+/*  Outputs, which may be a null pointer themselves. */
+#define SXVKI_NULL_ALL(outputs, count)                                                             \
+    do {                                                                                           \
+        if ((outputs) != NULL) {                                                                   \
+            memset((outputs), 0, (count) * sizeof *(outputs));                                     \
+        }                                                                                          \
+    } while (0)
+
+#define SXVKI_NULL(output) SXVKI_NULL_ALL(output, 1)
+
 SXVKI_INLINE uint64_t sxvki_min64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
@@ -2670,16 +2680,17 @@ static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char
     return 1;
 }
 
-#define SXVKI_TABLE_CHUNKS 26
+#define SXVKI_TABLE_CHUNKS 31
 
+/*  Chunk k holds 1 << k elements; the first is chunk first_shift. */
 typedef struct sxvki_table {
     void* chunks[SXVKI_TABLE_CHUNKS];
     uint32_t unused[SXVKI_TABLE_CHUNKS]; /* chain of a chunk's elements that nobody has */
     uint32_t used[SXVKI_TABLE_CHUNKS];   /* count of its others */
-    uint32_t has_unused;  /* a bit for each chunk with a chain, but for those retired */
-    uint32_t capacity;    /* atomic; elements that may be looked at */
-    uint32_t made;        /* elements that exist: more than that while some are retired */
-    uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
+    uint32_t has_unused; /* a bit for each chunk with a chain, but for those retired */
+    uint32_t capacity;   /* atomic; elements that may be looked at */
+    uint32_t made;       /* elements that exist: more than that while some are retired */
+    uint32_t first_shift;
     uint32_t element_size;
     uint32_t link;       /* where in an element that nobody has the next one's index stands */
     uint32_t retired_at; /* sxvki_seconds, when the last chunks were retired */
@@ -2697,12 +2708,12 @@ static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t el
     the table, as constants: this is on every hot path, and folds into a bit scan and shifts. */
 SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint32_t first_shift,
                                   uint32_t element_size) {
-    uint32_t biased = index + (1u << first_shift);
+    size_t biased = (size_t)index + ((size_t)1 << first_shift);
     uint32_t high = sxvki_high_bit(biased);
-    char* chunk = (char*)table->chunks[high - first_shift];
+    char* chunk = (char*)table->chunks[high];
     SXVKI_ASSERT_INTERNAL(first_shift == table->first_shift);
     SXVKI_ASSERT_INTERNAL(element_size == table->element_size);
-    return chunk + (size_t)(biased ^ (1u << high)) * element_size;
+    return chunk + (biased ^ (size_t)1 << high) * element_size;
 }
 
 #define SXVKI_TABLE_STEP 64 /* elements; to make a large chunk at once would take milliseconds */
@@ -2713,12 +2724,12 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
 SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
                                        uint32_t* from, uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
-    uint32_t k = sxvki_high_bit(table->capacity + first) - table->first_shift;
+    uint32_t k = sxvki_high_bit(table->capacity + first);
     uint32_t used, count;
-    if (k >= SXVKI_TABLE_CHUNKS || k + table->first_shift >= 31) {
+    if (k >= SXVKI_TABLE_CHUNKS) {
         return 0;
     }
-    count = first << k;
+    count = 1u << k;
     used = table->capacity + first - count; /* of the chunk */
     if (count > SIZE_MAX / table->element_size) {
         return 0;
@@ -2744,11 +2755,11 @@ static void sxvki_table_publish(sxvki_table* table, uint32_t capacity) {
 
 /*  The chunk that an index stands in, and the first index of a chunk. */
 SXVKI_INLINE uint32_t sxvki_table_chunk(const sxvki_table* table, uint32_t index) {
-    return sxvki_high_bit(index + (1u << table->first_shift)) - table->first_shift;
+    return sxvki_high_bit(index + (1u << table->first_shift));
 }
 
 SXVKI_INLINE uint32_t sxvki_table_first(const sxvki_table* table, uint32_t chunk) {
-    return (1u << (table->first_shift + chunk)) - (1u << table->first_shift);
+    return (1u << chunk) - (1u << table->first_shift);
 }
 
 SXVKI_INLINE uint32_t* sxvki_table_link(const sxvki_table* table, uint32_t index) {
@@ -10584,9 +10595,9 @@ SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator,
     uint32_t type_bits = requirements->memory->memoryTypeBits;
     SxvkPool pool = info->pool;
     sxvki_request request;
-    if ((dedicated->requiresDedicatedAllocation | dedicated->prefersDedicatedAllocation) != 0 ||
-        info->pNext != NULL || (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) ||
-        (device->debug.flags & SXVKI_DEBUG_UNUSUAL) != 0) {
+    if ((dedicated->requiresDedicatedAllocation | dedicated->prefersDedicatedAllocation |
+         (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) |
+         (device->debug.flags & SXVKI_DEBUG_UNUSUAL) | (uintptr_t)info->pNext) != 0) {
         return NULL;
     }
     if (pool == NULL) {
@@ -10817,8 +10828,8 @@ SXVKI_INLINE uint32_t sxvki_state_for(SxvkAllocator allocator, const sxvki_purpo
 SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function,
                                    const SxvkAllocationCreateInfo* info,
                                    SxvkAllocation* allocation) {
-    if ((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) || allocator->device.attends ||
-        info->pUserData != NULL || info->pName != NULL || info->module != VK_NULL_HANDLE) {
+    if (((info->flags & SXVK_ALLOCATION_CREATE_MAPPED_BIT) | (uint32_t)allocator->device.attends |
+         (uintptr_t)info->pUserData | (uintptr_t)info->pName | (uintptr_t)info->module) != 0) {
         VkResult result = sxvki_equip(allocator, function, info, *allocation);
         if (result != VK_SUCCESS) {
             *allocation = VK_NULL_HANDLE;
@@ -11327,395 +11338,354 @@ static void sxvki_purpose_of_image(sxvki_purpose* purpose, const VkImageCreateIn
     purpose->is_protected = (info->flags & VK_IMAGE_CREATE_PROTECTED_BIT) != 0;
 }
 
+/*  A buffer or an image: where its handle is, or goes, and what it is made of, which need not be
+    known of one that is there. For a batch the first of each array. */
+typedef struct sxvki_resource {
+    int is_image;
+    union {
+        VkBuffer* buffer;
+        VkImage* image;
+    } handle;
+    union {
+        const VkBufferCreateInfo* buffer;
+        const VkImageCreateInfo* image;
+    } info;
+} sxvki_resource;
+
+SXVKI_INLINE sxvki_resource sxvki_resource_buffer(VkBuffer* buffer,
+                                                  const VkBufferCreateInfo* info) {
+    sxvki_resource r;
+    r.is_image = 0;
+    r.handle.buffer = buffer;
+    r.info.buffer = info;
+    return r;
+}
+
+SXVKI_INLINE sxvki_resource sxvki_resource_image(VkImage* image, const VkImageCreateInfo* info) {
+    sxvki_resource r;
+    r.is_image = 1;
+    r.handle.image = image;
+    r.info.image = info;
+    return r;
+}
+
+/*  One of a batch. */
+SXVKI_INLINE sxvki_resource sxvki_resource_at(const sxvki_resource* first, uint32_t i) {
+    return first->is_image
+               ? sxvki_resource_image(&first->handle.image[i], &first->info.image[i])
+               : sxvki_resource_buffer(&first->handle.buffer[i], &first->info.buffer[i]);
+}
+
+/*  A handle that is an output may have no place. */
+static void sxvki_resource_null(const sxvki_resource* r) {
+    if (r->is_image) {
+        SXVKI_NULL(r->handle.image);
+    } else {
+        SXVKI_NULL(r->handle.buffer);
+    }
+}
+
+SXVKI_INLINE void sxvki_purpose_of(sxvki_purpose* purpose, const sxvki_resource* r) {
+    if (r->is_image) {
+        sxvki_purpose_of_image(purpose, r->info.image);
+    } else {
+        sxvki_purpose_of_buffer(purpose, r->info.buffer);
+    }
+}
+
+/*  Null where it fails. */
+SXVKI_INLINE VkResult sxvki_resource_make(const sxvki_device* device, const sxvki_resource* r) {
+    const VkAllocationCallbacks* callbacks = device->host.driver_callbacks;
+    const sxvki_vk* vk = &device->vk;
+    VkResult result = sxvki_vk_result(
+        r->is_image
+            ? vk->fn.vkCreateImage(vk->device, r->info.image, callbacks, r->handle.image)
+            : vk->fn.vkCreateBuffer(vk->device, r->info.buffer, callbacks, r->handle.buffer));
+    if (result != VK_SUCCESS) {
+        sxvki_resource_null(r);
+    }
+    return result;
+}
+
+/*  One of the two, or none. */
+SXVKI_INLINE void sxvki_destroy_pair(const sxvki_device* device, VkBuffer buffer, VkImage image) {
+    const sxvki_vk* vk = &device->vk;
+    if (buffer != VK_NULL_HANDLE) {
+        vk->fn.vkDestroyBuffer(vk->device, buffer, device->host.driver_callbacks);
+    }
+    if (image != VK_NULL_HANDLE) {
+        vk->fn.vkDestroyImage(vk->device, image, device->host.driver_callbacks);
+    }
+}
+
+static void sxvki_resource_unmake(const sxvki_device* device, const sxvki_resource* r) {
+    sxvki_destroy_pair(device, r->is_image ? VK_NULL_HANDLE : *r->handle.buffer,
+                       r->is_image ? *r->handle.image : VK_NULL_HANDLE);
+    sxvki_resource_null(r);
+}
+
 /*  For tools: what was just created has the name of its memory. */
-SXVKI_COLD static void sxvki_name_resource(const sxvki_vk* vk, VkObjectType type, uint64_t object,
+SXVKI_COLD static void sxvki_resource_name(const sxvki_vk* vk, const sxvki_resource* r,
                                            const SxvkAllocationCreateInfo* info) {
     if (info->pName != NULL) {
-        sxvki_vk_name(vk, type, object, info->pName);
+        sxvki_vk_name(vk, r->is_image ? VK_OBJECT_TYPE_IMAGE : VK_OBJECT_TYPE_BUFFER,
+                      r->is_image ? SXVKI_OBJECT(*r->handle.image)
+                                  : SXVKI_OBJECT(*r->handle.buffer),
+                      info->pName);
     }
 }
 
-static void sxvki_requirements_of_buffer(const sxvki_device* device, VkBuffer buffer,
-                                         sxvki_requirements* requirements) {
-    const sxvki_vk* vk = &device->vk;
-    sxvki_requirements_init(requirements, NULL);
-    requirements->buffer = buffer;
-    if (vk->requirements2) {
-        VkBufferMemoryRequirementsInfo2 info;
-        memset(&info, 0, sizeof info);
-        info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
-        info.buffer = buffer;
-        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements->answer);
+static void sxvki_resource_needs(const sxvki_vk* vk, const sxvki_resource* r,
+                                 VkMemoryRequirements* needs) {
+    if (r->is_image) {
+        vk->fn.vkGetImageMemoryRequirements(vk->device, *r->handle.image, needs);
     } else {
-        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer,
-                                             &requirements->answer.memoryRequirements);
+        vk->fn.vkGetBufferMemoryRequirements(vk->device, *r->handle.buffer, needs);
     }
 }
 
-static void sxvki_requirements_of_image(const sxvki_device* device, VkImage image,
+static void sxvki_resource_requirements(const sxvki_vk* vk, const sxvki_resource* r,
                                         sxvki_requirements* requirements) {
-    const sxvki_vk* vk = &device->vk;
+    VkMemoryRequirements* plain = &requirements->answer.memoryRequirements;
     sxvki_requirements_init(requirements, NULL);
-    requirements->image = image;
-    if (vk->requirements2) {
+    if (r->is_image) {
         VkImageMemoryRequirementsInfo2 info;
-        memset(&info, 0, sizeof info);
+        requirements->image = *r->handle.image;
+        if (!vk->requirements2) {
+            vk->fn.vkGetImageMemoryRequirements(vk->device, *r->handle.image, plain);
+            return;
+        }
         info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
-        info.image = image;
+        info.pNext = NULL;
+        info.image = *r->handle.image;
         vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &requirements->answer);
     } else {
-        vk->fn.vkGetImageMemoryRequirements(vk->device, image,
-                                            &requirements->answer.memoryRequirements);
+        VkBufferMemoryRequirementsInfo2 info;
+        requirements->buffer = *r->handle.buffer;
+        if (!vk->requirements2) {
+            vk->fn.vkGetBufferMemoryRequirements(vk->device, *r->handle.buffer, plain);
+            return;
+        }
+        info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
+        info.pNext = NULL;
+        info.buffer = *r->handle.buffer;
+        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements->answer);
     }
 }
 
-/*  memoryTypeBits for a buffer that does not exist. */
+/*  memoryTypeBits for what does not exist: where the driver cannot tell, it is made. */
+SXVKI_COLD static VkResult sxvki_type_bits_by_making(const sxvki_device* device,
+                                                     const sxvki_resource* r, uint32_t* bits) {
+    VkResult result = sxvki_resource_make(device, r);
+    if (result == VK_SUCCESS) {
+        VkMemoryRequirements needs;
+        sxvki_resource_needs(&device->vk, r, &needs);
+        sxvki_resource_unmake(device, r);
+        *bits = needs.memoryTypeBits;
+    }
+    return result;
+}
+
 SXVKI_COLD static VkResult sxvki_type_bits_for_buffer(const sxvki_device* device,
                                                       const VkBufferCreateInfo* buffer_info,
                                                       uint32_t* bits) {
-    const sxvki_vk* vk = &device->vk;
     VkBuffer buffer;
-    VkResult result;
-    VkMemoryRequirements requirements;
-    if (vk->maintenance4) {
-        VkDeviceBufferMemoryRequirements info;
-        VkMemoryRequirements2 requirements2;
-        memset(&info, 0, sizeof info);
-        memset(&requirements2, 0, sizeof requirements2);
-        info.sType = VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS;
-        info.pCreateInfo = buffer_info;
-        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-        vk->fn.vkGetDeviceBufferMemoryRequirements(vk->device, &info, &requirements2);
-        *bits = requirements2.memoryRequirements.memoryTypeBits;
-        return VK_SUCCESS;
+    sxvki_resource r = sxvki_resource_buffer(&buffer, buffer_info);
+    VkDeviceBufferMemoryRequirements info;
+    VkMemoryRequirements2 answer;
+    if (!device->vk.maintenance4) {
+        return sxvki_type_bits_by_making(device, &r, bits);
     }
-    result = sxvki_vk_result(
-        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, &buffer));
-    if (result == VK_SUCCESS) {
-        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &requirements);
-        vk->fn.vkDestroyBuffer(vk->device, buffer, device->host.driver_callbacks);
-        *bits = requirements.memoryTypeBits;
-    }
-    return result;
+    memset(&info, 0, sizeof info);
+    memset(&answer, 0, sizeof answer);
+    info.sType = VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS;
+    info.pCreateInfo = buffer_info;
+    answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+    device->vk.fn.vkGetDeviceBufferMemoryRequirements(device->vk.device, &info, &answer);
+    *bits = answer.memoryRequirements.memoryTypeBits;
+    return VK_SUCCESS;
 }
 
 SXVKI_COLD static VkResult sxvki_type_bits_for_image(const sxvki_device* device,
                                                      const VkImageCreateInfo* image_info,
                                                      uint32_t* bits) {
-    const sxvki_vk* vk = &device->vk;
     VkImage image;
-    VkResult result;
-    VkMemoryRequirements requirements;
-    if (vk->maintenance4) {
-        VkDeviceImageMemoryRequirements info;
-        VkMemoryRequirements2 requirements2;
-        memset(&info, 0, sizeof info);
-        memset(&requirements2, 0, sizeof requirements2);
-        info.sType = VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS;
-        info.pCreateInfo = image_info;
-        requirements2.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-        vk->fn.vkGetDeviceImageMemoryRequirements(vk->device, &info, &requirements2);
-        *bits = requirements2.memoryRequirements.memoryTypeBits;
-        return VK_SUCCESS;
-    }
-    result = sxvki_vk_result(
-        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, &image));
-    if (result == VK_SUCCESS) {
-        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &requirements);
-        vk->fn.vkDestroyImage(vk->device, image, device->host.driver_callbacks);
-        *bits = requirements.memoryTypeBits;
-    }
-    return result;
-}
-
-static VkResult sxvki_bind_buffer(const sxvki_device* device, uint32_t index, VkDeviceSize offset,
-                                  VkBuffer buffer, const void* next) {
-    const sxvki_vk* vk = &device->vk;
-    sxvki_view view = sxvki_look_here(device, index);
-    VkBindBufferMemoryInfo info;
-    offset += view.offset;
-    if (next == NULL) {
-        return sxvki_vk_result(
-            vk->fn.vkBindBufferMemory(vk->device, buffer, view.block->memory, offset));
+    sxvki_resource r = sxvki_resource_image(&image, image_info);
+    VkDeviceImageMemoryRequirements info;
+    VkMemoryRequirements2 answer;
+    if (!device->vk.maintenance4) {
+        return sxvki_type_bits_by_making(device, &r, bits);
     }
     memset(&info, 0, sizeof info);
-    info.sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
-    info.pNext = next;
-    info.buffer = buffer;
-    info.memory = view.block->memory;
-    info.memoryOffset = offset;
-    return sxvki_vk_result(vk->fn.vkBindBufferMemory2(vk->device, 1, &info));
-}
-
-static VkResult sxvki_bind_image(const sxvki_device* device, uint32_t index, VkDeviceSize offset,
-                                 VkImage image, const void* next) {
-    const sxvki_vk* vk = &device->vk;
-    sxvki_view view = sxvki_look_here(device, index);
-    VkBindImageMemoryInfo info;
-    offset += view.offset;
-    if (next == NULL) {
-        return sxvki_vk_result(
-            vk->fn.vkBindImageMemory(vk->device, image, view.block->memory, offset));
-    }
-    memset(&info, 0, sizeof info);
-    info.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
-    info.pNext = next;
-    info.image = image;
-    info.memory = view.block->memory;
-    info.memoryOffset = offset;
-    return sxvki_vk_result(vk->fn.vkBindImageMemory2(vk->device, 1, &info));
-}
-
-/*  Create, allocate, bind unless that is left to the user; undone in reverse order. The outputs
-    are null on failure. */
-static VkResult sxvki_create_buffer(SxvkAllocator allocator, const char* function,
-                                    const VkBufferCreateInfo* buffer_info,
-                                    const SxvkAllocationCreateInfo* info, VkBuffer* buffer,
-                                    SxvkAllocation* allocation) {
-    const sxvki_device* device = &allocator->device;
-    const sxvki_vk* vk = &device->vk;
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
-    VkResult result = sxvki_vk_result(
-        vk->fn.vkCreateBuffer(vk->device, buffer_info, device->host.driver_callbacks, buffer));
-    if (result != VK_SUCCESS) {
-        *buffer = VK_NULL_HANDLE;
-        return result;
-    }
-    sxvki_requirements_of_buffer(device, *buffer, &requirements);
-    sxvki_purpose_of_buffer(&purpose, buffer_info);
-    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
-    if (result != VK_SUCCESS) {
-        goto fail_buffer;
-    }
-    if (vk->debug_utils) {
-        sxvki_name_resource(vk, VK_OBJECT_TYPE_BUFFER, SXVKI_OBJECT(*buffer), info);
-    }
-    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        result = sxvki_bind_buffer(device, sxvki_allocation_index(*allocation), 0, *buffer, NULL);
-        if (result != VK_SUCCESS) {
-            goto fail_allocation;
-        }
-    }
+    memset(&answer, 0, sizeof answer);
+    info.sType = VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS;
+    info.pCreateInfo = image_info;
+    answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+    device->vk.fn.vkGetDeviceImageMemoryRequirements(device->vk.device, &info, &answer);
+    *bits = answer.memoryRequirements.memoryTypeBits;
     return VK_SUCCESS;
-
-fail_allocation:
-    sxvki_free(allocator, *allocation, function);
-    *allocation = VK_NULL_HANDLE;
-fail_buffer:
-    vk->fn.vkDestroyBuffer(vk->device, *buffer, device->host.driver_callbacks);
-    *buffer = VK_NULL_HANDLE;
-    return result;
-}
-
-static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function,
-                                   const VkImageCreateInfo* image_info,
-                                   const SxvkAllocationCreateInfo* info, VkImage* image,
-                                   SxvkAllocation* allocation) {
-    const sxvki_device* device = &allocator->device;
-    const sxvki_vk* vk = &device->vk;
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
-    VkResult result = sxvki_vk_result(
-        vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, image));
-    if (result != VK_SUCCESS) {
-        *image = VK_NULL_HANDLE;
-        return result;
-    }
-    sxvki_requirements_of_image(device, *image, &requirements);
-    sxvki_purpose_of_image(&purpose, image_info);
-    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
-    if (result != VK_SUCCESS) {
-        goto fail_image;
-    }
-    if (vk->debug_utils) {
-        sxvki_name_resource(vk, VK_OBJECT_TYPE_IMAGE, SXVKI_OBJECT(*image), info);
-    }
-    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
-        result = sxvki_bind_image(device, sxvki_allocation_index(*allocation), 0, *image, NULL);
-        if (result != VK_SUCCESS) {
-            goto fail_allocation;
-        }
-    }
-    return VK_SUCCESS;
-
-fail_allocation:
-    sxvki_free(allocator, *allocation, function);
-    *allocation = VK_NULL_HANDLE;
-fail_image:
-    vk->fn.vkDestroyImage(vk->device, *image, device->host.driver_callbacks);
-    *image = VK_NULL_HANDLE;
-    return result;
 }
 
 #define SXVKI_BIND_BATCH 32
 
+/*  What vkBind..Memory2 is to bind, all of one kind. */
+typedef union sxvki_binds {
+    VkBindBufferMemoryInfo buffers[SXVKI_BIND_BATCH];
+    VkBindImageMemoryInfo images[SXVKI_BIND_BATCH];
+} sxvki_binds;
+
+static void sxvki_binds_set(sxvki_binds* binds, uint32_t i, const sxvki_resource* r,
+                            const sxvki_view* view, VkDeviceSize offset, const void* next) {
+    if (r->is_image) {
+        VkBindImageMemoryInfo* info = &binds->images[i];
+        info->sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
+        info->pNext = next;
+        info->image = *r->handle.image;
+        info->memory = view->block->memory;
+        info->memoryOffset = view->offset + offset;
+    } else {
+        VkBindBufferMemoryInfo* info = &binds->buffers[i];
+        info->sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
+        info->pNext = next;
+        info->buffer = *r->handle.buffer;
+        info->memory = view->block->memory;
+        info->memoryOffset = view->offset + offset;
+    }
+}
+
+static VkResult sxvki_binds_do(const sxvki_vk* vk, const sxvki_binds* binds, uint32_t count,
+                               int are_images) {
+    return sxvki_vk_result(are_images
+                               ? vk->fn.vkBindImageMemory2(vk->device, count, binds->images)
+                               : vk->fn.vkBindBufferMemory2(vk->device, count, binds->buffers));
+}
+
+/*  With a chain. */
+SXVKI_COLD static VkResult sxvki_resource_bind_next(const sxvki_device* device,
+                                                    const sxvki_resource* r, uint32_t index,
+                                                    VkDeviceSize offset, const void* next) {
+    sxvki_view view = sxvki_look_here(device, index);
+    sxvki_binds bind;
+    sxvki_binds_set(&bind, 0, r, &view, offset, next);
+    return sxvki_binds_do(&device->vk, &bind, 1, r->is_image);
+}
+
+static VkResult sxvki_resource_bind(const sxvki_device* device, const sxvki_resource* r,
+                                    uint32_t index, VkDeviceSize offset) {
+    const sxvki_vk* vk = &device->vk;
+    sxvki_view view = sxvki_look_here(device, index);
+    VkDeviceMemory memory = view.block->memory;
+    offset += view.offset;
+    return sxvki_vk_result(
+        r->is_image ? vk->fn.vkBindImageMemory(vk->device, *r->handle.image, memory, offset)
+                    : vk->fn.vkBindBufferMemory(vk->device, *r->handle.buffer, memory, offset));
+}
+
+/*  Make, allocate, bind unless that is left to the user; undone in reverse order. The outputs are
+    null on failure. */
+static VkResult sxvki_resource_create(SxvkAllocator allocator, const char* function,
+                                      const sxvki_resource* r, const SxvkAllocationCreateInfo* info,
+                                      SxvkAllocation* allocation) {
+    const sxvki_device* device = &allocator->device;
+    sxvki_requirements requirements;
+    sxvki_purpose purpose;
+    VkResult result = sxvki_resource_make(device, r);
+    if (result != VK_SUCCESS) {
+        return result;
+    }
+    sxvki_resource_requirements(&device->vk, r, &requirements);
+    sxvki_purpose_of(&purpose, r);
+    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+    if (result != VK_SUCCESS) {
+        goto fail_resource;
+    }
+    if (device->vk.debug_utils) {
+        sxvki_resource_name(&device->vk, r, info);
+    }
+    if ((info->flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) == 0) {
+        result = sxvki_resource_bind(device, r, sxvki_allocation_index(*allocation), 0);
+        if (result != VK_SUCCESS) {
+            goto fail_allocation;
+        }
+    }
+    return VK_SUCCESS;
+
+fail_allocation:
+    sxvki_free(allocator, *allocation, function);
+    *allocation = VK_NULL_HANDLE;
+fail_resource:
+    sxvki_resource_unmake(device, r);
+    return result;
+}
+
 /*  Bind what was made without binding, in batches where the driver takes them. */
-static VkResult sxvki_bind_buffers(const sxvki_device* device, uint32_t count,
-                                   const SxvkAllocationCreateInfo* infos, const VkBuffer* buffers,
-                                   const SxvkAllocation* allocations) {
-    VkBindBufferMemoryInfo binds[SXVKI_BIND_BATCH];
+static VkResult sxvki_bind_batch(const sxvki_device* device, uint32_t count,
+                                 const sxvki_resource* first, const SxvkAllocationCreateInfo* infos,
+                                 const SxvkAllocation* allocations) {
+    sxvki_binds binds;
     VkResult result = VK_SUCCESS;
     uint32_t filled = 0;
     uint32_t i;
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
         uint32_t index = sxvki_allocation_index(allocations[i]);
+        sxvki_resource r = sxvki_resource_at(first, i);
         if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
             /* left to the user */
         } else if (device->vk.bind2) {
             sxvki_view view = sxvki_look(device, index);
-            memset(&binds[filled], 0, sizeof binds[filled]);
-            binds[filled].sType = VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO;
-            binds[filled].buffer = buffers[i];
-            binds[filled].memory = view.block->memory;
-            binds[filled].memoryOffset = view.offset;
-            filled++;
+            sxvki_binds_set(&binds, filled++, &r, &view, 0, NULL);
         } else {
-            result = sxvki_bind_buffer(device, index, 0, buffers[i], NULL);
+            result = sxvki_resource_bind(device, &r, index, 0);
         }
         if (filled == SXVKI_BIND_BATCH || (i + 1 == count && filled != 0)) {
-            result = sxvki_vk_result(
-                device->vk.fn.vkBindBufferMemory2(device->vk.device, filled, binds));
+            result = sxvki_binds_do(&device->vk, &binds, filled, first->is_image);
             filled = 0;
         }
     }
     return result;
 }
 
-/*  Up to SXVKI_PORTION: created, and with memory. What was made before a failure stays. */
-static VkResult sxvki_create_buffer_portion(SxvkAllocator allocator, const char* function,
-                                            uint32_t count, const VkBufferCreateInfo* buffer_infos,
-                                            const SxvkAllocationCreateInfo* infos,
-                                            VkBuffer* buffers, SxvkAllocation* allocations) {
-    const sxvki_device* device = &allocator->device;
-    sxvki_demand demands[SXVKI_PORTION];
-    uint32_t i;
-    for (i = 0; i < count; i++) {
-        VkResult result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(
-            device->vk.device, &buffer_infos[i], device->host.driver_callbacks, &buffers[i]));
-        if (result != VK_SUCCESS) {
-            buffers[i] = VK_NULL_HANDLE;
-            return result;
-        }
-        if (device->vk.debug_utils) {
-            sxvki_name_resource(&device->vk, VK_OBJECT_TYPE_BUFFER, SXVKI_OBJECT(buffers[i]),
-                                &infos[i]);
-        }
-        sxvki_requirements_of_buffer(device, buffers[i], &demands[i].requirements);
-        sxvki_purpose_of_buffer(&demands[i].purpose, &buffer_infos[i]);
-    }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
-}
-
-/*  All or none; arguments are valid, and the outputs null. */
-static VkResult sxvki_create_buffers(SxvkAllocator allocator, const char* function, uint32_t count,
-                                     const VkBufferCreateInfo* buffer_infos,
-                                     const SxvkAllocationCreateInfo* infos, VkBuffer* buffers,
+/*  Up to SXVKI_PORTION: made, and with memory. What was made before a failure stays. */
+static VkResult sxvki_create_portion(SxvkAllocator allocator, const char* function, uint32_t count,
+                                     const sxvki_resource* first,
+                                     const SxvkAllocationCreateInfo* infos,
                                      SxvkAllocation* allocations) {
     const sxvki_device* device = &allocator->device;
-    VkResult result = VK_SUCCESS;
-    uint32_t i, portion;
-    for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
-        portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
-        result = sxvki_create_buffer_portion(allocator, function, portion, &buffer_infos[i],
-                                             &infos[i], &buffers[i], &allocations[i]);
-    }
-    if (result == VK_SUCCESS) {
-        result = sxvki_bind_buffers(device, count, infos, buffers, allocations);
-    }
-    while (result != VK_SUCCESS && i-- != 0) {
-        if (buffers[i] != VK_NULL_HANDLE) {
-            device->vk.fn.vkDestroyBuffer(device->vk.device, buffers[i],
-                                          device->host.driver_callbacks);
-            buffers[i] = VK_NULL_HANDLE;
-        }
-        if (allocations[i] != VK_NULL_HANDLE) {
-            sxvki_free(allocator, allocations[i], function);
-            allocations[i] = VK_NULL_HANDLE;
-        }
-    }
-    return result;
-}
-
-/*  Bind what was made without binding, in batches where the driver takes them. */
-static VkResult sxvki_bind_images(const sxvki_device* device, uint32_t count,
-                                  const SxvkAllocationCreateInfo* infos, const VkImage* images,
-                                  const SxvkAllocation* allocations) {
-    VkBindImageMemoryInfo binds[SXVKI_BIND_BATCH];
-    VkResult result = VK_SUCCESS;
-    uint32_t filled = 0;
-    uint32_t i;
-    for (i = 0; i < count && result == VK_SUCCESS; i++) {
-        uint32_t index = sxvki_allocation_index(allocations[i]);
-        if ((infos[i].flags & SXVK_ALLOCATION_CREATE_DONT_BIND_BIT) != 0) {
-            /* left to the user */
-        } else if (device->vk.bind2) {
-            sxvki_view view = sxvki_look(device, index);
-            memset(&binds[filled], 0, sizeof binds[filled]);
-            binds[filled].sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO;
-            binds[filled].image = images[i];
-            binds[filled].memory = view.block->memory;
-            binds[filled].memoryOffset = view.offset;
-            filled++;
-        } else {
-            result = sxvki_bind_image(device, index, 0, images[i], NULL);
-        }
-        if (filled == SXVKI_BIND_BATCH || (i + 1 == count && filled != 0)) {
-            result =
-                sxvki_vk_result(device->vk.fn.vkBindImageMemory2(device->vk.device, filled, binds));
-            filled = 0;
-        }
-    }
-    return result;
-}
-
-/*  Up to SXVKI_PORTION: created, and with memory. What was made before a failure stays. */
-static VkResult sxvki_create_image_portion(SxvkAllocator allocator, const char* function,
-                                           uint32_t count, const VkImageCreateInfo* image_infos,
-                                           const SxvkAllocationCreateInfo* infos, VkImage* images,
-                                           SxvkAllocation* allocations) {
-    const sxvki_device* device = &allocator->device;
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
     for (i = 0; i < count; i++) {
-        VkResult result = sxvki_vk_result(device->vk.fn.vkCreateImage(
-            device->vk.device, &image_infos[i], device->host.driver_callbacks, &images[i]));
+        sxvki_resource r = sxvki_resource_at(first, i);
+        VkResult result = sxvki_resource_make(device, &r);
         if (result != VK_SUCCESS) {
-            images[i] = VK_NULL_HANDLE;
             return result;
         }
         if (device->vk.debug_utils) {
-            sxvki_name_resource(&device->vk, VK_OBJECT_TYPE_IMAGE, SXVKI_OBJECT(images[i]),
-                                &infos[i]);
+            sxvki_resource_name(&device->vk, &r, &infos[i]);
         }
-        sxvki_requirements_of_image(device, images[i], &demands[i].requirements);
-        sxvki_purpose_of_image(&demands[i].purpose, &image_infos[i]);
+        sxvki_resource_requirements(&device->vk, &r, &demands[i].requirements);
+        sxvki_purpose_of(&demands[i].purpose, &r);
     }
     return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
 }
 
 /*  All or none; arguments are valid, and the outputs null. */
-static VkResult sxvki_create_images(SxvkAllocator allocator, const char* function, uint32_t count,
-                                    const VkImageCreateInfo* image_infos,
-                                    const SxvkAllocationCreateInfo* infos, VkImage* images,
-                                    SxvkAllocation* allocations) {
+static VkResult sxvki_create_all(SxvkAllocator allocator, const char* function, uint32_t count,
+                                 const sxvki_resource* first, const SxvkAllocationCreateInfo* infos,
+                                 SxvkAllocation* allocations) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
     uint32_t i, portion;
     for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
+        sxvki_resource r = sxvki_resource_at(first, i);
         portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
-        result = sxvki_create_image_portion(allocator, function, portion, &image_infos[i],
-                                            &infos[i], &images[i], &allocations[i]);
+        result = sxvki_create_portion(allocator, function, portion, &r, &infos[i], &allocations[i]);
     }
     if (result == VK_SUCCESS) {
-        result = sxvki_bind_images(device, count, infos, images, allocations);
+        result = sxvki_bind_batch(device, count, first, infos, allocations);
     }
     while (result != VK_SUCCESS && i-- != 0) {
-        if (images[i] != VK_NULL_HANDLE) {
-            device->vk.fn.vkDestroyImage(device->vk.device, images[i],
-                                         device->host.driver_callbacks);
-            images[i] = VK_NULL_HANDLE;
-        }
+        sxvki_resource r = sxvki_resource_at(first, i);
+        sxvki_resource_unmake(device, &r);
         if (allocations[i] != VK_NULL_HANDLE) {
             sxvki_free(allocator, allocations[i], function);
             allocations[i] = VK_NULL_HANDLE;
@@ -15218,15 +15188,6 @@ static void sxvki_movable_show(SxvkAllocator allocator, const sxvki_movable* m, 
     }
 }
 
-static void sxvki_destroy_pair(const sxvki_device* device, VkBuffer buffer, VkImage image) {
-    if (buffer != VK_NULL_HANDLE) {
-        device->vk.fn.vkDestroyBuffer(device->vk.device, buffer, device->host.driver_callbacks);
-    }
-    if (image != VK_NULL_HANDLE) {
-        device->vk.fn.vkDestroyImage(device->vk.device, image, device->host.driver_callbacks);
-    }
-}
-
 /*  A move of an entry is over, whichever way: it rests, or goes, if its owner has destroyed it. */
 SXVKI_COLD static void sxvki_movable_rest(SxvkAllocator allocator, sxvki_movable* m) {
     sxvki_device* device = &allocator->device;
@@ -15307,41 +15268,22 @@ static int sxvki_target_fits(const sxvki_device* device, SxvkAllocation target,
 SXVKI_COLD static VkResult sxvki_movable_remake(const sxvki_device* device, const sxvki_movable* m,
                                                 SxvkAllocation target, VkBuffer* buffer,
                                                 VkImage* image) {
-    const sxvki_vk* vk = &device->vk;
-    const VkAllocationCallbacks* callbacks = device->host.driver_callbacks;
-    uint32_t index = sxvki_allocation_index(target);
+    sxvki_resource r = m->buffer != VK_NULL_HANDLE ? sxvki_resource_buffer(buffer, &m->buffer_info)
+                                                   : sxvki_resource_image(image, &m->image_info);
     VkMemoryRequirements needs;
     VkResult result;
     *buffer = VK_NULL_HANDLE;
     *image = VK_NULL_HANDLE;
-    if (m->buffer != VK_NULL_HANDLE) {
-        result =
-            sxvki_vk_result(vk->fn.vkCreateBuffer(vk->device, &m->buffer_info, callbacks, buffer));
-    } else {
-        result =
-            sxvki_vk_result(vk->fn.vkCreateImage(vk->device, &m->image_info, callbacks, image));
-    }
+    result = sxvki_resource_make(device, &r);
     if (result != VK_SUCCESS) {
-        *buffer = VK_NULL_HANDLE;
-        *image = VK_NULL_HANDLE;
         return result;
     }
-    if (*buffer != VK_NULL_HANDLE) {
-        vk->fn.vkGetBufferMemoryRequirements(vk->device, *buffer, &needs);
-    } else {
-        vk->fn.vkGetImageMemoryRequirements(vk->device, *image, &needs);
-    }
-    if (!sxvki_target_fits(device, target, &needs)) {
-        result = VK_ERROR_FEATURE_NOT_PRESENT;
-    } else if (*buffer != VK_NULL_HANDLE) {
-        result = sxvki_bind_buffer(device, index, 0, *buffer, NULL);
-    } else {
-        result = sxvki_bind_image(device, index, 0, *image, NULL);
-    }
+    sxvki_resource_needs(&device->vk, &r, &needs);
+    result = sxvki_target_fits(device, target, &needs)
+                 ? sxvki_resource_bind(device, &r, sxvki_allocation_index(target), 0)
+                 : VK_ERROR_FEATURE_NOT_PRESENT;
     if (result != VK_SUCCESS) {
-        sxvki_destroy_pair(device, *buffer, *image);
-        *buffer = VK_NULL_HANDLE;
-        *image = VK_NULL_HANDLE;
+        sxvki_resource_unmake(device, &r);
     }
     return result;
 }
@@ -16879,6 +16821,7 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     SxvkAllocationCreateInfo pinned = plan->info;
     VkBufferCreateInfo info;
     SxvkAllocationInfo got;
+    sxvki_resource buffer;
     VkResult result;
     memset(made, 0, sizeof *made);
     memset(&info, 0, sizeof info);
@@ -16886,8 +16829,8 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.size = size;
     info.usage = plan->usage;
     pinned.flags |= SXVK_ALLOCATION_CREATE_PINNED_BIT; /* nobody who moves things knows of it */
-    result = sxvki_create_buffer(plan->allocator, function, &info, &pinned, &made->buffer,
-                                 &made->allocation);
+    buffer = sxvki_resource_buffer(&made->buffer, &info);
+    result = sxvki_resource_create(plan->allocator, function, &buffer, &pinned, &made->allocation);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -18155,13 +18098,12 @@ SXVKI_COLD static VkResult sxvki_check_defragmentation_info(SxvkAllocator alloca
     here would be moved wrongly. */
 SXVKI_COLD static VkResult sxvki_check_movable(SxvkAllocator allocator, const char* function,
                                                const SxvkAllocationCreateInfo* info,
-                                               const VkBufferCreateInfo* buffer_info,
-                                               const VkImageCreateInfo* image_info) {
+                                               const sxvki_resource* r) {
     const VkFlags never = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT |
                           SXVK_ALLOCATION_CREATE_DONT_BIND_BIT |
                           SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT | SXVK_ALLOCATION_CREATE_PINNED_BIT;
-    const char* wrong = buffer_info != NULL ? sxvki_movable_refuse_buffer(buffer_info)
-                                            : sxvki_movable_refuse_image(image_info);
+    const char* wrong = r->is_image ? sxvki_movable_refuse_image(r->info.image)
+                                    : sxvki_movable_refuse_buffer(r->info.buffer);
     if ((info->flags & never) != 0 || info->pNext != NULL) {
         return sxvki_reject(allocator, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
                             "pCreateInfo->flags or pNext, with MOVABLE");
@@ -18424,6 +18366,19 @@ static VkResult sxvki_check_image_info(SxvkAllocator allocator, const char* func
     return VK_SUCCESS;
 }
 
+SXVKI_INLINE VkResult sxvki_check_resource_info(SxvkAllocator allocator, const char* function,
+                                                const sxvki_resource* r) {
+    return r->is_image ? sxvki_check_image_info(allocator, function, r->info.image)
+                       : sxvki_check_buffer_info(allocator, function, r->info.buffer);
+}
+
+/*  Where its handle goes. */
+SXVKI_INLINE VkResult sxvki_check_resource_output(SxvkAllocator allocator, const char* function,
+                                                  const sxvki_resource* r) {
+    return r->is_image ? sxvki_check_pointer(allocator, function, r->handle.image, "pImage")
+                       : sxvki_check_pointer(allocator, function, r->handle.buffer, "pBuffer");
+}
+
 SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const char* function,
                                                  const SxvkPoolCreateInfo* info) {
     const sxvki_device* device = &allocator->device;
@@ -18483,10 +18438,20 @@ static VkResult sxvki_check_fit(SxvkAllocator allocator, const char* function, u
     return VK_SUCCESS;
 }
 
+/*  The same, asking the driver what it needs. */
+static VkResult sxvki_check_fit_of(SxvkAllocator allocator, const char* function, uint32_t index,
+                                   VkDeviceSize offset, const sxvki_resource* r) {
+    VkMemoryRequirements needs;
+    sxvki_resource_needs(&allocator->device.vk, r, &needs);
+    return sxvki_check_fit(allocator, function, index, offset, &needs);
+}
+
 /*  vkBind..Memory2 is needed for a chain. */
-static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function, int has_resource,
-                                 const void* next) {
-    SXVKI_REJECT_IF(!has_resource, NULL_ARGUMENT, "buffer or image");
+static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function,
+                                 const sxvki_resource* r, const void* next) {
+    SXVKI_REJECT_IF(r->is_image ? *r->handle.image == VK_NULL_HANDLE
+                                : *r->handle.buffer == VK_NULL_HANDLE,
+                    NULL_ARGUMENT, "buffer or image");
     if (next != NULL && !allocator->device.vk.bind2) {
         return sxvki_reject(allocator, SXVK_MESSAGE_MISSING_FEATURE, function,
                             "pNext, SXVK_ALLOCATOR_CREATE_KHR_BIND_MEMORY2_BIT");
@@ -18736,14 +18701,6 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     reported to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
 */
 
-/*  An output, which may be a null pointer itself. */
-#define SXVKI_NULL(output)                                                                         \
-    do {                                                                                           \
-        if ((output) != NULL) {                                                                    \
-            memset((output), 0, sizeof *(output));                                                 \
-        }                                                                                          \
-    } while (0)
-
 #define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
     do {                                                                                           \
         if ((allocator) == VK_NULL_HANDLE) {                                                       \
@@ -18754,17 +18711,6 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
 static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
     SXVKI_NULL(allocation);
     SXVKI_NULL(info);
-}
-
-static void sxvki_null_buffer(VkBuffer* buffer, SxvkAllocation* allocation,
-                              SxvkAllocationInfo* info) {
-    SXVKI_NULL(buffer);
-    sxvki_null_outputs(allocation, info);
-}
-
-static void sxvki_null_image(VkImage* image, SxvkAllocation* allocation, SxvkAllocationInfo* info) {
-    SXVKI_NULL(image);
-    sxvki_null_outputs(allocation, info);
 }
 
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
@@ -18982,10 +18928,21 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
                            pMemoryTypeIndex);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
-    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+/*  What a resource is for that does not exist, and which types it may have. */
+SXVKI_COLD static VkResult sxvki_ask_about(SxvkAllocator allocator, const char* function,
+                                           const sxvki_resource* r, sxvki_purpose* purpose,
+                                           uint32_t* bits) {
+    const sxvki_device* device = &allocator->device;
+    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
+    sxvki_purpose_of(purpose, r);
+    return sxvki_reported(allocator, function,
+                          r->is_image ? sxvki_type_bits_for_image(device, r->info.image, bits)
+                                      : sxvki_type_bits_for_buffer(device, r->info.buffer, bits));
+}
+
+SXVKI_COLD static VkResult sxvki_find_type_for(
+    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
-    const char* function = "sxvkFindMemoryTypeIndexForBufferInfo";
     sxvki_purpose purpose;
     uint32_t bits = 0;
     if (pMemoryTypeIndex != NULL) {
@@ -18993,35 +18950,27 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     }
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    SXVKI_CHECK(
-        sxvki_reported(allocator, function,
-                       sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits)));
-    sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
+    SXVKI_CHECK(sxvki_ask_about(allocator, function, r, &purpose, &bits));
     return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
                            pMemoryTypeIndex);
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
+    SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
+    sxvki_resource r = sxvki_resource_buffer(NULL, pBufferCreateInfo);
+    return sxvki_find_type_for(allocator, "sxvkFindMemoryTypeIndexForBufferInfo", &r,
+                               pAllocationCreateInfo, pMemoryTypeIndex);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForImageInfo(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
-    const char* function = "sxvkFindMemoryTypeIndexForImageInfo";
-    sxvki_purpose purpose;
-    uint32_t bits = 0;
-    if (pMemoryTypeIndex != NULL) {
-        *pMemoryTypeIndex = UINT32_MAX;
-    }
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    SXVKI_CHECK(
-        sxvki_reported(allocator, function,
-                       sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits)));
-    sxvki_purpose_of_image(&purpose, pImageCreateInfo);
-    return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
-                           pMemoryTypeIndex);
+    sxvki_resource r = sxvki_resource_image(NULL, pImageCreateInfo);
+    return sxvki_find_type_for(allocator, "sxvkFindMemoryTypeIndexForImageInfo", &r,
+                               pAllocationCreateInfo, pMemoryTypeIndex);
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
@@ -19055,19 +19004,11 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
     SXVKI_REJECT_IF(pBufferCreateInfo != NULL && pImageCreateInfo != NULL, BAD_STRUCT,
                     "pBufferCreateInfo and pImageCreateInfo");
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
-    if (pBufferCreateInfo != NULL) {
-        SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
-        SXVKI_CHECK(sxvki_reported(
-            allocator, function,
-            sxvki_type_bits_for_buffer(&allocator->device, pBufferCreateInfo, &bits)));
-        sxvki_purpose_of_buffer(&purpose, pBufferCreateInfo);
-        memoryTypeBits &= bits;
-    } else if (pImageCreateInfo != NULL) {
-        SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-        SXVKI_CHECK(
-            sxvki_reported(allocator, function,
-                           sxvki_type_bits_for_image(&allocator->device, pImageCreateInfo, &bits)));
-        sxvki_purpose_of_image(&purpose, pImageCreateInfo);
+    if (pBufferCreateInfo != NULL || pImageCreateInfo != NULL) {
+        sxvki_resource r = pBufferCreateInfo != NULL
+                               ? sxvki_resource_buffer(NULL, pBufferCreateInfo)
+                               : sxvki_resource_image(NULL, pImageCreateInfo);
+        SXVKI_CHECK(sxvki_ask_about(allocator, function, &r, &purpose, &bits));
         memoryTypeBits &= bits;
     }
     sxvki_text_init(&text, &allocator->device.host);
@@ -19257,46 +19198,45 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     return sxvki_settled(allocator, VK_SUCCESS);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
-                                                    const SxvkAllocationCreateInfo* pCreateInfo,
-                                                    SxvkAllocation* pAllocation,
-                                                    SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkAllocateMemoryForBuffer";
+/*  Memory for a buffer or an image that is there. */
+SXVKI_INLINE VkResult sxvki_allocate_for(SxvkAllocator allocator, const char* function,
+                                         const sxvki_resource* r,
+                                         const SxvkAllocationCreateInfo* pCreateInfo,
+                                         SxvkAllocation* pAllocation,
+                                         SxvkAllocationInfo* pAllocationInfo) {
     sxvki_requirements requirements;
     sxvki_purpose purpose;
-    SXVKI_PROFILE("sxvkAllocateMemoryForBuffer");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, NULL));
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, r, NULL));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
-    sxvki_requirements_of_buffer(&allocator->device, buffer, &requirements);
-    sxvki_purpose_unknown(&purpose, SXVKI_KIND_BUFFER);
+    sxvki_resource_requirements(&allocator->device.vk, r, &requirements);
+    sxvki_purpose_unknown(&purpose, r->is_image ? SXVKI_KIND_IMAGE_UNKNOWN : SXVKI_KIND_BUFFER);
     return sxvki_give_info(
         allocator, function,
         sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
         pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
+SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
+                                                    const SxvkAllocationCreateInfo* pCreateInfo,
+                                                    SxvkAllocation* pAllocation,
+                                                    SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_resource r = sxvki_resource_buffer(&buffer, NULL);
+    SXVKI_PROFILE("sxvkAllocateMemoryForBuffer");
+    return sxvki_allocate_for(allocator, "sxvkAllocateMemoryForBuffer", &r, pCreateInfo,
+                              pAllocation, pAllocationInfo);
+}
+
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
                                                    const SxvkAllocationCreateInfo* pCreateInfo,
                                                    SxvkAllocation* pAllocation,
                                                    SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkAllocateMemoryForImage";
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
+    sxvki_resource r = sxvki_resource_image(&image, NULL);
     SXVKI_PROFILE("sxvkAllocateMemoryForImage");
-    sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, NULL));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
-    sxvki_requirements_of_image(&allocator->device, image, &requirements);
-    sxvki_purpose_unknown(&purpose, SXVKI_KIND_IMAGE_UNKNOWN);
-    return sxvki_give_info(
-        allocator, function,
-        sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
+    return sxvki_allocate_for(allocator, "sxvkAllocateMemoryForImage", &r, pCreateInfo, pAllocation,
+                              pAllocationInfo);
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
@@ -19741,130 +19681,146 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
 
 /* --- buffers and images --- */
 
-SXVKI_COLD static VkResult sxvki_bind_buffer_checked(SxvkAllocator allocator, const char* function,
-                                                     SxvkAllocation allocation, VkDeviceSize offset,
-                                                     VkBuffer buffer, const void* next) {
+SXVKI_COLD static VkResult sxvki_bind_checked(SxvkAllocator allocator, const char* function,
+                                              SxvkAllocation allocation, VkDeviceSize offset,
+                                              const sxvki_resource* r, const void* next) {
     uint32_t index;
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    SXVKI_CHECK(sxvki_check_bind(allocator, function, buffer != VK_NULL_HANDLE, next));
+    SXVKI_CHECK(sxvki_check_bind(allocator, function, r, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
-    if (SX_VKALLOC_VALIDATE && next == NULL) { /* a chain may change what is needed */
-        VkMemoryRequirements needs;
-        const sxvki_vk* vk = &allocator->device.vk;
-        vk->fn.vkGetBufferMemoryRequirements(vk->device, buffer, &needs);
-        SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
+    if (next != NULL) { /* a chain may change what is needed */
+        return sxvki_reported(allocator, function,
+                              sxvki_resource_bind_next(&allocator->device, r, index, offset, next));
+    }
+    if (SX_VKALLOC_VALIDATE) {
+        SXVKI_CHECK(sxvki_check_fit_of(allocator, function, index, offset, r));
     }
     return sxvki_reported(allocator, function,
-                          sxvki_bind_buffer(&allocator->device, index, offset, buffer, next));
+                          sxvki_resource_bind(&allocator->device, r, index, offset));
 }
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory(SxvkAllocator allocator, SxvkAllocation allocation,
                                              VkBuffer buffer) {
-    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory", allocation, 0, buffer,
-                                     NULL);
+    sxvki_resource r = sxvki_resource_buffer(&buffer, NULL);
+    return sxvki_bind_checked(allocator, "sxvkBindBufferMemory", allocation, 0, &r, NULL);
 }
 
 SX_VKALLOC_API VkResult sxvkBindBufferMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
                                               VkDeviceSize allocationLocalOffset, VkBuffer buffer,
                                               const void* pNext) {
-    return sxvki_bind_buffer_checked(allocator, "sxvkBindBufferMemory2", allocation,
-                                     allocationLocalOffset, buffer, pNext);
-}
-
-SXVKI_COLD static VkResult sxvki_bind_image_checked(SxvkAllocator allocator, const char* function,
-                                                    SxvkAllocation allocation, VkDeviceSize offset,
-                                                    VkImage image, const void* next) {
-    uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    SXVKI_CHECK(sxvki_check_bind(allocator, function, image != VK_NULL_HANDLE, next));
-    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
-    if (SX_VKALLOC_VALIDATE && next == NULL) { /* a chain may change what is needed */
-        VkMemoryRequirements needs;
-        const sxvki_vk* vk = &allocator->device.vk;
-        vk->fn.vkGetImageMemoryRequirements(vk->device, image, &needs);
-        SXVKI_CHECK(sxvki_check_fit(allocator, function, index, offset, &needs));
-    }
-    return sxvki_reported(allocator, function,
-                          sxvki_bind_image(&allocator->device, index, offset, image, next));
+    sxvki_resource r = sxvki_resource_buffer(&buffer, NULL);
+    return sxvki_bind_checked(allocator, "sxvkBindBufferMemory2", allocation, allocationLocalOffset,
+                              &r, pNext);
 }
 
 SX_VKALLOC_API VkResult sxvkBindImageMemory(SxvkAllocator allocator, SxvkAllocation allocation,
                                             VkImage image) {
-    return sxvki_bind_image_checked(allocator, "sxvkBindImageMemory", allocation, 0, image, NULL);
+    sxvki_resource r = sxvki_resource_image(&image, NULL);
+    return sxvki_bind_checked(allocator, "sxvkBindImageMemory", allocation, 0, &r, NULL);
 }
 
 SX_VKALLOC_API VkResult sxvkBindImageMemory2(SxvkAllocator allocator, SxvkAllocation allocation,
                                              VkDeviceSize allocationLocalOffset, VkImage image,
                                              const void* pNext) {
-    return sxvki_bind_image_checked(allocator, "sxvkBindImageMemory2", allocation,
-                                    allocationLocalOffset, image, pNext);
+    sxvki_resource r = sxvki_resource_image(&image, NULL);
+    return sxvki_bind_checked(allocator, "sxvkBindImageMemory2", allocation, allocationLocalOffset,
+                              &r, pNext);
 }
 
-SXVKI_INLINE int sxvki_is_movable(const SxvkAllocationCreateInfo* info) {
-    return !SX_VKALLOC_NO_DEFRAG && info != NULL &&
-           (info->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0;
-}
-
-static VkResult sxvki_create_buffer_checked(SxvkAllocator allocator, const char* function,
-                                            const VkBufferCreateInfo* pBufferCreateInfo,
-                                            const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                            VkBuffer* pBuffer, SxvkAllocation* pAllocation,
-                                            SxvkAllocationInfo* pAllocationInfo) {
-    SXVKI_CHECK_POINTER(pBuffer);
+/*  Once the outputs are null. Not for a movable one. */
+SXVKI_APART static VkResult sxvki_create_checked(
+    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, SxvkAllocation* pAllocation,
+    SxvkAllocationInfo* pAllocationInfo) {
+    SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
+    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(allocator, function,
-                           sxvki_create_buffer(allocator, function, pBufferCreateInfo,
-                                               pAllocationCreateInfo, pBuffer, pAllocation),
-                           pAllocationCreateInfo, pBufferCreateInfo->size, pAllocation,
-                           pAllocationInfo);
+    return sxvki_give_info(
+        allocator, function,
+        sxvki_resource_create(allocator, function, r, pAllocationCreateInfo, pAllocation),
+        pAllocationCreateInfo, r->is_image ? 0 : r->info.buffer->size, pAllocation,
+        pAllocationInfo);
 }
 
-/*  As above, with an entry for >>movable. */
-SXVKI_COLD static VkResult sxvki_create_movable_buffer(
-    SxvkAllocator allocator, const char* function, const VkBufferCreateInfo* pBufferCreateInfo,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkBuffer* pBuffer,
-    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
-    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
-    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
-    SXVKI_CHECK_POINTER(pBuffer);
-    SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, pBufferCreateInfo));
 #if !SX_VKALLOC_NO_DEFRAG
-    {
-        sxvki_device* device = &allocator->device;
-        sxvki_movable* m;
-        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
-        SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, pBufferCreateInfo, NULL));
-        m = sxvki_movable_of_buffer(&device->host, pBufferCreateInfo);
-        if (m == NULL) {
-            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
-        }
-        result = sxvki_create_buffer_checked(allocator, function, &m->buffer_info, &info, pBuffer,
-                                             pAllocation, pAllocationInfo);
-        if (result == VK_SUCCESS) {
-            m->allocation = *pAllocation;
-            m->buffer = *pBuffer;
-            m->pool = info.pool;
-            if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
-                return VK_SUCCESS;
-            }
-            device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
-                                          device->host.driver_callbacks);
-            (void)sxvki_free(allocator, *pAllocation, function);
-            sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
-            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
-        }
-        sxvki_host_free(&device->host, m);
+/*  As above, with an entry for >>movable. */
+SXVKI_COLD static VkResult sxvki_create_movable(
+    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, SxvkAllocation* pAllocation,
+    SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_device* device = &allocator->device;
+    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
+    sxvki_resource made = *r;
+    sxvki_movable* m;
+    VkResult result;
+    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
+    SXVKI_CHECK_POINTER(pAllocation);
+    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
+    SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, r));
+    m = r->is_image ? sxvki_movable_of_image(&device->host, r->info.image)
+                    : sxvki_movable_of_buffer(&device->host, r->info.buffer);
+    if (m == NULL) {
+        return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
     }
-#else
-    (void)pAllocationInfo;
-#endif
+    if (r->is_image) {
+        made.info.image = &m->image_info;
+    } else {
+        made.info.buffer = &m->buffer_info;
+    }
+    result = sxvki_create_checked(allocator, function, &made, &info, pAllocation, pAllocationInfo);
+    if (result == VK_SUCCESS) {
+        m->allocation = *pAllocation;
+        m->buffer = r->is_image ? VK_NULL_HANDLE : *r->handle.buffer;
+        m->image = r->is_image ? *r->handle.image : VK_NULL_HANDLE;
+        m->pool = info.pool;
+        m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED; /* of the next */
+        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+            return VK_SUCCESS;
+        }
+        sxvki_resource_unmake(device, r);
+        (void)sxvki_free(allocator, *pAllocation, function);
+        sxvki_null_outputs(pAllocation, pAllocationInfo);
+        result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+    }
+    sxvki_host_free(&device->host, m);
     return result;
+}
+#endif
+
+SXVKI_INLINE VkResult sxvki_create(SxvkAllocator allocator, const char* function,
+                                   const sxvki_resource* r,
+                                   const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                   SxvkAllocation* pAllocation,
+                                   SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_resource_null(r);
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+#if !SX_VKALLOC_NO_DEFRAG
+    if (pAllocationCreateInfo != NULL &&
+        (pAllocationCreateInfo->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0) {
+        return sxvki_create_movable(allocator, function, r, pAllocationCreateInfo, pAllocation,
+                                    pAllocationInfo);
+    }
+#endif
+    return sxvki_create_checked(allocator, function, r, pAllocationCreateInfo, pAllocation,
+                                pAllocationInfo);
+}
+
+SXVKI_COLD static VkResult sxvki_create_dedicated(
+    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, const void* next,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    SxvkAllocationCreateInfo dedicated;
+    sxvki_resource_null(r);
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
+    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, next);
+    return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
@@ -19872,17 +19828,10 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
                                          const SxvkAllocationCreateInfo* pAllocationCreateInfo,
                                          VkBuffer* pBuffer, SxvkAllocation* pAllocation,
                                          SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SXVKI_PROFILE("sxvkCreateBuffer");
-    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    if (sxvki_is_movable(pAllocationCreateInfo)) {
-        return sxvki_create_movable_buffer(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
-                                           pAllocationCreateInfo, pBuffer, pAllocation,
-                                           pAllocationInfo);
-    }
-    return sxvki_create_buffer_checked(allocator, "sxvkCreateBuffer", pBufferCreateInfo,
-                                       pAllocationCreateInfo, pBuffer, pAllocation,
-                                       pAllocationInfo);
+    return sxvki_create(allocator, "sxvkCreateBuffer", &r, pAllocationCreateInfo, pAllocation,
+                        pAllocationInfo);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
@@ -19890,67 +19839,73 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkCreateBufferWithAlignment";
+    sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SxvkAllocationCreateInfo aligned;
     SXVKI_PROFILE("sxvkCreateBufferWithAlignment");
-    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
+    sxvki_resource_null(&r);
+    sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
     SXVKI_REJECT_IF(minAlignment != 0 && !sxvki_is_pow2(minAlignment), BAD_ALIGNMENT,
                     "minAlignment");
     aligned = *pAllocationCreateInfo;
     aligned.minAlignment = sxvki_max64(aligned.minAlignment, minAlignment);
-    if (sxvki_is_movable(&aligned)) {
-        return sxvki_create_movable_buffer(allocator, function, pBufferCreateInfo, &aligned,
-                                           pBuffer, pAllocation, pAllocationInfo);
-    }
-    return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &aligned, pBuffer,
-                                       pAllocation, pAllocationInfo);
+    return sxvki_create(allocator, function, &r, &aligned, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkCreateDedicatedBuffer";
-    SxvkAllocationCreateInfo dedicated;
+    sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SXVKI_PROFILE("sxvkCreateDedicatedBuffer");
-    sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
-    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, pMemoryAllocateNext);
-    return sxvki_create_buffer_checked(allocator, function, pBufferCreateInfo, &dedicated, pBuffer,
-                                       pAllocation, pAllocationInfo);
+    return sxvki_create_dedicated(allocator, "sxvkCreateDedicatedBuffer", &r, pAllocationCreateInfo,
+                                  pMemoryAllocateNext, pAllocation, pAllocationInfo);
 }
 
-SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const char* function,
+SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
+                                        const VkImageCreateInfo* pImageCreateInfo,
+                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                        VkImage* pImage, SxvkAllocation* pAllocation,
+                                        SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    SXVKI_PROFILE("sxvkCreateImage");
+    return sxvki_create(allocator, "sxvkCreateImage", &r, pAllocationCreateInfo, pAllocation,
+                        pAllocationInfo);
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
+    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
+    VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    SXVKI_PROFILE("sxvkCreateDedicatedImage");
+    return sxvki_create_dedicated(allocator, "sxvkCreateDedicatedImage", &r, pAllocationCreateInfo,
+                                  pMemoryAllocateNext, pAllocation, pAllocationInfo);
+}
+
+SXVKI_COLD static VkResult sxvki_create_alias(SxvkAllocator allocator, const char* function,
                                               SxvkAllocation allocation, VkDeviceSize offset,
-                                              const VkBufferCreateInfo* info, VkBuffer* pBuffer) {
-    const sxvki_device* device;
+                                              const sxvki_resource* r) {
+    const sxvki_device* device = &allocator->device;
     uint32_t index;
     VkResult result;
-    SXVKI_NULL(pBuffer);
+    sxvki_resource_null(r);
     SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, info));
-    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, info->size, 0));
-    device = &allocator->device;
-    result = sxvki_vk_result(device->vk.fn.vkCreateBuffer(device->vk.device, info,
-                                                          device->host.driver_callbacks, pBuffer));
+    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset,
+                                  r->is_image ? VK_WHOLE_SIZE : r->info.buffer->size, r->is_image));
+    result = sxvki_resource_make(device, r);
     if (result == VK_SUCCESS) {
-        VkMemoryRequirements needs;
-        device->vk.fn.vkGetBufferMemoryRequirements(device->vk.device, *pBuffer, &needs);
-        result = sxvki_check_fit(allocator, function, index, offset, &needs);
+        result = sxvki_check_fit_of(allocator, function, index, offset, r);
         if (result == VK_SUCCESS) {
-            result = sxvki_bind_buffer(device, index, offset, *pBuffer, NULL);
+            result = sxvki_resource_bind(device, r, index, offset);
         }
         if (result != VK_SUCCESS) {
-            device->vk.fn.vkDestroyBuffer(device->vk.device, *pBuffer,
-                                          device->host.driver_callbacks);
+            sxvki_resource_unmake(device, r);
         }
-    }
-    if (result != VK_SUCCESS) {
-        *pBuffer = VK_NULL_HANDLE;
     }
     return sxvki_reported(allocator, function, result);
 }
@@ -19958,15 +19913,31 @@ SXVKI_COLD static VkResult sxvki_alias_buffer(SxvkAllocator allocator, const cha
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkCreateAliasingBuffer(SxvkAllocator allocator, SxvkAllocation allocation,
                          const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
-    return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer", allocation, 0,
-                              pBufferCreateInfo, pBuffer);
+    sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
+    return sxvki_create_alias(allocator, "sxvkCreateAliasingBuffer", allocation, 0, &r);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingBuffer2(
     SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
     const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
-    return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer2", allocation,
-                              allocationLocalOffset, pBufferCreateInfo, pBuffer);
+    sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
+    return sxvki_create_alias(allocator, "sxvkCreateAliasingBuffer2", allocation,
+                              allocationLocalOffset, &r);
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult
+sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
+                        const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
+    sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    return sxvki_create_alias(allocator, "sxvkCreateAliasingImage", allocation, 0, &r);
+}
+
+SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingImage2(
+    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
+    const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
+    sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    return sxvki_create_alias(allocator, "sxvkCreateAliasingImage2", allocation,
+                              allocationLocalOffset, &r);
 }
 
 /*  Has the library made this resource, and moves it right now? Then it is destroyed when that is
@@ -19986,20 +19957,18 @@ SXVKI_INLINE int sxvki_leaves_later(SxvkAllocator allocator, SxvkAllocation allo
 #endif
 }
 
-/*  With no `returns` the memory goes back at once. */
-static void sxvki_destroy_buffer(SxvkAllocator allocator, const char* function, VkBuffer buffer,
-                                 SxvkAllocation allocation, sxvki_returns* returns) {
+/*  A buffer or an image, and its memory. With no `returns` that goes back at once. */
+static void sxvki_destroy(SxvkAllocator allocator, const char* function, VkBuffer buffer,
+                          VkImage image, SxvkAllocation allocation, sxvki_returns* returns) {
     sxvki_device* device = &allocator->device;
     if (allocation != VK_NULL_HANDLE &&
         !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
-        return; /* a stale handle: the buffer is gone as well */
+        return; /* a stale handle: the resource is gone as well */
     }
-    if (sxvki_leaves_later(allocator, allocation, &buffer, NULL)) {
+    if (sxvki_leaves_later(allocator, allocation, &buffer, &image)) {
         return;
     }
-    if (buffer != VK_NULL_HANDLE) {
-        device->vk.fn.vkDestroyBuffer(device->vk.device, buffer, device->host.driver_callbacks);
-    }
+    sxvki_destroy_pair(device, buffer, image);
     if (allocation == VK_NULL_HANDLE) {
         return;
     }
@@ -20014,225 +19983,8 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
                                       SxvkAllocation allocation) {
     SXVKI_PROFILE("sxvkDestroyBuffer");
     if (allocator != VK_NULL_HANDLE) {
-        sxvki_destroy_buffer(allocator, "sxvkDestroyBuffer", buffer, allocation, NULL);
+        sxvki_destroy(allocator, "sxvkDestroyBuffer", buffer, VK_NULL_HANDLE, allocation, NULL);
         sxvki_settle(allocator);
-    }
-}
-
-SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                          const VkBufferCreateInfo* pBufferCreateInfos,
-                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
-                                          SxvkAllocationInfo* pAllocationInfos) {
-    const char* function = "sxvkCreateBuffers";
-    VkResult result;
-    uint32_t i;
-    SXVKI_PROFILE("sxvkCreateBuffers");
-    for (i = 0; i < bufferCount; i++) {
-        sxvki_null_buffer(pBuffers != NULL ? &pBuffers[i] : NULL,
-                          pAllocations != NULL ? &pAllocations[i] : NULL,
-                          pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
-    }
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    if (bufferCount == 0) {
-        return VK_SUCCESS;
-    }
-    SXVKI_CHECK_POINTER(pBufferCreateInfos);
-    SXVKI_CHECK_POINTER(pAllocationCreateInfos);
-    SXVKI_CHECK_POINTER(pBuffers);
-    SXVKI_CHECK_POINTER(pAllocations);
-    for (i = 0; i < bufferCount; i++) {
-        SXVKI_CHECK(sxvki_check_buffer_info(allocator, function, &pBufferCreateInfos[i]));
-        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
-    }
-    result = sxvki_create_buffers(allocator, function, bufferCount, pBufferCreateInfos,
-                                  pAllocationCreateInfos, pBuffers, pAllocations);
-    if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
-    }
-    for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
-        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
-    }
-    return sxvki_settled(allocator, VK_SUCCESS);
-}
-
-SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                       const VkBuffer* pBuffers,
-                                       const SxvkAllocation* pAllocations) {
-    sxvki_returns returns;
-    uint32_t i;
-    SXVKI_PROFILE("sxvkDestroyBuffers");
-    if (allocator == VK_NULL_HANDLE) {
-        return;
-    }
-    returns.count = 0;
-    for (i = 0; i < bufferCount; i++) {
-        sxvki_destroy_buffer(allocator, "sxvkDestroyBuffers",
-                             pBuffers != NULL ? pBuffers[i] : VK_NULL_HANDLE,
-                             pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
-    }
-    sxvki_returns_flush(&returns);
-    sxvki_settle(allocator);
-}
-
-static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* function,
-                                           const VkImageCreateInfo* pImageCreateInfo,
-                                           const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                           VkImage* pImage, SxvkAllocation* pAllocation,
-                                           SxvkAllocationInfo* pAllocationInfo) {
-    SXVKI_CHECK_POINTER(pImage);
-    SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(allocator, function,
-                           sxvki_create_image(allocator, function, pImageCreateInfo,
-                                              pAllocationCreateInfo, pImage, pAllocation),
-                           pAllocationCreateInfo, 0, pAllocation, pAllocationInfo);
-}
-
-/*  As above, with an entry for >>movable. */
-SXVKI_COLD static VkResult sxvki_create_movable_image(
-    SxvkAllocator allocator, const char* function, const VkImageCreateInfo* pImageCreateInfo,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkImage* pImage,
-    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
-    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
-    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
-    SXVKI_CHECK_POINTER(pImage);
-    SXVKI_CHECK_POINTER(pAllocation);
-    SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
-#if !SX_VKALLOC_NO_DEFRAG
-    {
-        sxvki_device* device = &allocator->device;
-        sxvki_movable* m;
-        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
-        SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, NULL, pImageCreateInfo));
-        m = sxvki_movable_of_image(&device->host, pImageCreateInfo);
-        if (m == NULL) {
-            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
-        }
-        result = sxvki_create_image_checked(allocator, function, &m->image_info, &info, pImage,
-                                            pAllocation, pAllocationInfo);
-        if (result == VK_SUCCESS) {
-            m->allocation = *pAllocation;
-            m->image = *pImage;
-            m->pool = info.pool;
-            m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED; /* of the next */
-            if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
-                return VK_SUCCESS;
-            }
-            device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
-            (void)sxvki_free(allocator, *pAllocation, function);
-            sxvki_null_image(pImage, pAllocation, pAllocationInfo);
-            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
-        }
-        sxvki_host_free(&device->host, m);
-    }
-#else
-    (void)pAllocationInfo;
-#endif
-    return result;
-}
-
-SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
-                                        const VkImageCreateInfo* pImageCreateInfo,
-                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                        VkImage* pImage, SxvkAllocation* pAllocation,
-                                        SxvkAllocationInfo* pAllocationInfo) {
-    SXVKI_PROFILE("sxvkCreateImage");
-    sxvki_null_image(pImage, pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    if (sxvki_is_movable(pAllocationCreateInfo)) {
-        return sxvki_create_movable_image(allocator, "sxvkCreateImage", pImageCreateInfo,
-                                          pAllocationCreateInfo, pImage, pAllocation,
-                                          pAllocationInfo);
-    }
-    return sxvki_create_image_checked(allocator, "sxvkCreateImage", pImageCreateInfo,
-                                      pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
-}
-
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
-    SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
-    VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkCreateDedicatedImage";
-    SxvkAllocationCreateInfo dedicated;
-    SXVKI_PROFILE("sxvkCreateDedicatedImage");
-    sxvki_null_image(pImage, pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
-    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, pMemoryAllocateNext);
-    return sxvki_create_image_checked(allocator, function, pImageCreateInfo, &dedicated, pImage,
-                                      pAllocation, pAllocationInfo);
-}
-
-SXVKI_COLD static VkResult sxvki_alias_image(SxvkAllocator allocator, const char* function,
-                                             SxvkAllocation allocation, VkDeviceSize offset,
-                                             const VkImageCreateInfo* info, VkImage* pImage) {
-    const sxvki_device* device;
-    uint32_t index;
-    VkResult result;
-    SXVKI_NULL(pImage);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pImage);
-    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    SXVKI_CHECK(sxvki_check_image_info(allocator, function, info));
-    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
-    device = &allocator->device;
-    result = sxvki_vk_result(device->vk.fn.vkCreateImage(device->vk.device, info,
-                                                         device->host.driver_callbacks, pImage));
-    if (result == VK_SUCCESS) {
-        VkMemoryRequirements needs;
-        device->vk.fn.vkGetImageMemoryRequirements(device->vk.device, *pImage, &needs);
-        result = sxvki_check_fit(allocator, function, index, offset, &needs);
-        if (result == VK_SUCCESS) {
-            result = sxvki_bind_image(device, index, offset, *pImage, NULL);
-        }
-        if (result != VK_SUCCESS) {
-            device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
-        }
-    }
-    if (result != VK_SUCCESS) {
-        *pImage = VK_NULL_HANDLE;
-    }
-    return sxvki_reported(allocator, function, result);
-}
-
-SX_VKALLOC_API SXVKI_COLD VkResult
-sxvkCreateAliasingImage(SxvkAllocator allocator, SxvkAllocation allocation,
-                        const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
-    return sxvki_alias_image(allocator, "sxvkCreateAliasingImage", allocation, 0, pImageCreateInfo,
-                             pImage);
-}
-
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingImage2(
-    SxvkAllocator allocator, SxvkAllocation allocation, VkDeviceSize allocationLocalOffset,
-    const VkImageCreateInfo* pImageCreateInfo, VkImage* pImage) {
-    return sxvki_alias_image(allocator, "sxvkCreateAliasingImage2", allocation,
-                             allocationLocalOffset, pImageCreateInfo, pImage);
-}
-
-/*  With no `returns` the memory goes back at once. */
-static void sxvki_destroy_image(SxvkAllocator allocator, const char* function, VkImage image,
-                                SxvkAllocation allocation, sxvki_returns* returns) {
-    sxvki_device* device = &allocator->device;
-    if (allocation != VK_NULL_HANDLE &&
-        !sxvki_claim_checked(allocator, function, "allocation", allocation, returns)) {
-        return; /* a stale handle: the image is gone as well */
-    }
-    if (sxvki_leaves_later(allocator, allocation, NULL, &image)) {
-        return;
-    }
-    if (image != VK_NULL_HANDLE) {
-        device->vk.fn.vkDestroyImage(device->vk.device, image, device->host.driver_callbacks);
-    }
-    if (allocation == VK_NULL_HANDLE) {
-        return;
-    }
-    if (returns == NULL) {
-        sxvki_give(device, sxvki_allocation_index(allocation), function);
-    } else {
-        sxvki_give_later(device, returns, sxvki_allocation_index(allocation), function);
     }
 }
 
@@ -20240,64 +19992,107 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
                                      SxvkAllocation allocation) {
     SXVKI_PROFILE("sxvkDestroyImage");
     if (allocator != VK_NULL_HANDLE) {
-        sxvki_destroy_image(allocator, "sxvkDestroyImage", image, allocation, NULL);
+        sxvki_destroy(allocator, "sxvkDestroyImage", VK_NULL_HANDLE, image, allocation, NULL);
         sxvki_settle(allocator);
     }
+}
+
+/* --- batches --- */
+
+static VkResult sxvki_create_batch(SxvkAllocator allocator, const char* function, uint32_t count,
+                                   const sxvki_resource* first,
+                                   const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                   SxvkAllocation* pAllocations,
+                                   SxvkAllocationInfo* pAllocationInfos) {
+    VkResult result;
+    uint32_t i;
+    if (first->is_image) {
+        SXVKI_NULL_ALL(first->handle.image, count);
+    } else {
+        SXVKI_NULL_ALL(first->handle.buffer, count);
+    }
+    SXVKI_NULL_ALL(pAllocations, count);
+    SXVKI_NULL_ALL(pAllocationInfos, count);
+    SXVKI_CHECK_ALLOCATOR(allocator);
+    if (count == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_REJECT_IF(!first->is_image && first->info.buffer == NULL, NULL_ARGUMENT,
+                    "pBufferCreateInfos");
+    SXVKI_REJECT_IF(first->is_image && first->info.image == NULL, NULL_ARGUMENT,
+                    "pImageCreateInfos");
+    SXVKI_CHECK_POINTER(pAllocationCreateInfos);
+    SXVKI_REJECT_IF(!first->is_image && first->handle.buffer == NULL, NULL_ARGUMENT, "pBuffers");
+    SXVKI_REJECT_IF(first->is_image && first->handle.image == NULL, NULL_ARGUMENT, "pImages");
+    SXVKI_CHECK_POINTER(pAllocations);
+    for (i = 0; i < count; i++) {
+        sxvki_resource r = sxvki_resource_at(first, i);
+        SXVKI_CHECK(sxvki_check_resource_info(allocator, function, &r));
+        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
+    }
+    result =
+        sxvki_create_all(allocator, function, count, first, pAllocationCreateInfos, pAllocations);
+    if (result != VK_SUCCESS) {
+        return sxvki_failed(allocator, function, result);
+    }
+    for (i = 0; i < count && pAllocationInfos != NULL; i++) {
+        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
+    }
+    return sxvki_settled(allocator, VK_SUCCESS);
+}
+
+SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                          const VkBufferCreateInfo* pBufferCreateInfos,
+                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
+                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
+                                          SxvkAllocationInfo* pAllocationInfos) {
+    sxvki_resource first = sxvki_resource_buffer(pBuffers, pBufferCreateInfos);
+    SXVKI_PROFILE("sxvkCreateBuffers");
+    return sxvki_create_batch(allocator, "sxvkCreateBuffers", bufferCount, &first,
+                              pAllocationCreateInfos, pAllocations, pAllocationInfos);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
     SxvkAllocator allocator, uint32_t imageCount, const VkImageCreateInfo* pImageCreateInfos,
     const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
     SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
-    const char* function = "sxvkCreateImages";
-    VkResult result;
-    uint32_t i;
+    sxvki_resource first = sxvki_resource_image(pImages, pImageCreateInfos);
     SXVKI_PROFILE("sxvkCreateImages");
-    for (i = 0; i < imageCount; i++) {
-        sxvki_null_image(pImages != NULL ? &pImages[i] : NULL,
-                         pAllocations != NULL ? &pAllocations[i] : NULL,
-                         pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
+    return sxvki_create_batch(allocator, "sxvkCreateImages", imageCount, &first,
+                              pAllocationCreateInfos, pAllocations, pAllocationInfos);
+}
+
+/*  Buffers or images, or memory alone. */
+static void sxvki_destroy_batch(SxvkAllocator allocator, const char* function, uint32_t count,
+                                const VkBuffer* buffers, const VkImage* images,
+                                const SxvkAllocation* allocations) {
+    sxvki_returns returns;
+    uint32_t i;
+    if (allocator == VK_NULL_HANDLE) {
+        return;
     }
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    if (imageCount == 0) {
-        return VK_SUCCESS;
+    returns.count = 0;
+    for (i = 0; i < count; i++) {
+        sxvki_destroy(allocator, function, buffers != NULL ? buffers[i] : VK_NULL_HANDLE,
+                      images != NULL ? images[i] : VK_NULL_HANDLE,
+                      allocations != NULL ? allocations[i] : VK_NULL_HANDLE, &returns);
     }
-    SXVKI_CHECK_POINTER(pImageCreateInfos);
-    SXVKI_CHECK_POINTER(pAllocationCreateInfos);
-    SXVKI_CHECK_POINTER(pImages);
-    SXVKI_CHECK_POINTER(pAllocations);
-    for (i = 0; i < imageCount; i++) {
-        SXVKI_CHECK(sxvki_check_image_info(allocator, function, &pImageCreateInfos[i]));
-        SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
-    }
-    result = sxvki_create_images(allocator, function, imageCount, pImageCreateInfos,
-                                 pAllocationCreateInfos, pImages, pAllocations);
-    if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
-    }
-    for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
-        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
-    }
-    return sxvki_settled(allocator, VK_SUCCESS);
+    sxvki_returns_flush(&returns);
+    sxvki_settle(allocator);
+}
+
+SX_VKALLOC_API void sxvkDestroyBuffers(SxvkAllocator allocator, uint32_t bufferCount,
+                                       const VkBuffer* pBuffers,
+                                       const SxvkAllocation* pAllocations) {
+    SXVKI_PROFILE("sxvkDestroyBuffers");
+    sxvki_destroy_batch(allocator, "sxvkDestroyBuffers", bufferCount, pBuffers, NULL, pAllocations);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32_t imageCount,
                                                  const VkImage* pImages,
                                                  const SxvkAllocation* pAllocations) {
-    sxvki_returns returns;
-    uint32_t i;
     SXVKI_PROFILE("sxvkDestroyImages");
-    if (allocator == VK_NULL_HANDLE) {
-        return;
-    }
-    returns.count = 0;
-    for (i = 0; i < imageCount; i++) {
-        sxvki_destroy_image(allocator, "sxvkDestroyImages",
-                            pImages != NULL ? pImages[i] : VK_NULL_HANDLE,
-                            pAllocations != NULL ? pAllocations[i] : VK_NULL_HANDLE, &returns);
-    }
-    sxvki_returns_flush(&returns);
-    sxvki_settle(allocator);
+    sxvki_destroy_batch(allocator, "sxvkDestroyImages", imageCount, NULL, pImages, pAllocations);
 }
 
 /* --- custom pools --- */
