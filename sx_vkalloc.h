@@ -2508,7 +2508,7 @@ SXVKI_UNUSED static void sxvki_lock_shutdown(sxvki_lock* lock) {
 }
 
 #if !SX_VKALLOC_NO_THREADS && !defined(SX_VKALLOC_MUTEX) && !defined(_WIN32)
-static void sxvki_lock_wait(sxvki_lock* lock) {
+SXVKI_APART static void sxvki_lock_wait(sxvki_lock* lock) {
     uint32_t step;
     for (step = 0; step < 64; step++) {
         uint32_t expected = 0;
@@ -2524,7 +2524,7 @@ static void sxvki_lock_wait(sxvki_lock* lock) {
     pthread_mutex_unlock(&lock->park);
 }
 
-static void sxvki_lock_wake(sxvki_lock* lock) {
+SXVKI_APART static void sxvki_lock_wake(sxvki_lock* lock) {
     pthread_mutex_lock(&lock->park);
     pthread_cond_signal(&lock->wake);
     pthread_mutex_unlock(&lock->park);
@@ -2870,7 +2870,7 @@ SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* ho
 
 SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
     uint32_t k;
-    for (k = 0; k < SXVKI_TABLE_CHUNKS; k++) {
+    for (k = table->first_shift; k < SXVKI_TABLE_CHUNKS; k++) {
         sxvki_host_free(host, table->chunks[k]);
     }
     memset(table, 0, sizeof *table);
@@ -8260,11 +8260,18 @@ SXVKI_HOT VkResult sxvki_domain_take_locked(sxvki_domain* domain, const sxvki_pl
     return sxvki_domain_take_range(domain, place, taken);
 }
 
+/*  The same where it is no matter of instructions. */
+SXVKI_COLD SXVKI_APART static VkResult sxvki_domain_take_late(sxvki_domain* domain,
+                                                              const sxvki_place* place,
+                                                              SxvkAllocation* taken) {
+    return sxvki_domain_take_locked(domain, place, taken);
+}
+
 SXVKI_COLD static VkResult sxvki_domain_take(sxvki_domain* domain, const sxvki_place* place,
                                              SxvkAllocation* taken) {
     VkResult result;
     sxvki_lock_take(&domain->lock);
-    result = sxvki_domain_take_locked(domain, place, taken);
+    result = sxvki_domain_take_late(domain, place, taken);
     sxvki_lock_drop(&domain->lock);
     return result;
 }
@@ -8374,7 +8381,7 @@ SXVKI_COLD static VkResult sxvki_domain_revive(sxvki_domain* domain, const sxvki
         if (domain->victims != NULL) {
             (void)sxvki_victim_thaw((sxvki_victim*)domain->victims);
         }
-        result = sxvki_domain_take_locked(domain, place, taken);
+        result = sxvki_domain_take_late(domain, place, taken);
         sxvki_lock_drop(&domain->lock);
     }
     return result;
@@ -8579,7 +8586,7 @@ SXVKI_COLD static VkResult sxvki_domain_grow(sxvki_domain* domain, const sxvki_p
     sxvki_lock_take(&domain->lock);
     if (place != NULL) {
         /* Another thread may have added a block, or freed, since the caller looked. */
-        result = sxvki_domain_take_locked(domain, place, taken);
+        result = sxvki_domain_take_late(domain, place, taken);
         if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) {
             sxvki_lock_drop(&domain->lock);
             return result;
@@ -11564,7 +11571,7 @@ static VkResult sxvki_binds_do(const sxvki_vk* vk, const sxvki_binds* binds, uin
 SXVKI_COLD static VkResult sxvki_resource_bind_next(const sxvki_device* device,
                                                     const sxvki_resource* r, uint32_t index,
                                                     VkDeviceSize offset, const void* next) {
-    sxvki_view view = sxvki_look_here(device, index);
+    sxvki_view view = sxvki_look(device, index);
     sxvki_binds bind;
     sxvki_binds_set(&bind, 0, r, &view, offset, next);
     return sxvki_binds_do(&device->vk, &bind, 1, r->is_image);
@@ -17956,28 +17963,36 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_arena_is_valid(SxvkBufferArena arena) {
     are checked in every build, the rest unless SX_VKALLOC_VALIDATE is 0.
 */
 
-SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage message,
-                                        const char* function, const char* field) {
-    sxvki_report(&allocator->device.reporter, message, function, field);
+SXVKI_COLD static VkResult sxvki_reject_to(const sxvki_reporter* reporter, SxvkMessage message,
+                                           const char* function, const char* field) {
+    sxvki_report(reporter, message, function, field);
     return VK_ERROR_VALIDATION_FAILED_EXT;
 }
 
+SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage message,
+                                        const char* function, const char* field) {
+    return sxvki_reject_to(&allocator->device.reporter, message, function, field);
+}
+
 #if SX_VKALLOC_VALIDATE
-#define SXVKI_REJECT_IF(condition, message, field)                                                 \
+#define SXVKI_REJECT_TO_IF(reporter, condition, message, field)                                    \
     do {                                                                                           \
         if (condition) {                                                                           \
-            return sxvki_reject(allocator, SXVK_MESSAGE_##message, function, (field));             \
+            return sxvki_reject_to((reporter), SXVK_MESSAGE_##message, function, (field));         \
         }                                                                                          \
     } while (0)
 #else
-#define SXVKI_REJECT_IF(condition, message, field)                                                 \
+#define SXVKI_REJECT_TO_IF(reporter, condition, message, field)                                    \
     do {                                                                                           \
-        (void)allocator;                                                                           \
+        (void)(reporter);                                                                          \
         (void)function;                                                                            \
         (void)sizeof(condition);                                                                   \
         (void)(field);                                                                             \
     } while (0)
 #endif
+
+#define SXVKI_REJECT_IF(condition, message, field)                                                 \
+    SXVKI_REJECT_TO_IF(&allocator->device.reporter, condition, message, field)
 
 /*  For the body of a public function: leave with the result of a failed check. */
 #define SXVKI_CHECK(check)                                                                         \
@@ -17988,6 +18003,20 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
         }                                                                                          \
     } while (0)
 
+/*  0 says that there is none. */
+SXVKI_INLINE int sxvki_is_alignment(VkDeviceSize alignment, uint32_t bits) {
+    return (alignment & (alignment - 1)) == 0 && alignment >> bits == 0;
+}
+
+SXVKI_INLINE int sxvki_is_share(float x) {
+    return x >= 0.0f && x <= 1.0f;
+}
+
+/*  Null where either both functions are there or none. */
+SXVKI_INLINE int sxvki_is_host(const VkAllocationCallbacks* host) {
+    return host == NULL || (host->pfnAllocation != NULL && host->pfnFree != NULL);
+}
+
 #define SXVKI_KNOWN_ALLOCATOR_FLAGS  0x00010DFFu
 #define SXVKI_KNOWN_ALLOCATION_FLAGS 0x04075FC7u
 #define SXVKI_KNOWN_POOL_FLAGS       0x00010006u
@@ -17996,8 +18025,17 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
 #define SXVKI_KNOWN_MOVE_FLAGS       0x00000001u
 #define SXVKI_KNOWN_TICK_FLAGS       0x00000003u
 
+/*  Nobody can be told of an allocator that is null. */
+#define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
+    do {                                                                                           \
+        if ((allocator) == VK_NULL_HANDLE) {                                                       \
+            return VK_ERROR_VALIDATION_FAILED_EXT;                                                 \
+        }                                                                                          \
+    } while (0)
+
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
                                     const void* pointer, const char* field) {
+    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(pointer == NULL, NULL_ARGUMENT, field);
     return VK_SUCCESS;
 }
@@ -18018,6 +18056,7 @@ SXVKI_APART static VkResult sxvki_check_linear(SxvkAllocator allocator, const ch
 /*  Always on. Gives the index of the record. */
 static VkResult sxvki_check_allocation(SxvkAllocator allocator, const char* function,
                                        SxvkAllocation allocation, uint32_t* index) {
+    SXVKI_CHECK_ALLOCATOR(allocator);
     *index = sxvki_handle_index(allocation);
     if (SXVKI_LIKELY(sxvki_handle_is_valid(&allocator->device.records, allocation))) {
         return VK_SUCCESS;
@@ -18066,16 +18105,16 @@ SXVKI_COLD static VkResult sxvki_check_module_info(SxvkAllocator allocator, cons
     }
     SXVKI_REJECT_IF((uint32_t)info->strategy > SXVK_MODULE_STRATEGY_MEMORY, BAD_ENUM,
                     "pCreateInfo->strategy");
-    SXVKI_REJECT_IF(info->minBufferAlignment != 0 && (!sxvki_is_pow2(info->minBufferAlignment) ||
-                                                      info->minBufferAlignment >> 40 != 0),
-                    BAD_ALIGNMENT, "pCreateInfo->minBufferAlignment");
-    SXVKI_REJECT_IF(!(info->warningThreshold >= 0.0f && info->warningThreshold <= 1.0f), BAD_SHARE,
+    SXVKI_REJECT_IF(!sxvki_is_alignment(info->minBufferAlignment, 40), BAD_ALIGNMENT,
+                    "pCreateInfo->minBufferAlignment");
+    SXVKI_REJECT_IF(!sxvki_is_share(info->warningThreshold), BAD_SHARE,
                     "pCreateInfo->warningThreshold");
     return sxvki_check_usage(allocator, function, info->fallbackUsage,
                              "pCreateInfo->fallbackUsage");
 }
 
 static VkResult sxvki_check_pool(SxvkAllocator allocator, const char* function, SxvkPool pool) {
+    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(pool == VK_NULL_HANDLE, NULL_ARGUMENT, "pool");
     SXVKI_REJECT_IF(pool->device != &allocator->device, INVALID_POOL, "pool");
     return VK_SUCCESS;
@@ -18139,13 +18178,13 @@ SXVKI_COLD static VkResult sxvki_check_tick_info(SxvkAllocator allocator, const 
                                                  const SxvkDefragmentationTickInfo* info) {
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pInfo");
     SXVKI_REJECT_IF((info->flags & ~SXVKI_KNOWN_TICK_FLAGS) != 0, UNKNOWN_FLAGS, "flags");
-    SXVKI_REJECT_IF(!(info->wasteShare >= 0.0f && info->wasteShare <= 1.0f), BAD_SIZE,
-                    "wasteShare");
+    SXVKI_REJECT_IF(!sxvki_is_share(info->wasteShare), BAD_SIZE, "wasteShare");
     return sxvki_check_move_info(allocator, function, &info->moves);
 }
 
 SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const char* function,
                                                SxvkDefragmentationContext context) {
+    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(context == NULL, NULL_ARGUMENT, "context");
     SXVKI_REJECT_IF(context->run.allocator != allocator, BAD_STRUCT, "context");
     return VK_SUCCESS;
@@ -18172,82 +18211,64 @@ SXVKI_COLD static VkResult sxvki_check_pass(SxvkAllocator allocator, const char*
 }
 #endif
 
-#if SX_VKALLOC_VALIDATE
-/*  Which of the shares is out of its bounds; null: none. */
-SXVKI_COLD static const char* sxvki_wrong_share(const SxvkPressureCreateInfo* pressure) {
+SXVKI_COLD static VkResult sxvki_check_pressure_info(const SxvkPressureCreateInfo* pressure,
+                                                     const char* function,
+                                                     const sxvki_reporter* reporter) {
     SxvkPressureCreateInfo info = *pressure;
     sxvki_pressure_defaults(&info);
-    return !(info.warningThreshold >= 0.0f && info.warningThreshold <= 1.0f)
-               ? "pCreateInfo->pPressureInfo->warningThreshold"
-           : !(info.criticalThreshold >= info.warningThreshold && info.criticalThreshold <= 1.0f)
-               ? "pCreateInfo->pPressureInfo->criticalThreshold"
-           : !(info.hysteresis >= 0.0f && info.hysteresis <= 0.5f)
-               ? "pCreateInfo->pPressureInfo->hysteresis"
-               : NULL;
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_share(info.warningThreshold), BAD_SHARE,
+                       "pCreateInfo->pPressureInfo->warningThreshold");
+    SXVKI_REJECT_TO_IF(
+        reporter,
+        !(info.criticalThreshold >= info.warningThreshold && info.criticalThreshold <= 1.0f),
+        BAD_SHARE, "pCreateInfo->pPressureInfo->criticalThreshold");
+    SXVKI_REJECT_TO_IF(reporter, !(info.hysteresis >= 0.0f && info.hysteresis <= 0.5f), BAD_SHARE,
+                       "pCreateInfo->pPressureInfo->hysteresis");
+    return VK_SUCCESS;
 }
-#endif
 
-/*  There is no allocator yet, so the message goes to the callback in the info. */
-SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateInfo* info) {
-#if SX_VKALLOC_VALIDATE
-    const char* function = "sxvkCreateAllocator";
-    const SxvkDebugInfo* debug = info->pDebugInfo;
-    const SxvkPressureCreateInfo* pressure = info->pPressureInfo;
-    const VkAllocationCallbacks* host = info->pAllocationCallbacks;
-    sxvki_reporter reporter;
-    SxvkMessage message = SXVK_MESSAGE_NULL_ARGUMENT;
-    const char* field = NULL;
-    reporter.callback = info->pfnMessage;
-    reporter.user_data = info->pMessageUserData;
-    if (pressure != NULL && sxvki_wrong_share(pressure) != NULL) {
-        message = SXVK_MESSAGE_BAD_SHARE;
-        field = sxvki_wrong_share(pressure);
-    } else if (info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS) {
-        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
-        field = "pCreateInfo->flags";
-    } else if (info->instance == VK_NULL_HANDLE) {
-        field = "pCreateInfo->instance";
-    } else if (info->physicalDevice == VK_NULL_HANDLE) {
-        field = "pCreateInfo->physicalDevice";
-    } else if (info->device == VK_NULL_HANDLE) {
-        field = "pCreateInfo->device";
-    } else if (host != NULL && (host->pfnAllocation == NULL || host->pfnFree == NULL)) {
-        field = "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree";
-    } else if (info->vulkanApiVersion != 0 && info->vulkanApiVersion < VK_API_VERSION_1_0) {
-        message = SXVK_MESSAGE_BAD_ENUM;
-        field = "pCreateInfo->vulkanApiVersion, which wants a VK_API_VERSION_1_x";
-    } else if (debug != NULL && (debug->flags & ~SXVKI_KNOWN_DEBUG_FLAGS) != 0) {
-        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
-        field = "pCreateInfo->pDebugInfo->flags";
-    } else if (debug != NULL && (debug->margin % 4 != 0 || debug->margin > 65536)) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->pDebugInfo->margin";
-    } else if (debug != NULL && debug->minAlignment != 0 &&
-               (!sxvki_is_pow2(debug->minAlignment) || debug->minAlignment >> 32 != 0)) {
-        message = SXVK_MESSAGE_BAD_ALIGNMENT;
-        field = "pCreateInfo->pDebugInfo->minAlignment";
-    } else if (debug != NULL && debug->minBufferImageGranularity != 0 &&
-               (!sxvki_is_pow2(debug->minBufferImageGranularity) ||
-                debug->minBufferImageGranularity > (VkDeviceSize)1 << 24)) {
-        message = SXVK_MESSAGE_BAD_ALIGNMENT;
-        field = "pCreateInfo->pDebugInfo->minBufferImageGranularity";
-    } else if (debug != NULL && debug->fillOnAllocate > 255) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->pDebugInfo->fillOnAllocate";
-    } else if (debug != NULL && debug->fillOnFree > 255) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->pDebugInfo->fillOnFree";
-    } else if (info->frameHistoryCount > 65536) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->frameHistoryCount";
+SXVKI_COLD static VkResult sxvki_check_debug_info(const SxvkDebugInfo* debug, const char* function,
+                                                  const sxvki_reporter* reporter) {
+    SXVKI_REJECT_TO_IF(reporter, (debug->flags & ~SXVKI_KNOWN_DEBUG_FLAGS) != 0, UNKNOWN_FLAGS,
+                       "pCreateInfo->pDebugInfo->flags");
+    SXVKI_REJECT_TO_IF(reporter, debug->margin % 4 != 0 || debug->margin > 65536, BAD_SIZE,
+                       "pCreateInfo->pDebugInfo->margin");
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_alignment(debug->minAlignment, 32), BAD_ALIGNMENT,
+                       "pCreateInfo->pDebugInfo->minAlignment");
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_alignment(debug->minBufferImageGranularity, 25),
+                       BAD_ALIGNMENT, "pCreateInfo->pDebugInfo->minBufferImageGranularity");
+    SXVKI_REJECT_TO_IF(reporter, debug->fillOnAllocate > 255, BAD_SIZE,
+                       "pCreateInfo->pDebugInfo->fillOnAllocate");
+    SXVKI_REJECT_TO_IF(reporter, debug->fillOnFree > 255, BAD_SIZE,
+                       "pCreateInfo->pDebugInfo->fillOnFree");
+    return VK_SUCCESS;
+}
+
+/*  There is no allocator yet, so the messages go to the callback in the info. */
+SXVKI_COLD static VkResult sxvki_check_allocator_info(const SxvkAllocatorCreateInfo* info,
+                                                      const char* function,
+                                                      const sxvki_reporter* reporter) {
+    if (info->pPressureInfo != NULL) {
+        SXVKI_CHECK(sxvki_check_pressure_info(info->pPressureInfo, function, reporter));
     }
-    if (field != NULL) {
-        sxvki_report(&reporter, message, function, field);
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+    SXVKI_REJECT_TO_IF(reporter, info->flags & ~SXVKI_KNOWN_ALLOCATOR_FLAGS, UNKNOWN_FLAGS,
+                       "pCreateInfo->flags");
+    SXVKI_REJECT_TO_IF(reporter, info->instance == VK_NULL_HANDLE, NULL_ARGUMENT,
+                       "pCreateInfo->instance");
+    SXVKI_REJECT_TO_IF(reporter, info->physicalDevice == VK_NULL_HANDLE, NULL_ARGUMENT,
+                       "pCreateInfo->physicalDevice");
+    SXVKI_REJECT_TO_IF(reporter, info->device == VK_NULL_HANDLE, NULL_ARGUMENT,
+                       "pCreateInfo->device");
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_host(info->pAllocationCallbacks), NULL_ARGUMENT,
+                       "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree");
+    SXVKI_REJECT_TO_IF(reporter,
+                       info->vulkanApiVersion != 0 && info->vulkanApiVersion < VK_API_VERSION_1_0,
+                       BAD_ENUM, "pCreateInfo->vulkanApiVersion, which wants a VK_API_VERSION_1_x");
+    if (info->pDebugInfo != NULL) {
+        SXVKI_CHECK(sxvki_check_debug_info(info->pDebugInfo, function, reporter));
     }
-#else
-    (void)info;
-#endif
+    SXVKI_REJECT_TO_IF(reporter, info->frameHistoryCount > 65536, BAD_SIZE,
+                       "pCreateInfo->frameHistoryCount");
     return VK_SUCCESS;
 }
 
@@ -18288,11 +18309,9 @@ SXVKI_COLD static VkResult sxvki_check_unusual_info(SxvkAllocator allocator, con
                     "pCreateInfo->flags, more than one STRATEGY");
     SXVKI_REJECT_IF((info->requiredFlags & info->avoidedFlags) != 0, CONFLICTING_FLAGS,
                     "pCreateInfo->requiredFlags and avoidedFlags");
-    SXVKI_REJECT_IF(!(info->priority >= 0.0f && info->priority <= 1.0f), BAD_PRIORITY,
-                    "pCreateInfo->priority");
-    SXVKI_REJECT_IF(info->minAlignment != 0 &&
-                        (!sxvki_is_pow2(info->minAlignment) || info->minAlignment >> 40 != 0),
-                    BAD_ALIGNMENT, "pCreateInfo->minAlignment");
+    SXVKI_REJECT_IF(!sxvki_is_share(info->priority), BAD_PRIORITY, "pCreateInfo->priority");
+    SXVKI_REJECT_IF(!sxvki_is_alignment(info->minAlignment, 40), BAD_ALIGNMENT,
+                    "pCreateInfo->minAlignment");
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE && info->pool->device != &allocator->device,
                     INVALID_POOL, "pCreateInfo->pool");
     SXVKI_REJECT_IF((info->flags & SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
@@ -18375,8 +18394,9 @@ SXVKI_INLINE VkResult sxvki_check_resource_info(SxvkAllocator allocator, const c
 /*  Where its handle goes. */
 SXVKI_INLINE VkResult sxvki_check_resource_output(SxvkAllocator allocator, const char* function,
                                                   const sxvki_resource* r) {
-    return r->is_image ? sxvki_check_pointer(allocator, function, r->handle.image, "pImage")
-                       : sxvki_check_pointer(allocator, function, r->handle.buffer, "pBuffer");
+    SXVKI_REJECT_IF(r->is_image ? r->handle.image == NULL : r->handle.buffer == NULL, NULL_ARGUMENT,
+                    r->is_image ? "pImage" : "pBuffer");
+    return VK_SUCCESS;
 }
 
 SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const char* function,
@@ -18397,12 +18417,9 @@ SXVKI_COLD static VkResult sxvki_check_pool_info(SxvkAllocator allocator, const 
                     BAD_SIZE, "pCreateInfo->blockSize");
     SXVKI_REJECT_IF(info->maxBlockCount != 0 && info->minBlockCount > info->maxBlockCount, BAD_SIZE,
                     "pCreateInfo->minBlockCount");
-    SXVKI_REJECT_IF(!(info->priority >= 0.0f && info->priority <= 1.0f), BAD_PRIORITY,
-                    "pCreateInfo->priority");
-    SXVKI_REJECT_IF(info->minAllocationAlignment != 0 &&
-                        (!sxvki_is_pow2(info->minAllocationAlignment) ||
-                         info->minAllocationAlignment >> 40 != 0),
-                    BAD_ALIGNMENT, "pCreateInfo->minAllocationAlignment");
+    SXVKI_REJECT_IF(!sxvki_is_share(info->priority), BAD_PRIORITY, "pCreateInfo->priority");
+    SXVKI_REJECT_IF(!sxvki_is_alignment(info->minAllocationAlignment, 40), BAD_ALIGNMENT,
+                    "pCreateInfo->minAllocationAlignment");
     return VK_SUCCESS;
 }
 
@@ -18462,95 +18479,62 @@ static VkResult sxvki_check_bind(SxvkAllocator allocator, const char* function,
 #if !SX_VKALLOC_NO_VIRTUAL
 #define SXVKI_KNOWN_VIRTUAL_FLAGS 0x00070040u
 
-SXVKI_COLD static VkResult sxvki_reject_virtual(SxvkVirtualBlock block, SxvkMessage message,
-                                                const char* function, const char* field) {
-    sxvki_report(&block->reporter, message, function, field);
-    return VK_ERROR_VALIDATION_FAILED_EXT;
-}
-
-/*  There is no block yet, so the message goes to the callback in the info. */
 SXVKI_COLD static VkResult sxvki_check_virtual_info(const SxvkVirtualBlockCreateInfo* info,
+                                                    const char* function,
                                                     const sxvki_reporter* reporter) {
-    const char* function = "sxvkCreateVirtualBlock";
-    SxvkMessage message = SXVK_MESSAGE_NONE;
-    const char* field = NULL;
-#if SX_VKALLOC_VALIDATE
-    const VkAllocationCallbacks* host = info->pAllocationCallbacks;
     VkDeviceSize granularity = info->granularity == 0 ? 1 : info->granularity;
-    if (info->flags & ~(VkFlags)SXVK_VIRTUAL_BLOCK_CREATE_ALGORITHM_MASK) {
-        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
-        field = "pCreateInfo->flags";
-    } else if (!sxvki_is_pow2(granularity) || granularity > (VkDeviceSize)1 << 24) {
-        message = SXVK_MESSAGE_BAD_ALIGNMENT;
-        field = "pCreateInfo->granularity";
-    } else if (info->size == 0 || (info->size & (granularity - 1)) != 0) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->size";
-    } else if (host != NULL && (host->pfnAllocation == NULL || host->pfnFree == NULL)) {
-        message = SXVK_MESSAGE_NULL_ARGUMENT;
-        field = "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree";
-    } else if (info->size / granularity > SXVKI_VIRTUAL_MAX) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->size, which wants a larger pCreateInfo->granularity";
-    }
-#else
-    (void)info;
-#endif
-    if (message != SXVK_MESSAGE_NONE) {
-        sxvki_report(reporter, message, function, field);
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
+    SXVKI_REJECT_TO_IF(reporter, info->flags & ~(VkFlags)SXVK_VIRTUAL_BLOCK_CREATE_ALGORITHM_MASK,
+                       UNKNOWN_FLAGS, "pCreateInfo->flags");
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_alignment(granularity, 25), BAD_ALIGNMENT,
+                       "pCreateInfo->granularity");
+    SXVKI_REJECT_TO_IF(reporter, info->size == 0 || (info->size & (granularity - 1)) != 0, BAD_SIZE,
+                       "pCreateInfo->size");
+    SXVKI_REJECT_TO_IF(reporter, !sxvki_is_host(info->pAllocationCallbacks), NULL_ARGUMENT,
+                       "pCreateInfo->pAllocationCallbacks->pfnAllocation and pfnFree");
+    SXVKI_REJECT_TO_IF(reporter, info->size / granularity > SXVKI_VIRTUAL_MAX, BAD_SIZE,
+                       "pCreateInfo->size, which wants a larger pCreateInfo->granularity");
     return VK_SUCCESS;
 }
 
 static VkResult sxvki_check_virtual_request(SxvkVirtualBlock block, const char* function,
                                             const SxvkVirtualAllocationCreateInfo* info) {
-#if SX_VKALLOC_VALIDATE
+    const sxvki_reporter* reporter = &block->reporter;
     VkFlags strategy = info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_STRATEGY_MASK;
     VkDeviceSize granularity = (VkDeviceSize)1 << block->shift;
-    SxvkMessage message = SXVK_MESSAGE_NONE;
-    const char* field = "pCreateInfo->flags";
     if (info->size != 0 && (info->flags | (info->size & (granularity - 1)) |
                             (info->alignment & (info->alignment - 1))) == 0) {
         return VK_SUCCESS; /* most are right, and this is the least to look at */
     }
-    if (info->flags & ~SXVKI_KNOWN_VIRTUAL_FLAGS) {
-        message = SXVK_MESSAGE_UNKNOWN_FLAGS;
-    } else if ((strategy & (strategy - 1)) != 0) {
-        message = SXVK_MESSAGE_CONFLICTING_FLAGS;
-        field = "pCreateInfo->flags, STRATEGY";
-    } else if ((info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
-               !sxvki_virtual_is_linear(block)) {
-        message = SXVK_MESSAGE_CONFLICTING_FLAGS;
-        field = "pCreateInfo->flags, UPPER_ADDRESS_BIT without LINEAR_ALGORITHM_BIT";
-    } else if (info->size == 0 || (info->size & (granularity - 1)) != 0) {
-        message = SXVK_MESSAGE_BAD_SIZE;
-        field = "pCreateInfo->size";
-    } else if ((info->alignment & (info->alignment - 1)) != 0) {
-        message = SXVK_MESSAGE_BAD_ALIGNMENT;
-        field = "pCreateInfo->alignment";
-    }
-    return message == SXVK_MESSAGE_NONE ? VK_SUCCESS
-                                        : sxvki_reject_virtual(block, message, function, field);
-#else
-    (void)block;
-    (void)function;
-    (void)info;
+    SXVKI_REJECT_TO_IF(reporter, info->flags & ~SXVKI_KNOWN_VIRTUAL_FLAGS, UNKNOWN_FLAGS,
+                       "pCreateInfo->flags");
+    SXVKI_REJECT_TO_IF(reporter, (strategy & (strategy - 1)) != 0, CONFLICTING_FLAGS,
+                       "pCreateInfo->flags, STRATEGY");
+    SXVKI_REJECT_TO_IF(reporter,
+                       (info->flags & SXVK_VIRTUAL_ALLOCATION_CREATE_UPPER_ADDRESS_BIT) != 0 &&
+                           !sxvki_virtual_is_linear(block),
+                       CONFLICTING_FLAGS,
+                       "pCreateInfo->flags, UPPER_ADDRESS_BIT without LINEAR_ALGORITHM_BIT");
+    SXVKI_REJECT_TO_IF(reporter, info->size == 0 || (info->size & (granularity - 1)) != 0, BAD_SIZE,
+                       "pCreateInfo->size");
+    SXVKI_REJECT_TO_IF(reporter, (info->alignment & (info->alignment - 1)) != 0, BAD_ALIGNMENT,
+                       "pCreateInfo->alignment");
     return VK_SUCCESS;
-#endif
 }
 
 /*  Always on. Gives the index of the record or slot. */
-static VkResult sxvki_check_virtual_allocation(SxvkVirtualBlock block, const char* function,
-                                               SxvkVirtualAllocation allocation, uint32_t* index) {
+SXVKI_APART static VkResult sxvki_check_virtual_allocation(SxvkVirtualBlock block,
+                                                           const char* function,
+                                                           SxvkVirtualAllocation allocation,
+                                                           uint32_t* index) {
     SxvkAllocation handle = (SxvkAllocation)(void*)allocation;
     *index = sxvki_handle_index(handle);
     if (SXVKI_LIKELY(sxvki_virtual_handle_is_valid(block, handle))) {
         return VK_SUCCESS;
     }
-    return sxvki_reject_virtual(
-        block, allocation == NULL ? SXVK_MESSAGE_NULL_ARGUMENT : SXVK_MESSAGE_INVALID_ALLOCATION,
-        function, "allocation");
+    return sxvki_reject_to(&block->reporter,
+                           allocation == NULL ? SXVK_MESSAGE_NULL_ARGUMENT
+                                              : SXVK_MESSAGE_INVALID_ALLOCATION,
+                           function, "allocation");
 }
 #endif
 
@@ -18590,9 +18574,8 @@ SXVKI_COLD static VkResult sxvki_check_ring_info(SxvkAllocator allocator, const 
     SXVKI_CHECK(sxvki_check_module(allocator, function, info->module, "pCreateInfo->module"));
     SXVKI_REJECT_IF(info->flags != 0, UNKNOWN_FLAGS, "pCreateInfo->flags");
     SXVKI_REJECT_IF(info->size >> 40 != 0, BAD_SIZE, "pCreateInfo->size");
-    SXVKI_REJECT_IF(info->minAlignment != 0 &&
-                        (!sxvki_is_pow2(info->minAlignment) || info->minAlignment >> 32 != 0),
-                    BAD_ALIGNMENT, "pCreateInfo->minAlignment");
+    SXVKI_REJECT_IF(!sxvki_is_alignment(info->minAlignment, 32), BAD_ALIGNMENT,
+                    "pCreateInfo->minAlignment");
     SXVKI_CHECK(sxvki_check_plan(allocator, function, info->usage, info->memoryUsage, info->pool));
     SXVKI_REJECT_IF(info->pool != VK_NULL_HANDLE &&
                         (sxvki_type_flags(&allocator->device, info->pool->type) & need) != need,
@@ -18666,8 +18649,7 @@ SXVKI_COLD static VkResult sxvki_check_commands(SxvkSmartBuffer buffer, const ch
 static VkResult sxvki_check_slice(SxvkAllocator allocator, const char* function, VkDeviceSize size,
                                   VkDeviceSize alignment) {
     SXVKI_REJECT_IF(size == 0 || size >> 40 != 0, BAD_SIZE, "size");
-    SXVKI_REJECT_IF(alignment != 0 && (!sxvki_is_pow2(alignment) || alignment >> 32 != 0),
-                    BAD_ALIGNMENT, "alignment");
+    SXVKI_REJECT_IF(!sxvki_is_alignment(alignment, 32), BAD_ALIGNMENT, "alignment");
     return VK_SUCCESS;
 }
 
@@ -18701,20 +18683,25 @@ SXVKI_COLD static VkResult sxvki_check_arena_info(SxvkAllocator allocator, const
     reported to anybody: such a call returns VK_ERROR_VALIDATION_FAILED_EXT, or does nothing.
 */
 
-#define SXVKI_CHECK_ALLOCATOR(allocator)                                                           \
-    do {                                                                                           \
-        if ((allocator) == VK_NULL_HANDLE) {                                                       \
-            return VK_ERROR_VALIDATION_FAILED_EXT;                                                 \
-        }                                                                                          \
-    } while (0)
-
 static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* info) {
     SXVKI_NULL(allocation);
     SXVKI_NULL(info);
 }
 
+/*  The name, for messages and for profilers. */
+#define SXVKI_ENTER(name)                                                                          \
+    const char* function = (name);                                                                 \
+    SXVKI_PROFILE(name)
+
 #define SXVKI_CHECK_POINTER(pointer)                                                               \
     SXVKI_CHECK(sxvki_check_pointer(allocator, function, (pointer), #pointer))
+
+/*  The only output. */
+#define SXVKI_CHECK_OUTPUT(output)                                                                 \
+    do {                                                                                           \
+        SXVKI_NULL(output);                                                                        \
+        SXVKI_CHECK_POINTER(output);                                                               \
+    } while (0)
 
 /*  The message for a failure that was not told yet, or NONE. */
 SXVKI_COLD static SxvkMessage sxvki_failure_message(VkResult result) {
@@ -18756,12 +18743,19 @@ SXVKI_INLINE VkResult sxvki_reported(SxvkAllocator allocator, const char* functi
     return SXVKI_LIKELY(result == VK_SUCCESS) ? result : sxvki_failed(allocator, function, result);
 }
 
+/*  The same, of what may be more than VK_SUCCESS; and tell of levels that the call has changed. */
+SXVKI_COLD static VkResult sxvki_reported_last(SxvkAllocator allocator, const char* function,
+                                               VkResult result) {
+    return result < 0 ? sxvki_failed(allocator, function, result)
+                      : sxvki_settled(allocator, result);
+}
+
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCreateInfo,
                                                        SxvkAllocator* pAllocator) {
     const char* missing = NULL;
     sxvki_reporter reporter;
     VkResult result;
-    SXVKI_PROFILE("sxvkCreateAllocator");
+    SXVKI_ENTER("sxvkCreateAllocator");
     SXVKI_NULL(pAllocator);
     if (pCreateInfo == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -18769,16 +18763,15 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreate
     reporter.callback = pCreateInfo->pfnMessage;
     reporter.user_data = pCreateInfo->pMessageUserData;
     if (pAllocator == NULL) {
-        sxvki_report(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, "sxvkCreateAllocator", "pAllocator");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_reject_to(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, function, "pAllocator");
     }
-    SXVKI_CHECK(sxvki_check_allocator_info(pCreateInfo));
+    SXVKI_CHECK(sxvki_check_allocator_info(pCreateInfo, function, &reporter));
     result = sxvki_allocator_make(pCreateInfo, pAllocator, &missing);
     if (result != VK_SUCCESS) {
         sxvki_report(&reporter,
                      missing != NULL ? SXVK_MESSAGE_MISSING_FUNCTION
                                      : SXVK_MESSAGE_OUT_OF_HOST_MEMORY,
-                     "sxvkCreateAllocator", missing);
+                     function, missing);
     }
     return result;
 }
@@ -18822,11 +18815,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkImportVulkanFunctionsFromVolk(
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetAllocatorInfo(SxvkAllocator allocator,
                                                     SxvkAllocatorInfo* pInfo) {
-    if (pInfo == NULL) {
-        return;
-    }
-    memset(pInfo, 0, sizeof *pInfo);
-    if (allocator != VK_NULL_HANDLE) {
+    SXVKI_NULL(pInfo);
+    if (pInfo != NULL && allocator != VK_NULL_HANDLE) {
         pInfo->instance = allocator->device.vk.instance;
         pInfo->physicalDevice = allocator->device.vk.physical_device;
         pInfo->device = allocator->device.vk.device;
@@ -18850,11 +18840,8 @@ SX_VKALLOC_API void sxvkGetMemoryProperties(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkGetMemoryTypeProperties(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkMemoryPropertyFlags* pFlags) {
     const char* function = "sxvkGetMemoryTypeProperties";
-    if (pFlags == NULL) {
-        return;
-    }
-    *pFlags = 0;
-    if (allocator == VK_NULL_HANDLE) {
+    SXVKI_NULL(pFlags);
+    if (pFlags == NULL || allocator == VK_NULL_HANDLE) {
         return;
     }
     if (memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount) {
@@ -18920,7 +18907,6 @@ SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
     if (pMemoryTypeIndex != NULL) {
         *pMemoryTypeIndex = UINT32_MAX;
     }
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
@@ -18948,7 +18934,6 @@ SXVKI_COLD static VkResult sxvki_find_type_for(
     if (pMemoryTypeIndex != NULL) {
         *pMemoryTypeIndex = UINT32_MAX;
     }
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
@@ -18997,9 +18982,7 @@ sxvkExplainMemoryType(SxvkAllocator allocator, uint32_t memoryTypeBits,
     sxvki_wish wish;
     sxvki_text text;
     uint32_t bits;
-    SXVKI_NULL(ppText);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(ppText);
+    SXVKI_CHECK_OUTPUT(ppText);
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
     SXVKI_REJECT_IF(pBufferCreateInfo != NULL && pImageCreateInfo != NULL, BAD_STRUCT,
                     "pBufferCreateInfo and pImageCreateInfo");
@@ -19102,10 +19085,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
                                            const SxvkAllocationCreateInfo* pCreateInfo,
                                            SxvkAllocation* pAllocation,
                                            SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkAllocateMemory";
-    SXVKI_PROFILE("sxvkAllocateMemory");
+    SXVKI_ENTER("sxvkAllocateMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocation);
     return sxvki_allocate_plain(allocator, function, pMemoryRequirements, pCreateInfo, pAllocation,
                                 pAllocationInfo);
@@ -19126,11 +19107,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
     SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
     const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
     SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkAllocateDedicatedMemory";
     SxvkAllocationCreateInfo dedicated;
-    SXVKI_PROFILE("sxvkAllocateDedicatedMemory");
+    SXVKI_ENTER("sxvkAllocateDedicatedMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK_POINTER(pCreateInfo);
     dedicated = sxvki_dedicated_info(pCreateInfo, pMemoryAllocateNext);
@@ -19158,11 +19137,10 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 size_t allocationCount,
                                                 SxvkAllocation* pAllocations,
                                                 SxvkAllocationInfo* pAllocationInfos) {
-    const char* function = "sxvkAllocateMemoryPages";
     VkResult result = VK_SUCCESS;
     uint32_t portion;
     size_t i;
-    SXVKI_PROFILE("sxvkAllocateMemoryPages");
+    SXVKI_ENTER("sxvkAllocateMemoryPages");
     for (i = 0; i < allocationCount; i++) {
         sxvki_null_outputs(pAllocations != NULL ? &pAllocations[i] : NULL,
                            pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
@@ -19207,7 +19185,6 @@ SXVKI_INLINE VkResult sxvki_allocate_for(SxvkAllocator allocator, const char* fu
     sxvki_requirements requirements;
     sxvki_purpose purpose;
     sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_bind(allocator, function, r, NULL));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
@@ -19240,8 +19217,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
-    const char* function = "sxvkFreeMemory";
-    SXVKI_PROFILE("sxvkFreeMemory");
+    SXVKI_ENTER("sxvkFreeMemory");
     if (allocator == VK_NULL_HANDLE || allocation == VK_NULL_HANDLE) {
         return;
     }
@@ -19253,10 +19229,9 @@ SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation alloc
 
 SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocationCount,
                                         const SxvkAllocation* pAllocations) {
-    const char* function = "sxvkFreeMemoryPages";
     sxvki_returns returns;
     size_t i;
-    SXVKI_PROFILE("sxvkFreeMemoryPages");
+    SXVKI_ENTER("sxvkFreeMemoryPages");
     if (allocator == VK_NULL_HANDLE || pAllocations == NULL) {
         return;
     }
@@ -19287,8 +19262,8 @@ SX_VKALLOC_API void sxvkGetAllocationInfo(SxvkAllocator allocator, SxvkAllocatio
                                           SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkGetAllocationInfo";
     uint32_t index;
-    sxvki_null_outputs(NULL, pAllocationInfo);
-    if (allocator != VK_NULL_HANDLE && pAllocationInfo != NULL &&
+    SXVKI_NULL(pAllocationInfo);
+    if (pAllocationInfo != NULL &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         sxvki_get_info(allocator, index, pAllocationInfo);
     }
@@ -19298,11 +19273,8 @@ SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocati
                                            SxvkAllocationInfo2* pAllocationInfo) {
     const char* function = "sxvkGetAllocationInfo2";
     uint32_t index;
-    if (pAllocationInfo == NULL) {
-        return;
-    }
-    memset(pAllocationInfo, 0, sizeof *pAllocationInfo);
-    if (allocator != VK_NULL_HANDLE &&
+    SXVKI_NULL(pAllocationInfo);
+    if (pAllocationInfo != NULL &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
         const sxvki_block* block = sxvki_block_of(device, index);
@@ -19320,11 +19292,8 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
                                                       VkMemoryPropertyFlags* pFlags) {
     const char* function = "sxvkGetAllocationMemoryProperties";
     uint32_t index;
-    if (pFlags == NULL) {
-        return;
-    }
-    *pFlags = 0;
-    if (allocator != VK_NULL_HANDLE &&
+    SXVKI_NULL(pFlags);
+    if (pFlags != NULL &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
         *pFlags = sxvki_type_flags(device, sxvki_block_of(device, index)->type);
@@ -19335,7 +19304,6 @@ SX_VKALLOC_API VkResult sxvkSetAllocationUserData(SxvkAllocator allocator,
                                                   SxvkAllocation allocation, void* pUserData) {
     const char* function = "sxvkSetAllocationUserData";
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     return sxvki_reported(allocator, function, sxvki_set_user_data(allocator, index, pUserData));
 }
@@ -19344,7 +19312,6 @@ SX_VKALLOC_API VkResult sxvkSetAllocationName(SxvkAllocator allocator, SxvkAlloc
                                               const char* pName) {
     const char* function = "sxvkSetAllocationName";
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     return sxvki_reported(allocator, function, sxvki_set_name(allocator, index, pName));
 }
@@ -19356,9 +19323,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetAllocationPriority(SxvkAllocator alloc
     const sxvki_device* device;
     const sxvki_block* block;
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
-    SXVKI_REJECT_IF(!(priority >= 0.0f && priority <= 1.0f), BAD_PRIORITY, "priority");
+    SXVKI_REJECT_IF(!sxvki_is_share(priority), BAD_PRIORITY, "priority");
     device = &allocator->device;
     block = sxvki_block_of(device, index);
     if (!device->vk.set_priority || block->domain != NULL) {
@@ -19430,8 +19396,8 @@ SX_VKALLOC_API VkResult sxvkTouchAllocation(SxvkAllocator allocator, SxvkAllocat
 SX_VKALLOC_API SxvkModule sxvkGetAllocationModule(SxvkAllocator allocator,
                                                   SxvkAllocation allocation) {
     uint32_t index;
-    if (allocator == VK_NULL_HANDLE || sxvki_check_allocation(allocator, "sxvkGetAllocationModule",
-                                                              allocation, &index) != VK_SUCCESS) {
+    if (sxvki_check_allocation(allocator, "sxvkGetAllocationModule", allocation, &index) !=
+        VK_SUCCESS) {
         return VK_NULL_HANDLE;
     }
     return sxvki_module_handle(sxvki_module_of(&allocator->device, index));
@@ -19546,7 +19512,6 @@ SX_VKALLOC_API VkResult sxvkGetColdestAllocations(SxvkAllocator allocator, uint3
     if (pCount != NULL) {
         *pCount = 0;
     }
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pCount);
     SXVKI_CHECK_POINTER(pAllocations);
     SXVKI_CHECK(sxvki_check_module(allocator, function, module, "module"));
@@ -19572,9 +19537,7 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
                                       void** ppData) {
     const char* function = "sxvkMapMemory";
     uint32_t index;
-    SXVKI_NULL(ppData);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(ppData);
+    SXVKI_CHECK_OUTPUT(ppData);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     return sxvki_reported(allocator, function, sxvki_map(allocator, function, index, ppData));
 }
@@ -19582,8 +19545,7 @@ SX_VKALLOC_API VkResult sxvkMapMemory(SxvkAllocator allocator, SxvkAllocation al
 SX_VKALLOC_API void sxvkUnmapMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
     const char* function = "sxvkUnmapMemory";
     uint32_t index;
-    if (allocator == VK_NULL_HANDLE ||
-        sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS) {
+    if (sxvki_check_allocation(allocator, function, allocation, &index) != VK_SUCCESS) {
         return;
     }
     if (!sxvki_unmap(allocator, index)) {
@@ -19649,7 +19611,6 @@ SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
                                                    VkDeviceSize size) {
     const char* function = "sxvkCopyMemoryToAllocation";
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, dstAllocation, &index));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, dstAllocationLocalOffset, size, 0));
     if (size == 0) {
@@ -19667,7 +19628,6 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
                                                    void* pDstHostPointer, VkDeviceSize size) {
     const char* function = "sxvkCopyAllocationToMemory";
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, srcAllocation, &index));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, srcAllocationLocalOffset, size, 0));
     if (size == 0) {
@@ -19685,7 +19645,6 @@ SXVKI_COLD static VkResult sxvki_bind_checked(SxvkAllocator allocator, const cha
                                               SxvkAllocation allocation, VkDeviceSize offset,
                                               const sxvki_resource* r, const void* next) {
     uint32_t index;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, r, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
@@ -19817,7 +19776,6 @@ SXVKI_COLD static VkResult sxvki_create_dedicated(
     SxvkAllocationCreateInfo dedicated;
     sxvki_resource_null(r);
     sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
     dedicated = sxvki_dedicated_info(pAllocationCreateInfo, next);
     return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, pAllocationInfo);
@@ -19838,13 +19796,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
-    const char* function = "sxvkCreateBufferWithAlignment";
     sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SxvkAllocationCreateInfo aligned;
-    SXVKI_PROFILE("sxvkCreateBufferWithAlignment");
+    SXVKI_ENTER("sxvkCreateBufferWithAlignment");
     sxvki_resource_null(&r);
     sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
     SXVKI_REJECT_IF(minAlignment != 0 && !sxvki_is_pow2(minAlignment), BAD_ALIGNMENT,
                     "minAlignment");
@@ -20100,22 +20056,16 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
                                                   const SxvkPoolCreateInfo* pCreateInfo,
                                                   SxvkPool* pPool) {
-    const char* function = "sxvkCreatePool";
-    SXVKI_PROFILE("sxvkCreatePool");
-    SXVKI_NULL(pPool);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pPool);
+    SXVKI_ENTER("sxvkCreatePool");
+    SXVKI_CHECK_OUTPUT(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
-    return sxvki_settled(
-        allocator,
-        sxvki_reported(allocator, function, sxvki_create_pool(allocator, pCreateInfo, pPool)));
+    return sxvki_reported_last(allocator, function,
+                               sxvki_create_pool(allocator, pCreateInfo, pPool));
 }
 
 SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
-    const char* function = "sxvkResetPool";
     sxvki_findings findings;
-    SXVKI_PROFILE("sxvkResetPool");
-    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_ENTER("sxvkResetPool");
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
@@ -20128,8 +20078,7 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
-    const char* function = "sxvkDestroyPool";
-    SXVKI_PROFILE("sxvkDestroyPool");
+    SXVKI_ENTER("sxvkDestroyPool");
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
 #if !SX_VKALLOC_NO_DEFRAG
@@ -20144,12 +20093,9 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool
 SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolName(SxvkAllocator allocator, SxvkPool pool,
                                                const char** ppName) {
     const char* function = "sxvkGetPoolName";
-    if (ppName != NULL) {
-        *ppName = NULL;
-        if (allocator != VK_NULL_HANDLE &&
-            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
-            *ppName = pool->name;
-        }
+    SXVKI_NULL(ppName);
+    if (ppName != NULL && sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+        *ppName = pool->name;
     }
 }
 
@@ -20158,7 +20104,6 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
     const char* function = "sxvkSetPoolName";
     char* copy;
     char* old;
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     if (!sxvki_host_copy_string(&allocator->device.host, pName, &copy)) {
         return sxvki_reported(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
@@ -20176,21 +20121,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
 /* --- defragmentation --- */
 
 #if !SX_VKALLOC_NO_DEFRAG
-/*  Of what says VK_INCOMPLETE or VK_NOT_READY where there is more to do. */
-SXVKI_COLD static VkResult sxvki_reported_steps(SxvkAllocator allocator, const char* function,
-                                                VkResult result) {
-    return result < 0 ? sxvki_failed(allocator, function, result)
-                      : sxvki_settled(allocator, result);
-}
-
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
                                                             const SxvkDefragmentationInfo* pInfo,
                                                             SxvkDefragmentationContext* pContext) {
-    const char* function = "sxvkBeginDefragmentation";
-    SXVKI_PROFILE("sxvkBeginDefragmentation");
-    SXVKI_NULL(pContext);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pContext);
+    SXVKI_ENTER("sxvkBeginDefragmentation");
+    SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
     if (pInfo->pool != VK_NULL_HANDLE && sxvki_pool_is_linear(pInfo->pool)) {
         return VK_ERROR_FEATURE_NOT_PRESENT;
@@ -20202,25 +20137,19 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator alloca
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                              SxvkDefragmentationPassMoveInfo* pPassInfo) {
-    const char* function = "sxvkBeginDefragmentationPass";
-    SXVKI_PROFILE("sxvkBeginDefragmentationPass");
-    if (pPassInfo != NULL) {
-        memset(pPassInfo, 0, sizeof *pPassInfo);
-    }
-    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_ENTER("sxvkBeginDefragmentationPass");
+    SXVKI_NULL(pPassInfo);
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK_POINTER(pPassInfo);
     SXVKI_REJECT_IF(context->in_pass, BAD_STRUCT, "context: a pass was begun");
     SXVKI_REJECT_IF(context->run.by_library, BAD_STRUCT, "context: with MOVABLES_ONLY");
-    return sxvki_reported_steps(allocator, function, sxvki_begin_pass(context, pPassInfo));
+    return sxvki_reported_last(allocator, function, sxvki_begin_pass(context, pPassInfo));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                            SxvkDefragmentationPassMoveInfo* pPassInfo) {
-    const char* function = "sxvkEndDefragmentationPass";
-    SXVKI_PROFILE("sxvkEndDefragmentationPass");
-    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_ENTER("sxvkEndDefragmentationPass");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
     return sxvki_end_pass(context, pPassInfo, function);
@@ -20229,11 +20158,8 @@ sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext c
 SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
                                                       SxvkDefragmentationContext context,
                                                       SxvkDefragmentationStats* pStats) {
-    const char* function = "sxvkEndDefragmentation";
-    SXVKI_PROFILE("sxvkEndDefragmentation");
-    if (pStats != NULL) {
-        memset(pStats, 0, sizeof *pStats);
-    }
+    SXVKI_ENTER("sxvkEndDefragmentation");
+    SXVKI_NULL(pStats);
     if (allocator != VK_NULL_HANDLE && context != NULL &&
         sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
         sxvki_leave_context(context, pStats);
@@ -20244,12 +20170,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
                                                        SxvkAllocation allocation,
                                                        const SxvkDefragmentationInfo* pInfo,
                                                        SxvkDefragmentationContext* pContext) {
-    const char* function = "sxvkBeginEvacuation";
     uint32_t index;
-    SXVKI_PROFILE("sxvkBeginEvacuation");
-    SXVKI_NULL(pContext);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pContext);
+    SXVKI_ENTER("sxvkBeginEvacuation");
+    SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
     return sxvki_reported(allocator, function,
@@ -20259,13 +20182,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,
                                                    SxvkDefragmentationContext context,
                                                    const SxvkMoveInfo* pInfo) {
-    const char* function = "sxvkRecordMoves";
-    SXVKI_PROFILE("sxvkRecordMoves");
-    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_ENTER("sxvkRecordMoves");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_REJECT_IF(!context->run.by_library, BAD_STRUCT, "context: without MOVABLES_ONLY");
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
-    return sxvki_reported_steps(allocator, function, sxvki_record_moves(context, pInfo, 0));
+    return sxvki_reported_last(allocator, function, sxvki_record_moves(context, pInfo, 0));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value) {
@@ -20279,17 +20200,15 @@ SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64
 
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkDefragmentationTick(SxvkAllocator allocator, const SxvkDefragmentationTickInfo* pInfo) {
-    const char* function = "sxvkDefragmentationTick";
-    SXVKI_PROFILE("sxvkDefragmentationTick");
+    SXVKI_ENTER("sxvkDefragmentationTick");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_tick_info(allocator, function, pInfo));
-    return sxvki_reported_steps(allocator, function, sxvki_tick(allocator, pInfo));
+    return sxvki_reported_last(allocator, function, sxvki_tick(allocator, pInfo));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkDeviceSize size, const SxvkMoveInfo* pInfo) {
-    const char* function = "sxvkMakeRoom";
-    SXVKI_PROFILE("sxvkMakeRoom");
+    SXVKI_ENTER("sxvkMakeRoom");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
     SXVKI_REJECT_IF(memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount,
@@ -20302,13 +20221,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetMoveStatistics(SxvkAllocator allocator,
                                                      SxvkMoveStatistics* pStatistics) {
-    if (pStatistics != NULL) {
-        memset(pStatistics, 0, sizeof *pStatistics);
-        if (allocator != VK_NULL_HANDLE) {
-            sxvki_lock_take(&allocator->movables.lock);
-            *pStatistics = allocator->movables.stats;
-            sxvki_lock_drop(&allocator->movables.lock);
-        }
+    SXVKI_NULL(pStatistics);
+    if (pStatistics != NULL && allocator != VK_NULL_HANDLE) {
+        sxvki_lock_take(&allocator->movables.lock);
+        *pStatistics = allocator->movables.stats;
+        sxvki_lock_drop(&allocator->movables.lock);
     }
 }
 #endif
@@ -20323,9 +20240,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateModule(SxvkAllocator allocator,
     const char* function = "sxvkCreateModule";
     VkResult result;
     uint32_t id = 0;
-    SXVKI_NULL(pModule);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pModule);
+    SXVKI_CHECK_OUTPUT(pModule);
     SXVKI_CHECK(sxvki_check_module_info(allocator, function, pCreateInfo));
     result = sxvki_module_create(&allocator->device.modules, &allocator->device.pressure.info,
                                  pCreateInfo, &id);
@@ -20426,11 +20341,8 @@ SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule 
     const char* function = "sxvkGetModuleStatistics";
     const sxvki_module* m;
     uint32_t type;
-    if (pStatistics == NULL) {
-        return;
-    }
-    memset(pStatistics, 0, sizeof *pStatistics);
-    if (allocator == VK_NULL_HANDLE) {
+    SXVKI_NULL(pStatistics);
+    if (pStatistics == NULL || allocator == VK_NULL_HANDLE) {
         return;
     }
     m = sxvki_module_get(&allocator->device.modules, module);
@@ -20471,11 +20383,8 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
                                       SxvkBudget* pBudget) {
     const char* function = "sxvkGetHeapBudget";
     sxvki_heap_sum sum;
-    if (pBudget == NULL) {
-        return;
-    }
-    memset(pBudget, 0, sizeof *pBudget);
-    if (allocator == VK_NULL_HANDLE) {
+    SXVKI_NULL(pBudget);
+    if (pBudget == NULL || allocator == VK_NULL_HANDLE) {
         return;
     }
     if (heapIndex >= allocator->device.model.properties.memoryHeapCount) {
@@ -20496,12 +20405,9 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
 SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                                      SxvkStatistics* pPoolStats) {
     const char* function = "sxvkGetPoolStatistics";
-    if (pPoolStats != NULL) {
-        memset(pPoolStats, 0, sizeof *pPoolStats);
-        if (allocator != VK_NULL_HANDLE &&
-            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
-            sxvki_add_fast(pPoolStats, NULL, pool);
-        }
+    SXVKI_NULL(pPoolStats);
+    if (pPoolStats != NULL && sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+        sxvki_add_fast(pPoolStats, NULL, pool);
     }
 }
 
@@ -20512,7 +20418,6 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkGetFrameHistory(SxvkAllocator allocator, 
     if (pCount != NULL) {
         *pCount = 0;
     }
-    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pCount);
     *pCount = sxvki_history_read(&allocator->history, most, pFrames);
     return VK_SUCCESS;
@@ -20521,26 +20426,20 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkGetFrameHistory(SxvkAllocator allocator, 
 SX_VKALLOC_API SXVKI_COLD void sxvkCalculateStatistics(SxvkAllocator allocator,
                                                        SxvkTotalStatistics* pStats) {
     SXVKI_PROFILE("sxvkCalculateStatistics");
-    if (pStats != NULL) {
-        memset(pStats, 0, sizeof *pStats);
-        if (allocator != VK_NULL_HANDLE) {
-            sxvki_calculate_total(allocator, pStats);
-        }
+    SXVKI_NULL(pStats);
+    if (pStats != NULL && allocator != VK_NULL_HANDLE) {
+        sxvki_calculate_total(allocator, pStats);
     }
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                                            SxvkDetailedStatistics* pPoolStats) {
-    const char* function = "sxvkCalculatePoolStatistics";
-    SXVKI_PROFILE("sxvkCalculatePoolStatistics");
-    if (pPoolStats != NULL) {
-        memset(pPoolStats, 0, sizeof *pPoolStats);
-        if (allocator != VK_NULL_HANDLE &&
-            sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
-            sxvki_detailed_init(pPoolStats);
-            sxvki_add_detailed(pPoolStats, pool);
-            sxvki_detailed_finish(pPoolStats);
-        }
+    SXVKI_ENTER("sxvkCalculatePoolStatistics");
+    SXVKI_NULL(pPoolStats);
+    if (pPoolStats != NULL && sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
+        sxvki_detailed_init(pPoolStats);
+        sxvki_add_detailed(pPoolStats, pool);
+        sxvki_detailed_finish(pPoolStats);
     }
 }
 
@@ -20548,13 +20447,10 @@ SX_VKALLOC_API SXVKI_COLD void sxvkCalculatePoolStatistics(SxvkAllocator allocat
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
                                                         char** ppStatsString,
                                                         VkBool32 detailedMap) {
-    const char* function = "sxvkBuildStatsString";
     sxvki_text text;
     sxvki_json json;
-    SXVKI_PROFILE("sxvkBuildStatsString");
-    SXVKI_NULL(ppStatsString);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(ppStatsString);
+    SXVKI_ENTER("sxvkBuildStatsString");
+    SXVKI_CHECK_OUTPUT(ppStatsString);
     sxvki_text_init(&text, &allocator->device.host);
     memset(&json, 0, sizeof json);
     json.text = &text;
@@ -20569,12 +20465,9 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsString(SxvkAllocator allocator, char
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsText(SxvkAllocator allocator, char** ppStatsText) {
-    const char* function = "sxvkBuildStatsText";
     sxvki_text text;
-    SXVKI_PROFILE("sxvkBuildStatsText");
-    SXVKI_NULL(ppStatsText);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(ppStatsText);
+    SXVKI_ENTER("sxvkBuildStatsText");
+    SXVKI_CHECK_OUTPUT(ppStatsText);
     sxvki_text_init(&text, &allocator->device.host);
     sxvki_text_report(&text, allocator);
     return sxvki_text_hand_over(&allocator->device.reporter, function, &text, ppStatsText);
@@ -20603,10 +20496,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
-    const char* function = "sxvkCheckPoolCorruption";
     sxvki_findings findings;
-    SXVKI_PROFILE("sxvkCheckPoolCorruption");
-    SXVKI_CHECK_ALLOCATOR(allocator);
+    SXVKI_ENTER("sxvkCheckPoolCorruption");
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
@@ -20631,6 +20522,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckIntegrity(SxvkAllocator allocator) {
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
     const SxvkVirtualBlockCreateInfo* pCreateInfo, SxvkVirtualBlock* pVirtualBlock) {
+    const char* function = "sxvkCreateVirtualBlock";
     sxvki_reporter reporter;
     VkResult result;
     SXVKI_NULL(pVirtualBlock);
@@ -20640,14 +20532,12 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateVirtualBlock(
     reporter.callback = pCreateInfo->pfnMessage;
     reporter.user_data = pCreateInfo->pMessageUserData;
     if (pVirtualBlock == NULL) {
-        sxvki_report(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, "sxvkCreateVirtualBlock",
-                     "pVirtualBlock");
-        return VK_ERROR_VALIDATION_FAILED_EXT;
+        return sxvki_reject_to(&reporter, SXVK_MESSAGE_NULL_ARGUMENT, function, "pVirtualBlock");
     }
-    SXVKI_CHECK(sxvki_check_virtual_info(pCreateInfo, &reporter));
+    SXVKI_CHECK(sxvki_check_virtual_info(pCreateInfo, function, &reporter));
     result = sxvki_virtual_create(pCreateInfo, pVirtualBlock);
     if (result != VK_SUCCESS) {
-        sxvki_report(&reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkCreateVirtualBlock", NULL);
+        sxvki_report(&reporter, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, function, NULL);
     }
     return result;
 }
@@ -20673,7 +20563,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkGrowVirtualBlock(SxvkVirtualBlock virtual
     size = newSize >> virtualBlock->shift;
     if (size < virtualBlock->size || size > SXVKI_VIRTUAL_MAX ||
         size << virtualBlock->shift != newSize) {
-        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_BAD_SIZE, function, "newSize");
+        return sxvki_reject_to(&virtualBlock->reporter, SXVK_MESSAGE_BAD_SIZE, function, "newSize");
     }
     result = size == virtualBlock->size ? VK_SUCCESS : sxvki_virtual_grow(virtualBlock, size);
     if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
@@ -20693,11 +20583,8 @@ SX_VKALLOC_API void sxvkGetVirtualAllocationInfo(SxvkVirtualBlock virtualBlock,
                                                  SxvkVirtualAllocation allocation,
                                                  SxvkVirtualAllocationInfo* pVirtualAllocInfo) {
     uint32_t index;
-    if (pVirtualAllocInfo == NULL) {
-        return;
-    }
-    memset(pVirtualAllocInfo, 0, sizeof *pVirtualAllocInfo);
-    if (virtualBlock != NULL &&
+    SXVKI_NULL(pVirtualAllocInfo);
+    if (pVirtualAllocInfo != NULL && virtualBlock != NULL &&
         sxvki_check_virtual_allocation(virtualBlock, "sxvkGetVirtualAllocationInfo", allocation,
                                        &index) == VK_SUCCESS) {
         sxvki_virtual_look(virtualBlock, index, &pVirtualAllocInfo->offset,
@@ -20719,8 +20606,8 @@ SXVKI_APART static VkResult sxvki_virtual_allocate_checked(
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
     if (pCreateInfo == NULL || pAllocation == NULL) {
-        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_NULL_ARGUMENT, function,
-                                    pCreateInfo == NULL ? "pCreateInfo" : "pAllocation");
+        return sxvki_reject_to(&virtualBlock->reporter, SXVK_MESSAGE_NULL_ARGUMENT, function,
+                               pCreateInfo == NULL ? "pCreateInfo" : "pAllocation");
     }
     SXVKI_CHECK(sxvki_check_virtual_request(virtualBlock, function, pCreateInfo));
     return sxvki_virtual_allocate(virtualBlock, pCreateInfo, pAllocation, pOffset);
@@ -20756,8 +20643,8 @@ SX_VKALLOC_API void sxvkVirtualFree(SxvkVirtualBlock virtualBlock,
                                     SxvkVirtualAllocation allocation) {
     if (virtualBlock != NULL && allocation != NULL &&
         !sxvki_virtual_free(virtualBlock, (SxvkAllocation)(void*)allocation)) {
-        sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_INVALID_ALLOCATION, "sxvkVirtualFree",
-                             "allocation");
+        sxvki_reject_to(&virtualBlock->reporter, SXVK_MESSAGE_INVALID_ALLOCATION, "sxvkVirtualFree",
+                        "allocation");
     }
 }
 
@@ -20785,21 +20672,17 @@ SX_VKALLOC_API VkResult sxvkSetVirtualAllocationUserData(SxvkVirtualBlock virtua
 
 SX_VKALLOC_API void sxvkGetVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
                                                   SxvkStatistics* pStats) {
-    if (pStats != NULL) {
-        memset(pStats, 0, sizeof *pStats);
-        if (virtualBlock != NULL) {
-            sxvki_virtual_statistics(virtualBlock, pStats);
-        }
+    SXVKI_NULL(pStats);
+    if (pStats != NULL && virtualBlock != NULL) {
+        sxvki_virtual_statistics(virtualBlock, pStats);
     }
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCalculateVirtualBlockStatistics(SxvkVirtualBlock virtualBlock,
                                                                    SxvkDetailedStatistics* pStats) {
-    if (pStats != NULL) {
-        memset(pStats, 0, sizeof *pStats);
-        if (virtualBlock != NULL) {
-            sxvki_virtual_calculate(virtualBlock, pStats);
-        }
+    SXVKI_NULL(pStats);
+    if (pStats != NULL && virtualBlock != NULL) {
+        sxvki_virtual_calculate(virtualBlock, pStats);
     }
 }
 
@@ -20815,8 +20698,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildVirtualBlockStatsString(SxvkVirtualB
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
     if (ppStatsString == NULL) {
-        return sxvki_reject_virtual(virtualBlock, SXVK_MESSAGE_NULL_ARGUMENT, function,
-                                    "ppStatsString");
+        return sxvki_reject_to(&virtualBlock->reporter, SXVK_MESSAGE_NULL_ARGUMENT, function,
+                               "ppStatsString");
     }
     sxvki_text_init(&text, &virtualBlock->host);
     memset(&json, 0, sizeof json);
@@ -20835,19 +20718,20 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock 
 #endif
 
 #if !SX_VKALLOC_NO_UPLOAD
+/*  Of a ring, a smart buffer or an arena, which may be null. */
+#define SXVKI_ALLOCATOR_OF(object)                                                                 \
+    ((object) != VK_NULL_HANDLE ? (object)->plan.allocator : VK_NULL_HANDLE)
+
 /* --- frame rings --- */
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
                                                        const SxvkFrameRingCreateInfo* pCreateInfo,
                                                        SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
-    SXVKI_NULL(pRing);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pRing);
+    SXVKI_CHECK_OUTPUT(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
-    return sxvki_settled(
-        allocator, sxvki_reported(allocator, function,
-                                  sxvki_ring_create(allocator, function, pCreateInfo, pRing)));
+    return sxvki_reported_last(allocator, function,
+                               sxvki_ring_create(allocator, function, pCreateInfo, pRing));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyFrameRing(SxvkAllocator allocator, SxvkFrameRing ring) {
@@ -20873,13 +20757,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uin
 SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
                                                   VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromFrameRing";
-    SxvkAllocator allocator;
-    SXVKI_NULL(pSlice);
-    if (ring == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = ring->plan.allocator;
-    SXVKI_CHECK_POINTER(pSlice);
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(ring);
+    SXVKI_CHECK_OUTPUT(pSlice);
     SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
     return sxvki_reported(allocator, function,
                           sxvki_ring_allocate(ring, function, size, alignment, pSlice));
@@ -20887,11 +20766,8 @@ SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSi
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
                                                           SxvkFrameRingStatistics* pStatistics) {
-    if (pStatistics == NULL) {
-        return;
-    }
-    memset(pStatistics, 0, sizeof *pStatistics);
-    if (ring != VK_NULL_HANDLE) {
+    SXVKI_NULL(pStatistics);
+    if (pStatistics != NULL && ring != VK_NULL_HANDLE) {
         sxvki_ring_statistics(ring, pStatistics);
     }
 }
@@ -20902,13 +20778,10 @@ SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
                       SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
-    SXVKI_NULL(pBuffer);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pBuffer);
+    SXVKI_CHECK_OUTPUT(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
-    return sxvki_settled(
-        allocator, sxvki_reported(allocator, function,
-                                  sxvki_smart_create(allocator, function, pCreateInfo, pBuffer)));
+    return sxvki_reported_last(allocator, function,
+                               sxvki_smart_create(allocator, function, pCreateInfo, pBuffer));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
@@ -20924,11 +20797,8 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroySmartBuffer(SxvkAllocator allocator,
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer,
                                                       SxvkSmartBufferInfo* pInfo) {
-    if (pInfo == NULL) {
-        return;
-    }
-    memset(pInfo, 0, sizeof *pInfo);
-    if (buffer != VK_NULL_HANDLE) {
+    SXVKI_NULL(pInfo);
+    if (pInfo != NULL && buffer != VK_NULL_HANDLE) {
         sxvki_backing_slice(&buffer->backing, sxvki_load32(&buffer->copy) * buffer->stride,
                             buffer->size, &pInfo->slice);
         pInfo->access = buffer->access;
@@ -20941,13 +20811,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer b
                                                                VkDeviceSize size,
                                                                SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
-    SxvkAllocator allocator;
-    SXVKI_NULL(pWrite);
-    if (buffer == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = buffer->plan.allocator;
-    SXVKI_CHECK_POINTER(pWrite);
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
+    SXVKI_CHECK_OUTPUT(pWrite);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
     return sxvki_reported(allocator, function,
                           sxvki_smart_prepare(buffer, function, dstOffset, size, pWrite));
@@ -20957,11 +20822,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer bu
                                                               VkCommandBuffer commands,
                                                               const SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkRecordSmartBufferWrite";
-    SxvkAllocator allocator;
-    if (buffer == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = buffer->plan.allocator;
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
     SXVKI_CHECK_POINTER(pWrite);
     SXVKI_CHECK(sxvki_check_write(buffer, function, pWrite));
     SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
@@ -20973,12 +20834,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
                                                         VkDeviceSize dstOffset, VkDeviceSize size,
                                                         const void* pData) {
     const char* function = "sxvkWriteSmartBuffer";
-    SxvkAllocator allocator;
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
     SxvkSmartBufferWrite write;
-    if (buffer == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = buffer->plan.allocator;
     SXVKI_CHECK_POINTER(pData);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
     SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
@@ -21007,11 +20864,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
                                                        VkDeviceSize srcOffset, VkDeviceSize size,
                                                        void* pData) {
     const char* function = "sxvkReadSmartBuffer";
-    SxvkAllocator allocator;
-    if (buffer == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = buffer->plan.allocator;
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
     SXVKI_CHECK_POINTER(pData);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 1, srcOffset, size));
     return sxvki_reported(allocator, function, sxvki_smart_read(buffer, srcOffset, size, pData));
@@ -21024,9 +20877,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
                       SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
-    SXVKI_NULL(pArena);
-    SXVKI_CHECK_ALLOCATOR(allocator);
-    SXVKI_CHECK_POINTER(pArena);
+    SXVKI_CHECK_OUTPUT(pArena);
     SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
     return sxvki_reported(allocator, function, sxvki_arena_create(allocator, pCreateInfo, pArena));
 }
@@ -21050,13 +20901,9 @@ SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDev
                                                     SxvkArenaAllocation* pAllocation,
                                                     SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromBufferArena";
-    SxvkAllocator allocator;
+    SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(arena);
     SXVKI_NULL(pAllocation);
     SXVKI_NULL(pSlice);
-    if (arena == VK_NULL_HANDLE) {
-        return VK_ERROR_VALIDATION_FAILED_EXT;
-    }
-    allocator = arena->plan.allocator;
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
     return sxvki_reported(
@@ -21073,21 +20920,17 @@ SX_VKALLOC_API void sxvkFreeToBufferArena(SxvkBufferArena arena, SxvkArenaAlloca
 SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaSlice(SxvkBufferArena arena,
                                                        SxvkArenaAllocation allocation,
                                                        SxvkBufferSlice* pSlice) {
-    if (pSlice != NULL) {
-        memset(pSlice, 0, sizeof *pSlice);
-        if (arena != VK_NULL_HANDLE) {
-            sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, pSlice);
-        }
+    SXVKI_NULL(pSlice);
+    if (pSlice != NULL && arena != VK_NULL_HANDLE) {
+        sxvki_arena_look(arena, "sxvkGetBufferArenaSlice", allocation, pSlice);
     }
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkGetBufferArenaStatistics(SxvkBufferArena arena,
                                                             SxvkStatistics* pStatistics) {
-    if (pStatistics != NULL) {
-        memset(pStatistics, 0, sizeof *pStatistics);
-        if (arena != VK_NULL_HANDLE) {
-            sxvki_arena_statistics(arena, pStatistics);
-        }
+    SXVKI_NULL(pStatistics);
+    if (pStatistics != NULL && arena != VK_NULL_HANDLE) {
+        sxvki_arena_statistics(arena, pStatistics);
     }
 }
 #endif
