@@ -2870,7 +2870,7 @@ SXVKI_COLD static void sxvki_table_drop(sxvki_table* table, const sxvki_host* ho
 
 SXVKI_COLD static void sxvki_table_shutdown(sxvki_table* table, const sxvki_host* host) {
     uint32_t k;
-    for (k = table->first_shift; k < SXVKI_TABLE_CHUNKS; k++) {
+    for (k = 0; k < SXVKI_TABLE_CHUNKS; k++) {
         sxvki_host_free(host, table->chunks[k]);
     }
     memset(table, 0, sizeof *table);
@@ -9601,6 +9601,27 @@ SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
     sxvki_trim_end(device);
 }
 
+/*  What is asked for: how much memory, and what it is for. The first is read where the driver or the
+    user wrote it: a copy, made by wider loads than their stores were, waits for these (10 ns of 150
+    for a buffer on lavapipe). */
+typedef struct sxvki_demand {
+    const VkMemoryRequirements* memory; /* of the user, or in `answer` */
+    VkBuffer buffer;
+    VkImage image;
+    VkMemoryRequirements2 answer;
+    VkMemoryDedicatedRequirements dedicated;
+    sxvki_purpose purpose;
+} sxvki_demand;
+
+/*  All but the purpose; memory is null where the driver is about to answer. */
+static void sxvki_demand_init(sxvki_demand* demand, const VkMemoryRequirements* memory) {
+    memset(demand, 0, offsetof(sxvki_demand, purpose));
+    demand->memory = memory != NULL ? memory : &demand->answer.memoryRequirements;
+    demand->answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+    demand->answer.pNext = &demand->dedicated;
+    demand->dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+}
+
 /*  The wish's types in order. */
 SXVKI_COLD static VkResult sxvki_allocate_by_wish(SxvkAllocator allocator, const sxvki_wish* wish,
                                                   const sxvki_request* request, int last_resort,
@@ -9630,8 +9651,7 @@ SXVKI_INLINE int sxvki_is_too_large(const struct SxvkPool_T* pool, const sxvki_r
 }
 
 /*  The whole ladder. What other domains keep empty is given back before the last resort. */
-SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bits,
-                                       const sxvki_purpose* purpose,
+SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, const sxvki_demand* demand,
                                        const SxvkAllocationCreateInfo* info,
                                        const sxvki_request* request, SxvkAllocation* taken) {
     int never = (request->flags & SXVK_ALLOCATION_CREATE_NEVER_ALLOCATE_BIT) != 0;
@@ -9639,10 +9659,11 @@ SXVKI_COLD static VkResult sxvki_climb(SxvkAllocator allocator, uint32_t type_bi
     sxvki_wish wish;
     VkResult result;
     int again;
-    if (pool != NULL && ((type_bits >> pool->type) & 1) == 0) {
+    if (pool != NULL && ((demand->memory->memoryTypeBits >> pool->type) & 1) == 0) {
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
-    sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, purpose);
+    sxvki_wish_init(&wish, &allocator->device.model, demand->memory->memoryTypeBits, info,
+                    &demand->purpose);
     for (again = 0;; again++) {
         result = pool != NULL ? sxvki_allocate_in_pool(pool, request, taken)
                               : sxvki_allocate_by_wish(allocator, &wish, request, 0, taken);
@@ -10555,26 +10576,6 @@ static VkResult sxvki_equip(SxvkAllocator allocator, const char* function,
     return VK_SUCCESS;
 }
 
-/*  What memory is needed. It is read where the driver or the user wrote it: a copy, made by wider
-    loads than their stores were, waits for these (10 ns of 150 for a buffer on lavapipe). */
-typedef struct sxvki_requirements {
-    const VkMemoryRequirements* memory; /* of the user, or in `answer` */
-    VkBuffer buffer;
-    VkImage image;
-    VkMemoryRequirements2 answer;
-    VkMemoryDedicatedRequirements dedicated;
-} sxvki_requirements;
-
-/*  memory is null where the driver is about to answer. */
-static void sxvki_requirements_init(sxvki_requirements* requirements,
-                                    const VkMemoryRequirements* memory) {
-    memset(requirements, 0, sizeof *requirements);
-    requirements->memory = memory != NULL ? memory : &requirements->answer.memoryRequirements;
-    requirements->answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
-    requirements->answer.pNext = &requirements->dedicated;
-    requirements->dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
-}
-
 /*  What a request is to a pool. */
 SXVKI_INLINE void sxvki_request_init(sxvki_request* request, const VkMemoryRequirements* memory,
                                      sxvki_kind kind, const SxvkAllocationCreateInfo* info,
@@ -10592,14 +10593,11 @@ SXVKI_INLINE void sxvki_request_init(sxvki_request* request, const VkMemoryRequi
 
 /*  Where what nearly every allocation is goes first: the best memory type's pool, and the place in
     it. Null says to climb the ladder. */
-SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator,
-                                       const sxvki_requirements* requirements,
-                                       const sxvki_purpose* purpose,
+SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator, const sxvki_demand* demand,
                                        const SxvkAllocationCreateInfo* info, uint32_t state,
                                        sxvki_place* place) {
     sxvki_device* device = &allocator->device;
-    const VkMemoryDedicatedRequirements* dedicated = &requirements->dedicated;
-    uint32_t type_bits = requirements->memory->memoryTypeBits;
+    const VkMemoryDedicatedRequirements* dedicated = &demand->dedicated;
     SxvkPool pool = info->pool;
     sxvki_request request;
     if ((dedicated->requiresDedicatedAllocation | dedicated->prefersDedicatedAllocation |
@@ -10608,13 +10606,14 @@ SXVKI_INLINE SxvkPool sxvki_find_place(SxvkAllocator allocator,
         return NULL;
     }
     if (pool == NULL) {
-        uint32_t type = sxvki_memory_type_decide(&device->model, allocator->decisions, type_bits,
-                                                 info, purpose);
+        uint32_t type =
+            sxvki_memory_type_decide(&device->model, allocator->decisions,
+                                     demand->memory->memoryTypeBits, info, &demand->purpose);
         pool = type != SXVKI_NONE ? sxvki_default_pool(allocator, type) : NULL;
-    } else if (((type_bits >> pool->type) & 1) == 0) {
+    } else if (((demand->memory->memoryTypeBits >> pool->type) & 1) == 0) {
         return NULL;
     }
-    sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
+    sxvki_request_init(&request, demand->memory, demand->purpose.kind, info, state);
     return pool != NULL && sxvki_pool_place(pool, &request, place) ? pool : NULL;
 }
 
@@ -10639,11 +10638,10 @@ SXVKI_COLD static int sxvki_second_choice(const sxvki_device* device,
 }
 
 /*  The ladder, and where that ends nowhere the one of the second choice. */
-SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, uint32_t type_bits,
-                                            const sxvki_purpose* purpose,
+SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, const sxvki_demand* demand,
                                             const SxvkAllocationCreateInfo* info,
                                             const sxvki_request* request, SxvkAllocation* taken) {
-    VkResult result = sxvki_climb(allocator, type_bits, purpose, info, request, taken);
+    VkResult result = sxvki_climb(allocator, demand, info, request, taken);
     SxvkAllocationCreateInfo second;
     if ((sxvki_is_full(result) || result == SXVKI_AT_LIMIT ||
          result == VK_ERROR_FEATURE_NOT_PRESENT) &&
@@ -10653,7 +10651,7 @@ SXVKI_COLD static VkResult sxvki_climb_both(SxvkAllocator allocator, uint32_t ty
         other.full = NULL;
         other.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_UPPER_ADDRESS_BIT;
         other.state |= SXVKI_STATE_FALLBACK;
-        other_result = sxvki_climb(allocator, type_bits, purpose, &second, &other, taken);
+        other_result = sxvki_climb(allocator, demand, &second, &other, taken);
         if (other_result != VK_ERROR_FEATURE_NOT_PRESENT) {
             result = other_result;
         }
@@ -10679,15 +10677,16 @@ static void sxvki_heap_list_add(sxvki_heap_list* list, uint32_t heap) {
 
 /*  The heaps where room would serve the request, the best first. */
 SXVKI_COLD static void sxvki_heap_list_want(sxvki_heap_list* list, const sxvki_device* device,
-                                            uint32_t type_bits, const sxvki_purpose* purpose,
+                                            const sxvki_demand* demand,
                                             const SxvkAllocationCreateInfo* info,
                                             const sxvki_request* request) {
     sxvki_wish wish;
     uint32_t type = SXVKI_NONE;
     if (info->pool == VK_NULL_HANDLE) {
-        sxvki_wish_init(&wish, &device->model, type_bits, info, purpose);
+        sxvki_wish_init(&wish, &device->model, demand->memory->memoryTypeBits, info,
+                        &demand->purpose);
         type = sxvki_memory_type_best(&device->model, &wish);
-    } else if (((type_bits >> info->pool->type) & 1) != 0 &&
+    } else if (((demand->memory->memoryTypeBits >> info->pool->type) & 1) != 0 &&
                !sxvki_is_too_large(info->pool, request)) {
         sxvki_heap_list_add(list, sxvki_type_heap(device, info->pool->type));
     }
@@ -10699,7 +10698,7 @@ SXVKI_COLD static void sxvki_heap_list_want(sxvki_heap_list* list, const sxvki_d
 
 /*  After this failure let the user make room, heap after heap, and climb again where he has. */
 SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult result,
-                                               uint32_t type_bits, const sxvki_purpose* purpose,
+                                               const sxvki_demand* demand,
                                                const SxvkAllocationCreateInfo* info,
                                                sxvki_request* request, SxvkAllocation* taken) {
     sxvki_device* device = &allocator->device;
@@ -10707,9 +10706,9 @@ SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult
     sxvki_heap_list list;
     uint32_t i;
     list.count = 0;
-    sxvki_heap_list_want(&list, device, type_bits, purpose, info, request);
+    sxvki_heap_list_want(&list, device, demand, info, request);
     if (sxvki_second_choice(device, info, &second)) {
-        sxvki_heap_list_want(&list, device, type_bits, purpose, &second, request);
+        sxvki_heap_list_want(&list, device, demand, &second, request);
     }
     for (i = 0; i < list.count && sxvki_is_full(result); i++) {
         uint32_t heap = list.heaps[i];
@@ -10717,7 +10716,7 @@ SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult
             sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap,
                                request->size)) {
             request->full = NULL;
-            result = sxvki_climb_both(allocator, type_bits, purpose, info, request, taken);
+            result = sxvki_climb_both(allocator, demand, info, request, taken);
         }
     }
     return result;
@@ -10725,8 +10724,7 @@ SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult
 
 /*  "function: name, 4096 bytes: type 1 of heap 0, choice 2 of 3: what the message means". */
 SXVKI_COLD static void sxvki_log_choice(SxvkAllocator allocator, const char* function,
-                                        const sxvki_requirements* requirements,
-                                        const sxvki_purpose* purpose,
+                                        const sxvki_demand* demand,
                                         const SxvkAllocationCreateInfo* info,
                                         SxvkAllocation taken) {
     const sxvki_device* device = &allocator->device;
@@ -10735,13 +10733,13 @@ SXVKI_COLD static void sxvki_log_choice(SxvkAllocator allocator, const char* fun
     sxvki_wish wish;
     sxvki_subject subject;
     sxvki_line* line = &subject.line;
-    sxvki_wish_init(&wish, &device->model, requirements->memory->memoryTypeBits, info, purpose);
+    sxvki_wish_init(&wish, &device->model, demand->memory->memoryTypeBits, info, &demand->purpose);
     for (type = sxvki_memory_type_best(&device->model, &wish); type != SXVKI_NONE;
          type = sxvki_memory_type_next(&device->model, &wish, type)) {
         count++;
         rank = type == chosen ? count : rank;
     }
-    sxvki_subject_wanted(&subject, device, function, info, requirements->memory->size);
+    sxvki_subject_wanted(&subject, device, function, info, demand->memory->size);
     sxvki_line_add(line, "type ");
     sxvki_line_add_u64(line, chosen, 10);
     sxvki_line_add(line, " of heap ");
@@ -10760,33 +10758,31 @@ SXVKI_COLD static void sxvki_log_choice(SxvkAllocator allocator, const char* fun
 
 /*  The ladder for a request that had no luck so far. */
 SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator, const char* function,
-                                                 const sxvki_requirements* requirements,
-                                                 const sxvki_purpose* purpose,
+                                                 const sxvki_demand* demand,
                                                  const SxvkAllocationCreateInfo* info,
                                                  uint32_t state, sxvki_domain* full,
                                                  SxvkAllocation* taken) {
     int can_alias = (info->flags & SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT) != 0;
-    int names_resource = !can_alias || requirements->dedicated.requiresDedicatedAllocation;
-    uint32_t type_bits = requirements->memory->memoryTypeBits;
+    int names_resource = !can_alias || demand->dedicated.requiresDedicatedAllocation;
     sxvki_request request;
     VkResult result;
-    sxvki_request_init(&request, requirements->memory, purpose->kind, info, state);
+    sxvki_request_init(&request, demand->memory, demand->purpose.kind, info, state);
     request.full = full;
     request.priority = info->priority;
     request.next = info->pNext;
-    request.buffer = names_resource ? requirements->buffer : VK_NULL_HANDLE;
-    request.image = names_resource ? requirements->image : VK_NULL_HANDLE;
-    request.needs_dedicated = requirements->dedicated.requiresDedicatedAllocation ||
+    request.buffer = names_resource ? demand->buffer : VK_NULL_HANDLE;
+    request.image = names_resource ? demand->image : VK_NULL_HANDLE;
+    request.needs_dedicated = demand->dedicated.requiresDedicatedAllocation ||
                               info->pNext != NULL ||
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
-    request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
-    result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
+    request.prefers_dedicated = demand->dedicated.prefersDedicatedAllocation != 0;
+    result = sxvki_climb_both(allocator, demand, info, &request, taken);
     if (sxvki_is_full(result) && allocator->device.pressure.info.pfnCallback != NULL) {
-        result = sxvki_ask_and_climb(allocator, result, type_bits, purpose, info, &request, taken);
+        result = sxvki_ask_and_climb(allocator, result, demand, info, &request, taken);
     }
     if (result == VK_SUCCESS &&
         (allocator->device.debug.flags & SXVK_DEBUG_LOG_MEMORY_TYPES_BIT) != 0) {
-        sxvki_log_choice(allocator, function, requirements, purpose, info, *taken);
+        sxvki_log_choice(allocator, function, demand, info, *taken);
     }
     return result;
 }
@@ -10850,20 +10846,18 @@ SXVKI_INLINE VkResult sxvki_finish(SxvkAllocator allocator, const char* function
 
 /*  Allocate, without a thought of modules. */
 SXVKI_APART static VkResult sxvki_allocate_here(SxvkAllocator allocator, const char* function,
-                                                const sxvki_requirements* requirements,
-                                                const sxvki_purpose* purpose,
+                                                const sxvki_demand* demand,
                                                 const SxvkAllocationCreateInfo* info,
                                                 SxvkAllocation* allocation) {
-    uint32_t state = sxvki_state_for(allocator, purpose);
+    uint32_t state = sxvki_state_for(allocator, &demand->purpose);
     SxvkAllocation taken = VK_NULL_HANDLE;
     sxvki_domain* full = NULL;
     sxvki_place place;
-    SxvkPool pool = sxvki_find_place(allocator, requirements, purpose, info, state, &place);
+    SxvkPool pool = sxvki_find_place(allocator, demand, info, state, &place);
     VkResult result = pool != NULL ? sxvki_pool_take(pool, &place, &taken, &full) : VK_NOT_READY;
     if (result != VK_SUCCESS) {
         full = result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? full : NULL;
-        result = sxvki_allocate_slowly(allocator, function, requirements, purpose, info, state,
-                                       full, &taken);
+        result = sxvki_allocate_slowly(allocator, function, demand, info, state, full, &taken);
     }
     if (result != VK_SUCCESS) {
         *allocation = VK_NULL_HANDLE;
@@ -10875,8 +10869,7 @@ SXVKI_APART static VkResult sxvki_allocate_here(SxvkAllocator allocator, const c
 
 /*  Allocate for a module, which has its say where the allocation has none. */
 SXVKI_APART static VkResult sxvki_allocate_for_module(SxvkAllocator allocator, const char* function,
-                                                      const sxvki_requirements* requirements,
-                                                      const sxvki_purpose* purpose,
+                                                      const sxvki_demand* demand,
                                                       const SxvkAllocationCreateInfo* info,
                                                       SxvkAllocation* allocation) {
     const sxvki_module* module = sxvki_module_wanted(&allocator->device, info);
@@ -10887,30 +10880,23 @@ SXVKI_APART static VkResult sxvki_allocate_for_module(SxvkAllocator allocator, c
         if ((own.flags & SXVK_ALLOCATION_CREATE_STRATEGY_MASK) == 0) {
             own.flags |= sxvki_module_strategy(module);
         }
-        if (purpose->kind == SXVKI_KIND_BUFFER) {
+        if (demand->purpose.kind == SXVKI_KIND_BUFFER) {
             own.minAlignment = sxvki_max64(own.minAlignment, module->info.minBufferAlignment);
         }
     }
-    return sxvki_allocate_here(allocator, function, requirements, purpose, &own, allocation);
+    return sxvki_allocate_here(allocator, function, demand, &own, allocation);
 }
 
 /*  Allocate; arguments are valid. On failure *allocation is null and nothing has changed. What
     failed may be tried in another way: the public function reports it at the end. */
 static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
-                               const sxvki_requirements* requirements, const sxvki_purpose* purpose,
-                               const SxvkAllocationCreateInfo* info, SxvkAllocation* allocation) {
+                               const sxvki_demand* demand, const SxvkAllocationCreateInfo* info,
+                               SxvkAllocation* allocation) {
     if (sxvki_wants_module(info)) {
-        return sxvki_allocate_for_module(allocator, function, requirements, purpose, info,
-                                         allocation);
+        return sxvki_allocate_for_module(allocator, function, demand, info, allocation);
     }
-    return sxvki_allocate_here(allocator, function, requirements, purpose, info, allocation);
+    return sxvki_allocate_here(allocator, function, demand, info, allocation);
 }
-
-/*  One allocation of a batch. */
-typedef struct sxvki_demand {
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
-} sxvki_demand;
 
 /*  Up to SXVKI_PORTION, for which the outputs are null: those that go to the same domain at once.
     On failure the caller frees what was made. */
@@ -10926,7 +10912,7 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
         const sxvki_demand* d = &demands[i];
         pools[i] = sxvki_wants_module(&infos[i])
                        ? NULL
-                       : sxvki_find_place(allocator, &d->requirements, &d->purpose, &infos[i],
+                       : sxvki_find_place(allocator, d, &infos[i],
                                           sxvki_state_for(allocator, &d->purpose), &places[i]);
     }
     for (i = 0; i < count && result == VK_SUCCESS; i++) {
@@ -10936,8 +10922,7 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
         if (allocations[i] != VK_NULL_HANDLE) {
             result = sxvki_finish(allocator, function, &infos[i], &allocations[i]);
         } else {
-            result = sxvki_allocate(allocator, function, &demands[i].requirements,
-                                    &demands[i].purpose, &infos[i], &allocations[i]);
+            result = sxvki_allocate(allocator, function, &demands[i], &infos[i], &allocations[i]);
         }
     }
     return result;
@@ -11451,13 +11436,13 @@ static void sxvki_resource_needs(const sxvki_vk* vk, const sxvki_resource* r,
     }
 }
 
-static void sxvki_resource_requirements(const sxvki_vk* vk, const sxvki_resource* r,
-                                        sxvki_requirements* requirements) {
-    VkMemoryRequirements* plain = &requirements->answer.memoryRequirements;
-    sxvki_requirements_init(requirements, NULL);
+/*  All but the purpose, as the driver says. */
+static void sxvki_resource_ask(const sxvki_vk* vk, const sxvki_resource* r, sxvki_demand* demand) {
+    VkMemoryRequirements* plain = &demand->answer.memoryRequirements;
+    sxvki_demand_init(demand, NULL);
     if (r->is_image) {
         VkImageMemoryRequirementsInfo2 info;
-        requirements->image = *r->handle.image;
+        demand->image = *r->handle.image;
         if (!vk->requirements2) {
             vk->fn.vkGetImageMemoryRequirements(vk->device, *r->handle.image, plain);
             return;
@@ -11465,10 +11450,10 @@ static void sxvki_resource_requirements(const sxvki_vk* vk, const sxvki_resource
         info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
         info.pNext = NULL;
         info.image = *r->handle.image;
-        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &requirements->answer);
+        vk->fn.vkGetImageMemoryRequirements2(vk->device, &info, &demand->answer);
     } else {
         VkBufferMemoryRequirementsInfo2 info;
-        requirements->buffer = *r->handle.buffer;
+        demand->buffer = *r->handle.buffer;
         if (!vk->requirements2) {
             vk->fn.vkGetBufferMemoryRequirements(vk->device, *r->handle.buffer, plain);
             return;
@@ -11476,7 +11461,7 @@ static void sxvki_resource_requirements(const sxvki_vk* vk, const sxvki_resource
         info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
         info.pNext = NULL;
         info.buffer = *r->handle.buffer;
-        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &requirements->answer);
+        vk->fn.vkGetBufferMemoryRequirements2(vk->device, &info, &demand->answer);
     }
 }
 
@@ -11594,15 +11579,14 @@ static VkResult sxvki_resource_create(SxvkAllocator allocator, const char* funct
                                       const sxvki_resource* r, const SxvkAllocationCreateInfo* info,
                                       SxvkAllocation* allocation) {
     const sxvki_device* device = &allocator->device;
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
+    sxvki_demand demand;
     VkResult result = sxvki_resource_make(device, r);
     if (result != VK_SUCCESS) {
         return result;
     }
-    sxvki_resource_requirements(&device->vk, r, &requirements);
-    sxvki_purpose_of(&purpose, r);
-    result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
+    sxvki_resource_ask(&device->vk, r, &demand);
+    sxvki_purpose_of(&demand.purpose, r);
+    result = sxvki_allocate(allocator, function, &demand, info, allocation);
     if (result != VK_SUCCESS) {
         goto fail_resource;
     }
@@ -11669,7 +11653,7 @@ static VkResult sxvki_create_portion(SxvkAllocator allocator, const char* functi
         if (device->vk.debug_utils) {
             sxvki_resource_name(&device->vk, &r, &infos[i]);
         }
-        sxvki_resource_requirements(&device->vk, &r, &demands[i].requirements);
+        sxvki_resource_ask(&device->vk, &r, &demands[i]);
         sxvki_purpose_of(&demands[i].purpose, &r);
     }
     return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
@@ -19041,16 +19025,14 @@ SXVKI_APART static VkResult sxvki_allocate_any(SxvkAllocator allocator, const ch
                                                const SxvkAllocationCreateInfo* info,
                                                SxvkAllocation* allocation,
                                                SxvkAllocationInfo* allocation_info) {
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
+    sxvki_demand demand;
     SXVKI_CHECK(sxvki_check_requirements(allocator, function, memory));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
-    sxvki_requirements_init(&requirements, memory);
-    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
-    return sxvki_give_info(
-        allocator, function,
-        sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation), info,
-        requirements.memory->size, allocation, allocation_info);
+    sxvki_demand_init(&demand, memory);
+    sxvki_purpose_unknown(&demand.purpose, SXVKI_KIND_UNKNOWN);
+    return sxvki_give_info(allocator, function,
+                           sxvki_allocate(allocator, function, &demand, info, allocation), info,
+                           demand.memory->size, allocation, allocation_info);
 }
 
 /*  In a linear pool without margins. */
@@ -19125,7 +19107,7 @@ static VkResult sxvki_allocate_pages(SxvkAllocator allocator, const char* functi
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
     for (i = 0; i < count; i++) {
-        sxvki_requirements_init(&demands[i].requirements, &memory[i]);
+        sxvki_demand_init(&demands[i], &memory[i]);
         sxvki_purpose_unknown(&demands[i].purpose, SXVKI_KIND_UNKNOWN);
     }
     return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
@@ -19182,18 +19164,17 @@ SXVKI_INLINE VkResult sxvki_allocate_for(SxvkAllocator allocator, const char* fu
                                          const SxvkAllocationCreateInfo* pCreateInfo,
                                          SxvkAllocation* pAllocation,
                                          SxvkAllocationInfo* pAllocationInfo) {
-    sxvki_requirements requirements;
-    sxvki_purpose purpose;
+    sxvki_demand demand;
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_bind(allocator, function, r, NULL));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pCreateInfo));
-    sxvki_resource_requirements(&allocator->device.vk, r, &requirements);
-    sxvki_purpose_unknown(&purpose, r->is_image ? SXVKI_KIND_IMAGE_UNKNOWN : SXVKI_KIND_BUFFER);
-    return sxvki_give_info(
-        allocator, function,
-        sxvki_allocate(allocator, function, &requirements, &purpose, pCreateInfo, pAllocation),
-        pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
+    sxvki_resource_ask(&allocator->device.vk, r, &demand);
+    sxvki_purpose_unknown(&demand.purpose,
+                          r->is_image ? SXVKI_KIND_IMAGE_UNKNOWN : SXVKI_KIND_BUFFER);
+    return sxvki_give_info(allocator, function,
+                           sxvki_allocate(allocator, function, &demand, pCreateInfo, pAllocation),
+                           pCreateInfo, demand.memory->size, pAllocation, pAllocationInfo);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
@@ -19692,15 +19673,14 @@ SXVKI_APART static VkResult sxvki_create_checked(
     SxvkAllocator allocator, const char* function, const sxvki_resource* r,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, SxvkAllocation* pAllocation,
     SxvkAllocationInfo* pAllocationInfo) {
+    VkResult result;
     SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(
-        allocator, function,
-        sxvki_resource_create(allocator, function, r, pAllocationCreateInfo, pAllocation),
-        pAllocationCreateInfo, r->is_image ? 0 : r->info.buffer->size, pAllocation,
-        pAllocationInfo);
+    result = sxvki_resource_create(allocator, function, r, pAllocationCreateInfo, pAllocation);
+    return sxvki_give_info(allocator, function, result, pAllocationCreateInfo,
+                           r->is_image ? 0 : r->info.buffer->size, pAllocation, pAllocationInfo);
 }
 
 #if !SX_VKALLOC_NO_DEFRAG
