@@ -11790,10 +11790,9 @@ static VkResult sxvki_flush(const sxvki_device* device, sxvki_cache_operation op
     return result;
 }
 
-/*  Between host memory and an allocation: FLUSH writes what stands at `from`, INVALIDATE reads into
-    `to`. The range is valid. */
-static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
-                           sxvki_cache_operation operation, SxvkAllocation allocation,
+/*  Between host memory and an allocation: from `from`, or to `to`; the other is null. The range is
+    valid. */
+static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAllocation allocation,
                            VkDeviceSize offset, VkDeviceSize size, void* to, const void* from) {
     const sxvki_device* device = &allocator->device;
     uint32_t index = sxvki_allocation_index(allocation);
@@ -11803,7 +11802,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
         return result;
     }
     data = (char*)data + offset;
-    if (operation == SXVKI_CACHE_FLUSH) {
+    if (from != NULL) {
         memcpy(data, from, (size_t)size);
         result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &allocation, &offset, &size);
     } else {
@@ -18867,37 +18866,6 @@ SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
 
 /* --- choice of memory type --- */
 
-static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function, uint32_t type_bits,
-                                const SxvkAllocationCreateInfo* info, const sxvki_purpose* purpose,
-                                uint32_t* type) {
-    sxvki_wish wish;
-    sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, purpose);
-    if (info->pool == VK_NULL_HANDLE) {
-        *type = sxvki_memory_type_best(&allocator->device.model, &wish);
-    } else {
-        *type = (type_bits >> info->pool->type) & 1 ? info->pool->type : SXVKI_NONE;
-    }
-    if (*type == SXVKI_NONE) {
-        return sxvki_failed_for(allocator, function, VK_ERROR_FEATURE_NOT_PRESENT, info, 0);
-    }
-    return VK_SUCCESS;
-}
-
-SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
-    SxvkAllocator allocator, uint32_t memoryTypeBits,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
-    const char* function = "sxvkFindMemoryTypeIndex";
-    sxvki_purpose purpose;
-    if (pMemoryTypeIndex != NULL) {
-        *pMemoryTypeIndex = UINT32_MAX;
-    }
-    SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
-    return sxvki_find_type(allocator, function, memoryTypeBits, pAllocationCreateInfo, &purpose,
-                           pMemoryTypeIndex);
-}
-
 /*  What a resource is for that does not exist, and which types it may have. */
 SXVKI_COLD static VkResult sxvki_ask_about(SxvkAllocator allocator, const char* function,
                                            const sxvki_resource* r, sxvki_purpose* purpose,
@@ -18910,36 +18878,59 @@ SXVKI_COLD static VkResult sxvki_ask_about(SxvkAllocator allocator, const char* 
                                       : sxvki_type_bits_for_buffer(device, r->info.buffer, bits));
 }
 
-SXVKI_COLD static VkResult sxvki_find_type_for(
-    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
+/*  For a resource, or for the unknown with these type bits. */
+static VkResult sxvki_find_type(SxvkAllocator allocator, const char* function,
+                                const sxvki_resource* r, uint32_t type_bits,
+                                const SxvkAllocationCreateInfo* info, uint32_t* pMemoryTypeIndex) {
     sxvki_purpose purpose;
-    uint32_t bits = 0;
+    sxvki_wish wish;
+    uint32_t type;
     if (pMemoryTypeIndex != NULL) {
         *pMemoryTypeIndex = UINT32_MAX;
     }
     SXVKI_CHECK_POINTER(pMemoryTypeIndex);
-    SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    SXVKI_CHECK(sxvki_ask_about(allocator, function, r, &purpose, &bits));
-    return sxvki_find_type(allocator, function, bits, pAllocationCreateInfo, &purpose,
-                           pMemoryTypeIndex);
+    if (r != NULL) {
+        SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
+    }
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
+    if (r != NULL) {
+        SXVKI_CHECK(sxvki_ask_about(allocator, function, r, &purpose, &type_bits));
+    } else {
+        sxvki_purpose_unknown(&purpose, SXVKI_KIND_UNKNOWN);
+    }
+    sxvki_wish_init(&wish, &allocator->device.model, type_bits, info, &purpose);
+    if (info->pool == VK_NULL_HANDLE) {
+        type = sxvki_memory_type_best(&allocator->device.model, &wish);
+    } else {
+        type = (type_bits >> info->pool->type) & 1 ? info->pool->type : SXVKI_NONE;
+    }
+    *pMemoryTypeIndex = type;
+    return type != SXVKI_NONE
+               ? VK_SUCCESS
+               : sxvki_failed_for(allocator, function, VK_ERROR_FEATURE_NOT_PRESENT, info, 0);
+}
+
+SX_VKALLOC_API VkResult sxvkFindMemoryTypeIndex(
+    SxvkAllocator allocator, uint32_t memoryTypeBits,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
+    return sxvki_find_type(allocator, "sxvkFindMemoryTypeIndex", NULL, memoryTypeBits,
+                           pAllocationCreateInfo, pMemoryTypeIndex);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForBufferInfo(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     sxvki_resource r = sxvki_resource_buffer(NULL, pBufferCreateInfo);
-    return sxvki_find_type_for(allocator, "sxvkFindMemoryTypeIndexForBufferInfo", &r,
-                               pAllocationCreateInfo, pMemoryTypeIndex);
+    return sxvki_find_type(allocator, "sxvkFindMemoryTypeIndexForBufferInfo", &r, 0,
+                           pAllocationCreateInfo, pMemoryTypeIndex);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkFindMemoryTypeIndexForImageInfo(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, uint32_t* pMemoryTypeIndex) {
     sxvki_resource r = sxvki_resource_image(NULL, pImageCreateInfo);
-    return sxvki_find_type_for(allocator, "sxvkFindMemoryTypeIndexForImageInfo", &r,
-                               pAllocationCreateInfo, pMemoryTypeIndex);
+    return sxvki_find_type(allocator, "sxvkFindMemoryTypeIndexForImageInfo", &r, 0,
+                           pAllocationCreateInfo, pMemoryTypeIndex);
 }
 
 #if !SX_VKALLOC_NO_STATS_STRING
@@ -19002,6 +18993,16 @@ SXVKI_APART static VkResult sxvki_give_info_now(SxvkAllocator allocator,
                                                 SxvkAllocationInfo* info) {
     if (info != NULL) {
         sxvki_get_info(allocator, sxvki_allocation_index(*allocation), info);
+    }
+    return sxvki_settled(allocator, VK_SUCCESS);
+}
+
+/*  The same for a batch. */
+static VkResult sxvki_give_infos(SxvkAllocator allocator, size_t count,
+                                 const SxvkAllocation* allocations, SxvkAllocationInfo* infos) {
+    size_t i;
+    for (i = 0; i < count && infos != NULL; i++) {
+        sxvki_get_info(allocator, sxvki_allocation_index(allocations[i]), &infos[i]);
     }
     return sxvki_settled(allocator, VK_SUCCESS);
 }
@@ -19123,10 +19124,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     uint32_t portion;
     size_t i;
     SXVKI_ENTER("sxvkAllocateMemoryPages");
-    for (i = 0; i < allocationCount; i++) {
-        sxvki_null_outputs(pAllocations != NULL ? &pAllocations[i] : NULL,
-                           pAllocationInfos != NULL ? &pAllocationInfos[i] : NULL);
-    }
+    SXVKI_NULL_ALL(pAllocations, allocationCount);
+    SXVKI_NULL_ALL(pAllocationInfos, allocationCount);
     SXVKI_CHECK_ALLOCATOR(allocator);
     if (allocationCount == 0) {
         return VK_SUCCESS;
@@ -19152,10 +19151,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     if (result != VK_SUCCESS) {
         return sxvki_failed(allocator, function, result);
     }
-    for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
-        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
-    }
-    return sxvki_settled(allocator, VK_SUCCESS);
+    return sxvki_give_infos(allocator, allocationCount, pAllocations, pAllocationInfos);
 }
 
 /*  Memory for a buffer or an image that is there. */
@@ -19585,39 +19581,39 @@ SX_VKALLOC_API VkResult sxvkInvalidateAllocations(SxvkAllocator allocator, uint3
                                allocationCount, allocations, offsets, sizes);
 }
 
+/*  Into the allocation from `from`, or from it to `to`; the other is null. */
+static VkResult sxvki_copy_checked(SxvkAllocator allocator, const char* function,
+                                   SxvkAllocation allocation, VkDeviceSize offset,
+                                   VkDeviceSize size, void* to, const void* from,
+                                   const char* field) {
+    uint32_t index;
+    SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, size, 0));
+    if (size == 0) {
+        return VK_SUCCESS;
+    }
+    SXVKI_REJECT_IF(to == NULL && from == NULL, NULL_ARGUMENT, field);
+    return sxvki_reported(allocator, function,
+                          sxvki_copy(allocator, function, allocation, offset, size, to, from));
+}
+
 SX_VKALLOC_API VkResult sxvkCopyMemoryToAllocation(SxvkAllocator allocator,
                                                    const void* pSrcHostPointer,
                                                    SxvkAllocation dstAllocation,
                                                    VkDeviceSize dstAllocationLocalOffset,
                                                    VkDeviceSize size) {
-    const char* function = "sxvkCopyMemoryToAllocation";
-    uint32_t index;
-    SXVKI_CHECK(sxvki_check_allocation(allocator, function, dstAllocation, &index));
-    SXVKI_CHECK(sxvki_check_range(allocator, function, index, dstAllocationLocalOffset, size, 0));
-    if (size == 0) {
-        return VK_SUCCESS;
-    }
-    SXVKI_CHECK_POINTER(pSrcHostPointer);
-    return sxvki_reported(allocator, function,
-                          sxvki_copy(allocator, function, SXVKI_CACHE_FLUSH, dstAllocation,
-                                     dstAllocationLocalOffset, size, NULL, pSrcHostPointer));
+    return sxvki_copy_checked(allocator, "sxvkCopyMemoryToAllocation", dstAllocation,
+                              dstAllocationLocalOffset, size, NULL, pSrcHostPointer,
+                              "pSrcHostPointer");
 }
 
 SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
                                                    SxvkAllocation srcAllocation,
                                                    VkDeviceSize srcAllocationLocalOffset,
                                                    void* pDstHostPointer, VkDeviceSize size) {
-    const char* function = "sxvkCopyAllocationToMemory";
-    uint32_t index;
-    SXVKI_CHECK(sxvki_check_allocation(allocator, function, srcAllocation, &index));
-    SXVKI_CHECK(sxvki_check_range(allocator, function, index, srcAllocationLocalOffset, size, 0));
-    if (size == 0) {
-        return VK_SUCCESS;
-    }
-    SXVKI_CHECK_POINTER(pDstHostPointer);
-    return sxvki_reported(allocator, function,
-                          sxvki_copy(allocator, function, SXVKI_CACHE_INVALIDATE, srcAllocation,
-                                     srcAllocationLocalOffset, size, pDstHostPointer, NULL));
+    return sxvki_copy_checked(allocator, "sxvkCopyAllocationToMemory", srcAllocation,
+                              srcAllocationLocalOffset, size, pDstHostPointer, NULL,
+                              "pDstHostPointer");
 }
 
 /* --- buffers and images --- */
@@ -19971,10 +19967,7 @@ static VkResult sxvki_create_batch(SxvkAllocator allocator, const char* function
     if (result != VK_SUCCESS) {
         return sxvki_failed(allocator, function, result);
     }
-    for (i = 0; i < count && pAllocationInfos != NULL; i++) {
-        sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
-    }
-    return sxvki_settled(allocator, VK_SUCCESS);
+    return sxvki_give_infos(allocator, count, pAllocations, pAllocationInfos);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
