@@ -11311,16 +11311,15 @@ static void sxvki_purpose_unknown(sxvki_purpose* purpose, sxvki_kind kind) {
 
 static void sxvki_purpose_of_buffer(sxvki_purpose* purpose, const VkBufferCreateInfo* info) {
     const uint64_t copies = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-    memset(purpose, 0, sizeof *purpose);
     purpose->usage = sxvki_buffer_usage(info);
     purpose->kind = SXVKI_KIND_BUFFER;
     purpose->device_access = (purpose->usage & ~copies) != 0;
+    purpose->transient = 0;
     purpose->is_protected = (info->flags & VK_BUFFER_CREATE_PROTECTED_BIT) != 0;
 }
 
 static void sxvki_purpose_of_image(sxvki_purpose* purpose, const VkImageCreateInfo* info) {
     const uint64_t copies = VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
-    memset(purpose, 0, sizeof *purpose);
     purpose->usage = info->usage;
     purpose->kind = info->tiling == VK_IMAGE_TILING_LINEAR    ? SXVKI_KIND_IMAGE_LINEAR
                     : info->tiling == VK_IMAGE_TILING_OPTIMAL ? SXVKI_KIND_IMAGE_OPTIMAL
@@ -19665,37 +19664,39 @@ SX_VKALLOC_API VkResult sxvkBindImageMemory2(SxvkAllocator allocator, SxvkAlloca
 }
 
 /*  Once the outputs are null. Not for a movable one. */
-SXVKI_APART static VkResult sxvki_create_checked(
-    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, SxvkAllocation* pAllocation,
-    SxvkAllocationInfo* pAllocationInfo) {
+SXVKI_APART static VkResult sxvki_create_checked(SxvkAllocator allocator, const char* function,
+                                                 const sxvki_resource* r,
+                                                 const SxvkAllocationCreateInfo* info,
+                                                 SxvkAllocation* pAllocation,
+                                                 SxvkAllocationInfo* allocation_info) {
     VkResult result;
     SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    result = sxvki_resource_create(allocator, function, r, pAllocationCreateInfo, pAllocation);
-    return sxvki_give_info(allocator, function, result, pAllocationCreateInfo,
-                           r->is_image ? 0 : r->info.buffer->size, pAllocation, pAllocationInfo);
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
+    result = sxvki_resource_create(allocator, function, r, info, pAllocation);
+    return sxvki_give_info(allocator, function, result, info,
+                           r->is_image ? 0 : r->info.buffer->size, pAllocation, allocation_info);
 }
 
 #if !SX_VKALLOC_NO_DEFRAG
 /*  As above, with an entry for >>movable. */
-SXVKI_COLD static VkResult sxvki_create_movable(
-    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, SxvkAllocation* pAllocation,
-    SxvkAllocationInfo* pAllocationInfo) {
+SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const char* function,
+                                                const sxvki_resource* r,
+                                                const SxvkAllocationCreateInfo* info,
+                                                SxvkAllocation* pAllocation,
+                                                SxvkAllocationInfo* allocation_info) {
     sxvki_device* device = &allocator->device;
-    SxvkAllocationCreateInfo info = *pAllocationCreateInfo;
+    SxvkAllocationCreateInfo wish = *info;
     sxvki_resource made = *r;
     sxvki_movable* m;
     VkResult result;
-    info.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
+    wish.flags &= ~(VkFlags)SXVK_ALLOCATION_CREATE_MOVABLE_BIT;
     SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
-    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
-    SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, r));
+    SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &wish));
+    SXVKI_CHECK(sxvki_check_movable(allocator, function, &wish, r));
     m = r->is_image ? sxvki_movable_of_image(&device->host, r->info.image)
                     : sxvki_movable_of_buffer(&device->host, r->info.buffer);
     if (m == NULL) {
@@ -19706,19 +19707,19 @@ SXVKI_COLD static VkResult sxvki_create_movable(
     } else {
         made.info.buffer = &m->buffer_info;
     }
-    result = sxvki_create_checked(allocator, function, &made, &info, pAllocation, pAllocationInfo);
+    result = sxvki_create_checked(allocator, function, &made, &wish, pAllocation, allocation_info);
     if (result == VK_SUCCESS) {
         m->allocation = *pAllocation;
         m->buffer = r->is_image ? VK_NULL_HANDLE : *r->handle.buffer;
         m->image = r->is_image ? *r->handle.image : VK_NULL_HANDLE;
-        m->pool = info.pool;
+        m->pool = wish.pool;
         m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED; /* of the next */
         if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
             return VK_SUCCESS;
         }
         sxvki_resource_unmake(device, r);
         (void)sxvki_free(allocator, *pAllocation, function);
-        sxvki_null_outputs(pAllocation, pAllocationInfo);
+        sxvki_null_outputs(pAllocation, allocation_info);
         result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
     }
     sxvki_host_free(&device->host, m);
@@ -19727,34 +19728,31 @@ SXVKI_COLD static VkResult sxvki_create_movable(
 #endif
 
 SXVKI_INLINE VkResult sxvki_create(SxvkAllocator allocator, const char* function,
-                                   const sxvki_resource* r,
-                                   const SxvkAllocationCreateInfo* pAllocationCreateInfo,
+                                   const sxvki_resource* r, const SxvkAllocationCreateInfo* info,
                                    SxvkAllocation* pAllocation,
-                                   SxvkAllocationInfo* pAllocationInfo) {
+                                   SxvkAllocationInfo* allocation_info) {
     sxvki_resource_null(r);
-    sxvki_null_outputs(pAllocation, pAllocationInfo);
+    sxvki_null_outputs(pAllocation, allocation_info);
     SXVKI_CHECK_ALLOCATOR(allocator);
 #if !SX_VKALLOC_NO_DEFRAG
-    if (pAllocationCreateInfo != NULL &&
-        (pAllocationCreateInfo->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0) {
-        return sxvki_create_movable(allocator, function, r, pAllocationCreateInfo, pAllocation,
-                                    pAllocationInfo);
+    if (info != NULL && (info->flags & SXVK_ALLOCATION_CREATE_MOVABLE_BIT) != 0) {
+        return sxvki_create_movable(allocator, function, r, info, pAllocation, allocation_info);
     }
 #endif
-    return sxvki_create_checked(allocator, function, r, pAllocationCreateInfo, pAllocation,
-                                pAllocationInfo);
+    return sxvki_create_checked(allocator, function, r, info, pAllocation, allocation_info);
 }
 
-SXVKI_COLD static VkResult sxvki_create_dedicated(
-    SxvkAllocator allocator, const char* function, const sxvki_resource* r,
-    const SxvkAllocationCreateInfo* pAllocationCreateInfo, const void* next,
-    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+SXVKI_COLD static VkResult sxvki_create_dedicated(SxvkAllocator allocator, const char* function,
+                                                  const sxvki_resource* r,
+                                                  const SxvkAllocationCreateInfo* info,
+                                                  const void* next, SxvkAllocation* pAllocation,
+                                                  SxvkAllocationInfo* allocation_info) {
     SxvkAllocationCreateInfo dedicated;
     sxvki_resource_null(r);
-    sxvki_null_outputs(pAllocation, pAllocationInfo);
-    SXVKI_CHECK_POINTER(pAllocationCreateInfo);
-    dedicated = sxvki_dedicated_info(pAllocationCreateInfo, next);
-    return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, pAllocationInfo);
+    sxvki_null_outputs(pAllocation, allocation_info);
+    SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pAllocationCreateInfo");
+    dedicated = sxvki_dedicated_info(info, next);
+    return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, allocation_info);
 }
 
 SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
