@@ -9601,9 +9601,9 @@ SXVKI_COLD static void sxvki_trim_tables(SxvkAllocator allocator) {
     sxvki_trim_end(device);
 }
 
-/*  What is asked for: how much memory, and what it is for. The first is read where the driver or the
-    user wrote it: a copy, made by wider loads than their stores were, waits for these (10 ns of 150
-    for a buffer on lavapipe). */
+/*  What is asked for: how much memory, and what for. The first is read where the driver or the user
+    wrote it: a copy, made by wider loads than their stores were, waits for these (10 ns of 150 for
+    a buffer on lavapipe). */
 typedef struct sxvki_demand {
     const VkMemoryRequirements* memory; /* of the user, or in `answer` */
     VkBuffer buffer;
