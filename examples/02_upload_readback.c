@@ -7,10 +7,10 @@
         ./upload_readback
 */
 
-#include "example_device.h"
-
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+
+#include "example_device.h"
 
 typedef struct Buffer {
     VkBuffer buffer;
@@ -37,13 +37,7 @@ int main(void) {
     example_create_instance(&example);
     example_create_device(&example);
 
-    SxvkAllocatorCreateInfo info = {0};
-    info.instance = example.instance;
-    info.physicalDevice = example.physicalDevice;
-    info.device = example.device;
-    info.vulkanApiVersion = VK_API_VERSION_1_1;
-    SxvkAllocator allocator;
-    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    SxvkAllocator allocator = example_create_allocator(&example);
 
     /* SEQUENTIAL_WRITE: the CPU writes and never reads. RANDOM: it reads, so cached memory is
        better. Neither: the CPU does not come near it, so it is free to live where the GPU is fast. */

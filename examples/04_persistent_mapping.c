@@ -7,10 +7,10 @@
         ./persistent_mapping
 */
 
-#include "example_device.h"
-
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+
+#include "example_device.h"
 
 #define FRAMES_IN_FLIGHT 3
 #define FRAMES           10
@@ -29,13 +29,7 @@ int main(void) {
     example_create_instance(&example);
     example_create_device(&example);
 
-    SxvkAllocatorCreateInfo info = {0};
-    info.instance = example.instance;
-    info.physicalDevice = example.physicalDevice;
-    info.device = example.device;
-    info.vulkanApiVersion = VK_API_VERSION_1_1;
-    SxvkAllocator allocator;
-    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    SxvkAllocator allocator = example_create_allocator(&example);
 
     VkBufferCreateInfo bufferInfo = {0};
     bufferInfo.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;

@@ -8,10 +8,10 @@
         ./frame_ring
 */
 
-#include "example_device.h"
-
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+
+#include "example_device.h"
 
 #define IN_FLIGHT  3
 #define FRAMES     100
@@ -179,13 +179,7 @@ int main(void) {
     ExampleDevice example;
     example_create_instance(&example);
     example_create_device(&example);
-    SxvkAllocatorCreateInfo info = {0};
-    info.instance = example.instance;
-    info.physicalDevice = example.physicalDevice;
-    info.device = example.device;
-    info.vulkanApiVersion = VK_API_VERSION_1_1;
-    SxvkAllocator allocator;
-    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    SxvkAllocator allocator = example_create_allocator(&example);
     Program program = {0};
     create_program(example.device, &program);
 

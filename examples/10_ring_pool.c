@@ -8,10 +8,10 @@
         ./ring_pool
 */
 
-#include "example_device.h"
-
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+
+#include "example_device.h"
 
 #define RING_SIZE   ((VkDeviceSize)1 << 20)
 #define STREAM_SIZE ((VkDeviceSize)12 << 20)
@@ -57,13 +57,7 @@ int main(void) {
     example_create_instance(&example);
     example_create_device(&example);
 
-    SxvkAllocatorCreateInfo info = {0};
-    info.instance = example.instance;
-    info.physicalDevice = example.physicalDevice;
-    info.device = example.device;
-    info.vulkanApiVersion = VK_API_VERSION_1_1;
-    SxvkAllocator allocator;
-    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    SxvkAllocator allocator = example_create_allocator(&example);
 
     /* The ring: a linear pool of one block, of the type that suits staging buffers. */
     VkBufferCreateInfo staging = {0};

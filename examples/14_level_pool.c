@@ -8,10 +8,10 @@
         ./level_pool
 */
 
-#include "example_device.h"
-
 #define SX_VKALLOC_IMPLEMENTATION
 #include "sx_vkalloc.h"
+
+#include "example_device.h"
 
 #define LEVELS  5
 #define OBJECTS 400
@@ -60,13 +60,7 @@ int main(void) {
     ExampleDevice example;
     example_create_instance(&example);
     example_create_device(&example);
-    SxvkAllocatorCreateInfo info = {0};
-    info.instance = example.instance;
-    info.physicalDevice = example.physicalDevice;
-    info.device = example.device;
-    info.vulkanApiVersion = VK_API_VERSION_1_1;
-    SxvkAllocator allocator;
-    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    SxvkAllocator allocator = example_create_allocator(&example);
 
     VkBufferCreateInfo typical = {0};
     typical.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;

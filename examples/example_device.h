@@ -185,4 +185,19 @@ static inline void example_print_flags(VkMemoryPropertyFlags flags) {
     }
 }
 
+#ifdef SX_VKALLOC_H
+/*  As the first example does it. */
+static inline SxvkAllocator example_create_allocator(const ExampleDevice* example) {
+    SxvkAllocatorCreateInfo info;
+    SxvkAllocator allocator;
+    memset(&info, 0, sizeof info);
+    info.instance = example->instance;
+    info.physicalDevice = example->physicalDevice;
+    info.device = example->device;
+    info.vulkanApiVersion = VK_API_VERSION_1_1;
+    EXAMPLE_CHECK(sxvkCreateAllocator(&info, &allocator) == VK_SUCCESS);
+    return allocator;
+}
+#endif
+
 #endif
