@@ -2680,17 +2680,16 @@ static int sxvki_host_copy_string(const sxvki_host* host, const char* text, char
     return 1;
 }
 
-#define SXVKI_TABLE_CHUNKS 31
+#define SXVKI_TABLE_CHUNKS 26
 
-/*  Chunk k holds 1 << k elements; the first is chunk first_shift. */
 typedef struct sxvki_table {
     void* chunks[SXVKI_TABLE_CHUNKS];
     uint32_t unused[SXVKI_TABLE_CHUNKS]; /* chain of a chunk's elements that nobody has */
     uint32_t used[SXVKI_TABLE_CHUNKS];   /* count of its others */
-    uint32_t has_unused; /* a bit for each chunk with a chain, but for those retired */
-    uint32_t capacity;   /* atomic; elements that may be looked at */
-    uint32_t made;       /* elements that exist: more than that while some are retired */
-    uint32_t first_shift;
+    uint32_t has_unused;  /* a bit for each chunk with a chain, but for those retired */
+    uint32_t capacity;    /* atomic; elements that may be looked at */
+    uint32_t made;        /* elements that exist: more than that while some are retired */
+    uint32_t first_shift; /* chunk 0 holds 1 << first_shift elements */
     uint32_t element_size;
     uint32_t link;       /* where in an element that nobody has the next one's index stands */
     uint32_t retired_at; /* sxvki_seconds, when the last chunks were retired */
@@ -2709,8 +2708,8 @@ static void sxvki_table_init(sxvki_table* table, uint32_t first_shift, size_t el
 SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint32_t first_shift,
                                   uint32_t element_size) {
     size_t biased = (size_t)index + ((size_t)1 << first_shift);
-    uint32_t high = sxvki_high_bit(biased);
-    char* chunk = (char*)table->chunks[high];
+    size_t high = sxvki_high_bit(biased);
+    char* chunk = (char*)table->chunks[high - first_shift];
     SXVKI_ASSERT_INTERNAL(first_shift == table->first_shift);
     SXVKI_ASSERT_INTERNAL(element_size == table->element_size);
     return chunk + (biased ^ (size_t)1 << high) * element_size;
@@ -2724,12 +2723,12 @@ SXVKI_INLINE void* sxvki_table_at(const sxvki_table* table, uint32_t index, uint
 SXVKI_COLD static int sxvki_table_grow(sxvki_table* table, const sxvki_host* host, uint32_t most,
                                        uint32_t* from, uint32_t* to) {
     uint32_t first = 1u << table->first_shift;
-    uint32_t k = sxvki_high_bit(table->capacity + first);
+    uint32_t k = sxvki_high_bit(table->capacity + first) - table->first_shift;
     uint32_t used, count;
-    if (k >= SXVKI_TABLE_CHUNKS) {
+    if (k >= SXVKI_TABLE_CHUNKS || k + table->first_shift >= 31) {
         return 0;
     }
-    count = 1u << k;
+    count = first << k;
     used = table->capacity + first - count; /* of the chunk */
     if (count > SIZE_MAX / table->element_size) {
         return 0;
@@ -2755,11 +2754,11 @@ static void sxvki_table_publish(sxvki_table* table, uint32_t capacity) {
 
 /*  The chunk that an index stands in, and the first index of a chunk. */
 SXVKI_INLINE uint32_t sxvki_table_chunk(const sxvki_table* table, uint32_t index) {
-    return sxvki_high_bit(index + (1u << table->first_shift));
+    return sxvki_high_bit(index + (1u << table->first_shift)) - table->first_shift;
 }
 
 SXVKI_INLINE uint32_t sxvki_table_first(const sxvki_table* table, uint32_t chunk) {
-    return (1u << chunk) - (1u << table->first_shift);
+    return (1u << (table->first_shift + chunk)) - (1u << table->first_shift);
 }
 
 SXVKI_INLINE uint32_t* sxvki_table_link(const sxvki_table* table, uint32_t index) {
