@@ -18670,7 +18670,7 @@ static void sxvki_null_outputs(SxvkAllocation* allocation, SxvkAllocationInfo* i
 }
 
 /*  The name, for messages and for profilers. */
-#define SXVKI_ENTER(name)                                                                          \
+#define SXVKI_FUNCTION(name)                                                                       \
     const char* function = (name);                                                                 \
     SXVKI_PROFILE(name)
 
@@ -18736,7 +18736,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAllocator(const SxvkAllocatorCreate
     const char* missing = NULL;
     sxvki_reporter reporter;
     VkResult result;
-    SXVKI_ENTER("sxvkCreateAllocator");
+    SXVKI_FUNCTION("sxvkCreateAllocator");
     SXVKI_NULL(pAllocator);
     if (pCreateInfo == NULL) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -19066,7 +19066,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
                                            const SxvkAllocationCreateInfo* pCreateInfo,
                                            SxvkAllocation* pAllocation,
                                            SxvkAllocationInfo* pAllocationInfo) {
-    SXVKI_ENTER("sxvkAllocateMemory");
+    SXVKI_FUNCTION("sxvkAllocateMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocation);
     return sxvki_allocate_plain(allocator, function, pMemoryRequirements, pCreateInfo, pAllocation,
@@ -19089,7 +19089,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
     const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
     SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     SxvkAllocationCreateInfo dedicated;
-    SXVKI_ENTER("sxvkAllocateDedicatedMemory");
+    SXVKI_FUNCTION("sxvkAllocateDedicatedMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK_POINTER(pCreateInfo);
@@ -19121,7 +19121,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     VkResult result = VK_SUCCESS;
     uint32_t portion;
     size_t i;
-    SXVKI_ENTER("sxvkAllocateMemoryPages");
+    SXVKI_FUNCTION("sxvkAllocateMemoryPages");
     SXVKI_NULL_ALL(pAllocations, allocationCount);
     SXVKI_NULL_ALL(pAllocationInfos, allocationCount);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -19192,7 +19192,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkIm
 }
 
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
-    SXVKI_ENTER("sxvkFreeMemory");
+    SXVKI_FUNCTION("sxvkFreeMemory");
     if (allocator == VK_NULL_HANDLE || allocation == VK_NULL_HANDLE) {
         return;
     }
@@ -19206,7 +19206,7 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
                                         const SxvkAllocation* pAllocations) {
     sxvki_returns returns;
     size_t i;
-    SXVKI_ENTER("sxvkFreeMemoryPages");
+    SXVKI_FUNCTION("sxvkFreeMemoryPages");
     if (allocator == VK_NULL_HANDLE || pAllocations == NULL) {
         return;
     }
@@ -19771,7 +19771,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SxvkAllocationCreateInfo aligned;
-    SXVKI_ENTER("sxvkCreateBufferWithAlignment");
+    SXVKI_FUNCTION("sxvkCreateBufferWithAlignment");
     sxvki_resource_null(&r);
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
@@ -20026,7 +20026,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyImages(SxvkAllocator allocator, uint32
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
                                                   const SxvkPoolCreateInfo* pCreateInfo,
                                                   SxvkPool* pPool) {
-    SXVKI_ENTER("sxvkCreatePool");
+    SXVKI_FUNCTION("sxvkCreatePool");
     SXVKI_CHECK_OUTPUT(pPool);
     SXVKI_CHECK(sxvki_check_pool_info(allocator, function, pCreateInfo));
     return sxvki_reported_last(allocator, function,
@@ -20035,7 +20035,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreatePool(SxvkAllocator allocator,
 
 SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
     sxvki_findings findings;
-    SXVKI_ENTER("sxvkResetPool");
+    SXVKI_FUNCTION("sxvkResetPool");
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
@@ -20048,7 +20048,7 @@ SX_VKALLOC_API VkResult sxvkResetPool(SxvkAllocator allocator, SxvkPool pool) {
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkDestroyPool(SxvkAllocator allocator, SxvkPool pool) {
-    SXVKI_ENTER("sxvkDestroyPool");
+    SXVKI_FUNCTION("sxvkDestroyPool");
     if (allocator != VK_NULL_HANDLE && pool != VK_NULL_HANDLE &&
         sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
 #if !SX_VKALLOC_NO_DEFRAG
@@ -20094,7 +20094,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkSetPoolName(SxvkAllocator allocator, Sxvk
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
                                                             const SxvkDefragmentationInfo* pInfo,
                                                             SxvkDefragmentationContext* pContext) {
-    SXVKI_ENTER("sxvkBeginDefragmentation");
+    SXVKI_FUNCTION("sxvkBeginDefragmentation");
     SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
     if (pInfo->pool != VK_NULL_HANDLE && sxvki_pool_is_linear(pInfo->pool)) {
@@ -20107,7 +20107,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator alloca
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                              SxvkDefragmentationPassMoveInfo* pPassInfo) {
-    SXVKI_ENTER("sxvkBeginDefragmentationPass");
+    SXVKI_FUNCTION("sxvkBeginDefragmentationPass");
     SXVKI_NULL(pPassInfo);
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK_POINTER(pPassInfo);
@@ -20119,7 +20119,7 @@ sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                            SxvkDefragmentationPassMoveInfo* pPassInfo) {
-    SXVKI_ENTER("sxvkEndDefragmentationPass");
+    SXVKI_FUNCTION("sxvkEndDefragmentationPass");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
     return sxvki_end_pass(context, pPassInfo, function);
@@ -20128,7 +20128,7 @@ sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext c
 SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
                                                       SxvkDefragmentationContext context,
                                                       SxvkDefragmentationStats* pStats) {
-    SXVKI_ENTER("sxvkEndDefragmentation");
+    SXVKI_FUNCTION("sxvkEndDefragmentation");
     SXVKI_NULL(pStats);
     if (allocator != VK_NULL_HANDLE && context != NULL &&
         sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
@@ -20141,7 +20141,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
                                                        const SxvkDefragmentationInfo* pInfo,
                                                        SxvkDefragmentationContext* pContext) {
     uint32_t index;
-    SXVKI_ENTER("sxvkBeginEvacuation");
+    SXVKI_FUNCTION("sxvkBeginEvacuation");
     SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
@@ -20152,7 +20152,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,
                                                    SxvkDefragmentationContext context,
                                                    const SxvkMoveInfo* pInfo) {
-    SXVKI_ENTER("sxvkRecordMoves");
+    SXVKI_FUNCTION("sxvkRecordMoves");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_REJECT_IF(!context->run.by_library, BAD_STRUCT, "context: without MOVABLES_ONLY");
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
@@ -20170,7 +20170,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64
 
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkDefragmentationTick(SxvkAllocator allocator, const SxvkDefragmentationTickInfo* pInfo) {
-    SXVKI_ENTER("sxvkDefragmentationTick");
+    SXVKI_FUNCTION("sxvkDefragmentationTick");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_tick_info(allocator, function, pInfo));
     return sxvki_reported_last(allocator, function, sxvki_tick(allocator, pInfo));
@@ -20178,7 +20178,7 @@ sxvkDefragmentationTick(SxvkAllocator allocator, const SxvkDefragmentationTickIn
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_t memoryTypeIndex,
                                                 VkDeviceSize size, const SxvkMoveInfo* pInfo) {
-    SXVKI_ENTER("sxvkMakeRoom");
+    SXVKI_FUNCTION("sxvkMakeRoom");
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
     SXVKI_REJECT_IF(memoryTypeIndex >= allocator->device.model.properties.memoryTypeCount,
@@ -20404,7 +20404,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkCalculateStatistics(SxvkAllocator allocator,
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCalculatePoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                                            SxvkDetailedStatistics* pPoolStats) {
-    SXVKI_ENTER("sxvkCalculatePoolStatistics");
+    SXVKI_FUNCTION("sxvkCalculatePoolStatistics");
     SXVKI_NULL(pPoolStats);
     if (pPoolStats != NULL && sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
         sxvki_detailed_init(pPoolStats);
@@ -20419,7 +20419,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsString(SxvkAllocator allocator,
                                                         VkBool32 detailedMap) {
     sxvki_text text;
     sxvki_json json;
-    SXVKI_ENTER("sxvkBuildStatsString");
+    SXVKI_FUNCTION("sxvkBuildStatsString");
     SXVKI_CHECK_OUTPUT(ppStatsString);
     sxvki_text_init(&text, &allocator->device.host);
     memset(&json, 0, sizeof json);
@@ -20436,7 +20436,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeStatsString(SxvkAllocator allocator, char
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkBuildStatsText(SxvkAllocator allocator, char** ppStatsText) {
     sxvki_text text;
-    SXVKI_ENTER("sxvkBuildStatsText");
+    SXVKI_FUNCTION("sxvkBuildStatsText");
     SXVKI_CHECK_OUTPUT(ppStatsText);
     sxvki_text_init(&text, &allocator->device.host);
     sxvki_text_report(&text, allocator);
@@ -20467,7 +20467,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckCorruption(SxvkAllocator allocator,
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkCheckPoolCorruption(SxvkAllocator allocator, SxvkPool pool) {
     sxvki_findings findings;
-    SXVKI_ENTER("sxvkCheckPoolCorruption");
+    SXVKI_FUNCTION("sxvkCheckPoolCorruption");
     SXVKI_CHECK(sxvki_check_pool(allocator, function, pool));
     sxvki_findings_init(&findings, function, UINT32_MAX);
     sxvki_margin_visit(pool, &findings);
