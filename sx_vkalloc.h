@@ -1430,8 +1430,10 @@ SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
 */
 SX_VKALLOC_API void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module);
 /*  Counters only, whatever lives: fit for every frame. Zeroes the struct on a stale handle, which
-    is reported. Cost: those of the module are atomic; for unusedShare each lock of the default
-    pools of its memory types is taken once, for some 50 instructions. */
+    is reported.
+    Threads   safe, and waits for nobody, see sxvkGetHeapBudget
+    Cost      O(memory types); for unusedShare some 600 instructions for each type it has memory of
+*/
 SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
                                             SxvkModuleStatistics* pStatistics);
 /*  Null: of no module, or of one that was destroyed, or a stale handle, which is reported. Cost:
@@ -1473,10 +1475,15 @@ SX_VKALLOC_API VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t h
 /* --- statistics and diagnosis ----------------------------------------------------------------- */
 
 /*  Counters only, no walk and no driver call: fit for every frame. Zeroes the struct on bad
-    arguments. Cost: usage, budget and level are atomic; for `statistics` each lock of the pools in
-    this heap is taken once, and that of the list of custom pools, for some 50 instructions each. */
+    arguments.
+    Threads   safe, and waits for nobody. Exact where nobody else is at work. What other threads do
+              at this moment is in it or not, as are the last 15 frees from where one of them just
+              allocates. Only who destroys a pool waits for it
+    Cost      O(pools of the heap), some 600 instructions for each that has slabs
+*/
 SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
                                       SxvkBudget* pBudget);
+/*  As sxvkGetHeapBudget, of one pool. */
 SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                           SxvkStatistics* pPoolStats);
 
@@ -2376,6 +2383,15 @@ SXVKI_INLINE uint32_t sxvki_load32_ordered(const uint32_t* p) {
     return sxvki_load32(p); /* what came before was an interlocked one, and so a full fence */
 }
 #endif
+
+/*  A counter that only who holds a lock changes, and others read without: no locked instruction. */
+SXVKI_INLINE void sxvki_count32(uint32_t* counter, uint32_t more) {
+    sxvki_store32_relaxed(counter, *counter + more);
+}
+
+SXVKI_INLINE void sxvki_count64(sxvki_shared64* counter, uint64_t more) {
+    sxvki_store64_relaxed(counter, *counter + more);
+}
 
 /*  One step of a spin loop; give the core away now and then. */
 SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
@@ -7252,9 +7268,9 @@ SXVKI_STATIC_ASSERT(busy_is_above_the_mail, SXVKI_BUSY_ABOVE > 2 * SXVKI_MAIL_MA
 
 /*  Slots of one size. */
 typedef struct sxvki_slab_class {
-    uint64_t taken;  /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
-    uint32_t list;   /* slabs with free slots, the latest first */
-    uint32_t demand; /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
+    sxvki_shared64 taken; /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
+    uint32_t list;        /* slabs with free slots, the latest first */
+    uint32_t demand;      /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
 } sxvki_slab_class;
 
 /*  All of a domain. The sums only grow, modulo 2^64, and what was taken less what was given is
@@ -7283,14 +7299,14 @@ typedef struct sxvki_domain {
     uint32_t empty_first;  /* the first empty one in it */
     sxvki_block* front;    /* `block_first`, or null */
     uint32_t block_count;  /* in the list, and being made */
-    uint32_t listed_count; /* in the list */
+    uint32_t listed_count; /* in the list; this and what is called told may be read at any time */
     uint32_t calm_count;   /* atomic; times that a block ceased to be busy */
     uint32_t has_mail;     /* it may be used */
     sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
     sxvki_linear linear; /* instead of the bins in a linear pool */
     uint32_t empty_count;
-    uint32_t live_count;
+    uint32_t live_count;        /* told */
     uint32_t op_count;          /* allocations tried, all since a thread last left */
     uint32_t switch_count;      /* of these, by another thread than the one before */
     uint32_t wait_count;        /* of these, that waited for the lock */
@@ -7301,14 +7317,15 @@ typedef struct sxvki_domain {
     uint32_t freed_then;        /* by the clock of the domain: when it last gave a block back */
     int has_freed;              /* ... if ever */
     int breathes;               /* needed a block soon after */
-    sxvki_shared64 block_bytes; /* atomic, but only who holds the lock writes */
+    sxvki_shared64 block_bytes; /* told */
     uint64_t empty_bytes;
-    uint64_t live_bytes; /* of ranges handed out, slabs among them */
-    uint64_t slab_bytes;
-    uint32_t slab_count; /* with a range */
+    sxvki_shared64 live_bytes; /* told; of ranges handed out, slabs among them */
+    sxvki_shared64 slab_bytes; /* told */
+    uint32_t slab_count;       /* told; with a range */
     uint32_t hollow_count;
     uint32_t class_count;
-    void* victims; /* atomic; sxvki_victim, see "victims" */
+    void* victims;      /* atomic; sxvki_victim, see "victims" */
+    void* slab_classes; /* atomic; what `classes` points into, for who holds no lock */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -7336,19 +7353,19 @@ struct SxvkPool_T {
     uint32_t shards_max;
     sxvki_lock dedicated_lock; /* guards the next five, the name, and dedicated records */
     uint32_t dedicated_first;
-    uint32_t dedicated_count;
-    uint32_t dedicated_take_count; /* ever */
-    uint64_t dedicated_bytes;      /* of blocks */
-    uint64_t dedicated_live_bytes;
-    uint32_t module;           /* atomic; id, see >>module; 0: none */
-    uint32_t has_tracks;       /* atomic; allocations of it may have modules */
+    uint32_t dedicated_count;            /* told, see sxvki_domain */
+    uint32_t dedicated_take_count;       /* ever */
+    sxvki_shared64 dedicated_bytes;      /* told; of blocks */
+    sxvki_shared64 dedicated_live_bytes; /* told */
+    uint32_t module;                     /* atomic; id, see >>module; 0: none */
+    uint32_t has_tracks;                 /* atomic; allocations of it may have modules */
     sxvki_shared64 widest;     /* atomic; the largest alignment that a range had, in granules */
     sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
     uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
     uint64_t serial;    /* of a custom pool: higher than those of all before; 0: a default one */
     SxvkPool prev_pool; /* list of custom pools, the newest in front */
-    SxvkPool next_pool;
+    void* next_pool;    /* atomic; SxvkPool */
 };
 
 /*  A request for memory, past validation. */
@@ -7500,6 +7517,7 @@ SXVKI_COLD static int sxvki_domain_make_classes(sxvki_domain* domain) {
     domain->classes = all->classes;
     domain->given = all->given;
     domain->class_count = SXVKI_SLAB_CLASSES;
+    sxvki_store_ptr(&domain->slab_classes, all);
     return 1;
 }
 
@@ -7751,8 +7769,8 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
     }
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
-    domain->listed_count--;
-    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes - block->size);
+    sxvki_count32(&domain->listed_count, UINT32_MAX);
+    sxvki_count64(&domain->block_bytes, 0 - block->size);
     domain->empty_count--;
     domain->empty_bytes -= block->size;
 }
@@ -7770,8 +7788,8 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     }
     sxvki_domain_list_insert(domain, block, 1);
     block->since = sxvki_domain_clock(domain);
-    domain->listed_count++;
-    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes + block->size);
+    sxvki_count32(&domain->listed_count, 1);
+    sxvki_count64(&domain->block_bytes, block->size);
     domain->empty_count++;
     domain->empty_bytes += block->size;
 }
@@ -7794,9 +7812,9 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
             sxvki_store32_relaxed(&block->is_busy, 1);
         }
     }
-    domain->live_count++;
+    sxvki_count32(&domain->live_count, 1);
     domain->take_count++;
-    domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
+    sxvki_count64(&domain->live_bytes, (place->size << SXVKI_GRANULE_SHIFT) - place->tail);
     return sxvki_handle_make(sxvki_record_generation(r), index);
 }
 
@@ -7818,9 +7836,9 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
     if (block->live_count++ == 0) {
         sxvki_domain_mark(domain, block, 0);
     }
-    domain->live_count++;
+    sxvki_count32(&domain->live_count, 1);
     domain->take_count++;
-    domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
+    sxvki_count64(&domain->live_bytes, (size << SXVKI_GRANULE_SHIFT) - tail);
     return sxvki_handle_make(sxvki_record_generation(r) + 2 * domain->linear.epoch,
                              SXVKI_HANDLE_LINEAR_BIT | index);
 }
@@ -7860,8 +7878,8 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
     for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
         sxvki_store32_relaxed(&sxvki_block_at(device, id)->epoch, domain->linear.epoch);
     }
-    domain->live_count = 0;
-    domain->live_bytes = 0;
+    sxvki_store32_relaxed(&domain->live_count, 0);
+    sxvki_store64_relaxed(&domain->live_bytes, 0);
 }
 
 /* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
@@ -7938,9 +7956,9 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
     sxvki_store_ptr(&slab->owner, domain);
     sxvki_store64_relaxed(&slab->word, sxvki_slab_full(slab) | SXVKI_SLAB_HELD);
     sxvki_domain_list_slab(domain, id, slab);
-    domain->slab_count++;
+    sxvki_count32(&domain->slab_count, 1);
     domain->slab_take_count++;
-    domain->slab_bytes += place.size << SXVKI_GRANULE_SHIFT;
+    sxvki_count64(&domain->slab_bytes, place.size << SXVKI_GRANULE_SHIFT);
     c->demand = SXVKI_SLAB_EARNED;
     return 1;
 }
@@ -7967,7 +7985,7 @@ SXVKI_HOT SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvk
     sxvki_store32_relaxed(&slot->state, place->state);
     generation = sxvki_generation_after(sxvki_load32_relaxed(&slot->generation));
     sxvki_store32(&slot->generation, generation);
-    c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    sxvki_count64(&c->taken, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     return sxvki_handle_make(generation, sxvki_slot_index(id, i));
 }
 
@@ -8017,8 +8035,8 @@ static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki
 /*  Take back a range of a linear pool that was claimed. What becomes of its block: as above. */
 SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
                                         sxvki_record* r, sxvki_block** chain) {
-    domain->live_count--;
-    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_count32(&domain->live_count, UINT32_MAX);
+    sxvki_count64(&domain->live_bytes, 0 - sxvki_record_bytes(r));
     sxvki_linear_give(&domain->linear, &block->in.lane, block->size >> SXVKI_GRANULE_SHIFT, index,
                       r);
     if (--block->live_count == 0) {
@@ -8038,8 +8056,8 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
         return;
     }
     size = sxvki_record_size(r);
-    domain->live_count--;
-    domain->live_bytes -= (size << SXVKI_GRANULE_SHIFT) - r->link_a;
+    sxvki_count32(&domain->live_count, UINT32_MAX);
+    sxvki_count64(&domain->live_bytes, r->link_a - (size << SXVKI_GRANULE_SHIFT));
     if (domain->pool == NULL) {
         sxvki_bins_give(&domain->bins, index);
         return;
@@ -8063,8 +8081,8 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
 /*  Give the range of a slab back, in which nothing lives. */
 static void sxvki_domain_give_slab(sxvki_domain* domain, sxvki_slab* slab, sxvki_block** chain) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, slab->record);
-    domain->slab_count--;
-    domain->slab_bytes -= sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
+    sxvki_count32(&domain->slab_count, UINT32_MAX);
+    sxvki_count64(&domain->slab_bytes, 0 - (sxvki_record_size(r) << SXVKI_GRANULE_SHIFT));
     r->link_a = 0;
     sxvki_domain_give(domain, slab->record, chain);
 }
@@ -8117,8 +8135,9 @@ static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_bl
         nobody's from when the reader cleared the bit. Nobody waits: a reader leaves a letter that
         is still being written, a writer who finds no room takes the lock.
     M3  The mail is read by every free that takes the lock, by one in SXVKI_MAIL_EVERY allocations,
-        each run of a batch and each one that finds no room, by ticks, trims and statistics, and
-        before a pool goes. So statistics are exact when nobody else is at work.
+        each run of a batch and each one that finds no room, by ticks, trims and statistics (fast
+        ones leave it where the lock is taken), and before a pool goes. So statistics are exact when
+        nobody else is at work.
     M4  What waits in the mail keeps no block from the driver, even if nobody ever calls again. A
         range is posted only while its block is busy. So when a block ceases to be, it has a live
         range that is in no letter, and who gives that back finds the block not busy, takes the
@@ -8728,6 +8747,24 @@ static uint32_t sxvki_domain_slots_taken(const sxvki_domain* domain) {
     return taken & (uint32_t)SXVKI_SLOTS_COUNT_MASK;
 }
 
+/*  Free the classes, in which nothing lives. Who reads them without the lock pins the records
+    before he looks for them: either he is found here, and they stay until the next trim, or he
+    finds none. */
+SXVKI_COLD static void sxvki_domain_drop_classes(sxvki_domain* domain) {
+    sxvki_device* device = domain->pool->device;
+    void* classes = domain->slab_classes;
+    sxvki_store_ptr(&domain->slab_classes, NULL);
+    if (sxvki_add64(&device->records.pins, 0) != 0) {
+        sxvki_store_ptr(&domain->slab_classes, classes);
+        return;
+    }
+    domain->gone_slot_count = sxvki_domain_slots_taken(domain);
+    domain->classes = NULL;
+    domain->given = NULL;
+    domain->class_count = 0;
+    sxvki_host_free(&device->host, classes);
+}
+
 SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spares) {
     sxvki_device* device = domain->pool->device;
     sxvki_linear* linear = &domain->linear;
@@ -8743,11 +8780,7 @@ SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spa
         linear->spare = SXVKI_NONE;
     }
     if (domain->block_count == 0 && domain->hollow_count == 0) {
-        domain->gone_slot_count = sxvki_domain_slots_taken(domain);
-        sxvki_host_free(&device->host, domain->classes);
-        domain->classes = NULL;
-        domain->given = NULL;
-        domain->class_count = 0;
+        sxvki_domain_drop_classes(domain);
     }
     sxvki_lock_drop(&domain->lock);
 }
@@ -8851,10 +8884,10 @@ SXVKI_COLD static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_
         sxvki_block_at(device, block->next)->prev = block->id;
     }
     pool->dedicated_first = block->id;
-    pool->dedicated_count++;
+    sxvki_count32(&pool->dedicated_count, 1);
     pool->dedicated_take_count++;
-    pool->dedicated_bytes += block->size;
-    pool->dedicated_live_bytes += request->size;
+    sxvki_count64(&pool->dedicated_bytes, block->size);
+    sxvki_count64(&pool->dedicated_live_bytes, request->size);
     r = sxvki_record_at(&device->records, chain);
     sxvki_record_set(r, block->id, 0, granules);
     r->prev = SXVKI_NONE;
@@ -8885,9 +8918,9 @@ static void sxvki_pool_give_dedicated(SxvkPool pool, sxvki_block* block, sxvki_r
         }
         sxvki_store32_relaxed(&pool->brief_frame, now);
     }
-    pool->dedicated_count--;
-    pool->dedicated_bytes -= block->size;
-    pool->dedicated_live_bytes -= sxvki_record_bytes(r);
+    sxvki_count32(&pool->dedicated_count, UINT32_MAX);
+    sxvki_count64(&pool->dedicated_bytes, 0 - block->size);
+    sxvki_count64(&pool->dedicated_live_bytes, 0 - sxvki_record_bytes(r));
     sxvki_record_age(r);
 }
 
@@ -8970,16 +9003,68 @@ static uint32_t sxvki_walk_next(sxvki_walk* walk) {
     return SXVKI_NONE;
 }
 
-/*  Count and bytes of the allocations in a domain. */
+/*  Live slots, see sxvki_domain_live_slots. */
+SXVKI_INLINE void sxvki_stats_add_slots(SxvkStatistics* stats, uint64_t live) {
+    stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
+    stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
+}
+
+/*  Count and bytes of the ranges that are allocations. */
+static void sxvki_domain_add_ranges(const sxvki_domain* domain, SxvkStatistics* stats) {
+    uint32_t slabs = sxvki_load32_relaxed(&domain->slab_count);
+    uint64_t slab_bytes = sxvki_load64_relaxed(&domain->slab_bytes);
+    uint32_t count = sxvki_load32_relaxed(&domain->live_count);
+    stats->allocationCount += count > slabs ? count - slabs : 0;
+    stats->allocationBytes +=
+        sxvki_saturating_sub(sxvki_load64_relaxed(&domain->live_bytes), slab_bytes);
+}
+
+/*  The same of all allocations in a domain. Who does not hold its lock has pinned the records, and
+    counts what other threads have under way or not, be it a slab that they open. Of slots what was
+    given is read first: that was taken before. */
 static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* stats) {
+    const sxvki_slab_classes* all =
+        (const sxvki_slab_classes*)sxvki_load_ptr(&domain->slab_classes);
     uint32_t i;
-    stats->allocationCount += domain->live_count - domain->slab_count;
-    stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
-    for (i = 0; domain->slab_count != 0 && i < domain->class_count; i++) {
-        uint64_t live = sxvki_domain_live_slots(domain, i);
-        stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
-        stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
+    sxvki_domain_add_ranges(domain, stats);
+    if (all == NULL || sxvki_load32_relaxed(&domain->slab_count) == 0) {
+        return;
     }
+    for (i = 0; i < SXVKI_SLAB_CLASSES; i++) {
+        uint64_t given = sxvki_load64(&all->given[i]);
+        sxvki_stats_add_slots(stats, sxvki_load64_relaxed(&all->classes[i].taken) - given);
+    }
+}
+
+/*  As above, with the blocks. */
+static void sxvki_domain_add(const sxvki_domain* domain, SxvkStatistics* stats) {
+    sxvki_domain_add_live(domain, stats);
+    stats->blockCount += sxvki_load32_relaxed(&domain->listed_count);
+    stats->blockBytes += sxvki_load64_relaxed(&domain->block_bytes);
+}
+
+/*  What a pool holds, without waiting for anybody: the mail is read where nobody is in the domain;
+    else its letters, 15 at most, still count as live. */
+static void sxvki_pool_add(SxvkPool pool, SxvkStatistics* stats) {
+    uint32_t count = sxvki_load32_relaxed(&pool->dedicated_count);
+    uint32_t i;
+    sxvki_records_pin(&pool->device->records);
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        if (sxvki_load32_ordered(&domain->mail_bits) != 0 && sxvki_lock_try(&domain->lock)) {
+            sxvki_domain_read(domain, NULL);
+            sxvki_lock_drop(&domain->lock);
+        }
+        sxvki_domain_add(domain, stats);
+    }
+    sxvki_records_unpin(&pool->device->records);
+    stats->blockCount += count;
+    stats->allocationCount += count;
+    stats->blockBytes += sxvki_load64_relaxed(&pool->dedicated_bytes);
+    stats->allocationBytes += sxvki_load64_relaxed(&pool->dedicated_live_bytes);
 }
 
 /*  The same of a range; it may have taken in a slot. */
@@ -9177,7 +9262,8 @@ struct SxvkAllocator_T {
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
     sxvki_lock pools_lock;                    /* guards the list of custom pools, and the next */
     uint64_t pool_serial;                     /* of the newest custom pool */
-    SxvkPool first_pool;
+    void* first_pool;                         /* atomic; SxvkPool */
+    sxvki_shared64 pool_readers;              /* atomic; see sxvki_read_pools */
     sxvki_history history;
     uint32_t gone_takes; /* allocations that pools had made that are gone; guarded as the list */
     SxvkDefragmentationContext first_context; /* under the same lock */
@@ -9409,11 +9495,15 @@ static void sxvki_visit_default_pools(SxvkAllocator allocator, sxvki_pool_visito
     }
 }
 
-/*  The caller holds the lock. */
+SXVKI_INLINE SxvkPool sxvki_pool_at(void* const* link) {
+    return (SxvkPool)sxvki_load_ptr(link);
+}
+
+/*  The caller holds the lock, or is one of the readers. */
 static void sxvki_visit_custom_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
                                      void* context) {
-    SxvkPool pool;
-    for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+    SxvkPool pool = sxvki_pool_at(&allocator->first_pool);
+    for (; pool != NULL; pool = sxvki_pool_at(&pool->next_pool)) {
         visit(pool, context);
     }
 }
@@ -9423,6 +9513,16 @@ static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
     sxvki_lock_take(&allocator->pools_lock);
     sxvki_visit_custom_pools(allocator, visit, context);
     sxvki_lock_drop(&allocator->pools_lock);
+}
+
+/*  The same for who only reads counters, and waits for nobody: the lock is not taken. Who destroys
+    a pool waits until he sees no reader. So each one either has left, or began after the pool was
+    taken out of the list: both ask by an atomic addition. */
+static void sxvki_read_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
+    sxvki_visit_default_pools(allocator, visit, context);
+    sxvki_add64(&allocator->pool_readers, 1);
+    sxvki_visit_custom_pools(allocator, visit, context);
+    sxvki_add64(&allocator->pool_readers, (uint64_t)0 - 1);
 }
 
 /*  From which size on a request deserves memory of its own rather than a new block. */
@@ -10989,6 +11089,7 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
                                   SxvkPool* created) {
     const sxvki_host* host = &allocator->device.host;
     SxvkPool pool = (SxvkPool)sxvki_host_alloc_zeroed(host, sizeof *pool);
+    SxvkPool next;
     VkResult result;
     if (pool == NULL || !sxvki_pool_init(pool, &allocator->device, info->memoryTypeIndex, info)) {
         sxvki_host_free(host, pool);
@@ -11007,11 +11108,12 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
     }
     sxvki_lock_take(&allocator->pools_lock);
     pool->serial = ++allocator->pool_serial;
-    pool->next_pool = allocator->first_pool;
-    if (pool->next_pool != NULL) {
-        pool->next_pool->prev_pool = pool;
+    next = sxvki_pool_at(&allocator->first_pool);
+    pool->next_pool = next;
+    if (next != NULL) {
+        next->prev_pool = pool;
     }
-    allocator->first_pool = pool;
+    sxvki_store_ptr(&allocator->first_pool, pool);
     sxvki_lock_drop(&allocator->pools_lock);
     *created = pool;
     return VK_SUCCESS;
@@ -11143,8 +11245,8 @@ SXVKI_APART static VkBool32 sxvki_visit_claimed(SxvkAllocator allocator, uint32_
                : sxvki_visit_live(allocator, index, generation, callback, user_data);
 }
 
-static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
-                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+SXVKI_INLINE VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+                                             PFN_sxvkAllocationCallback callback, void* user_data) {
     const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
     uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
     if (generation & SXVKI_GENERATION_CLAIMED) {
@@ -11179,20 +11281,23 @@ static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationC
 /*  Take a custom pool out of the list and give everything back. */
 SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool,
                                           const char* function) {
+    uint32_t step = 0;
+    SxvkPool next;
     sxvki_free_all(allocator, pool, SXVK_MESSAGE_LEAKED_ALLOCATION, function);
     sxvki_lock_take(&allocator->pools_lock);
     if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
         allocator->gone_takes += sxvki_pool_takes(pool);
     }
-    if (pool->prev_pool != NULL) {
-        pool->prev_pool->next_pool = pool->next_pool;
-    } else {
-        allocator->first_pool = pool->next_pool;
-    }
-    if (pool->next_pool != NULL) {
-        pool->next_pool->prev_pool = pool->prev_pool;
+    next = sxvki_pool_at(&pool->next_pool);
+    sxvki_store_ptr(pool->prev_pool != NULL ? &pool->prev_pool->next_pool : &allocator->first_pool,
+                    next);
+    if (next != NULL) {
+        next->prev_pool = pool->prev_pool;
     }
     sxvki_lock_drop(&allocator->pools_lock);
+    while (sxvki_add64(&allocator->pool_readers, 0) != 0) {
+        sxvki_spin_pause(step++);
+    }
     if (pool->module != 0) {
         sxvki_module_release(&allocator->device.modules, pool->module, SXVKI_OWNER);
     }
@@ -11212,14 +11317,14 @@ static VkBool32 VKAPI_PTR sxvki_leak_visit(void* function, SxvkAllocator allocat
     their serial numbers, which go down. */
 SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* function) {
     uint64_t serial = UINT64_MAX;
-    SxvkPool pool = allocator->first_pool;
+    SxvkPool pool = sxvki_pool_at(&allocator->first_pool);
     allocator->tells_leaks = 1;
     while (pool != NULL) {
         serial = pool->serial;
         sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
-        pool = allocator->first_pool;
+        pool = sxvki_pool_at(&allocator->first_pool);
         while (pool != NULL && pool->serial >= serial) {
-            pool = pool->next_pool;
+            pool = sxvki_pool_at(&pool->next_pool);
         }
     }
     sxvki_visit_allocations(allocator, sxvki_leak_visit, (void*)(uintptr_t)function);
@@ -11230,7 +11335,7 @@ SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* f
 SXVKI_COLD static void sxvki_destroy_pools(SxvkAllocator allocator) {
     uint32_t type;
     while (allocator->first_pool != NULL) {
-        sxvki_destroy_pool(allocator, allocator->first_pool, NULL);
+        sxvki_destroy_pool(allocator, sxvki_pool_at(&allocator->first_pool), NULL);
     }
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
@@ -13722,42 +13827,14 @@ SXVKI_COLD static void sxvki_defragmentations_leave(SxvkAllocator allocator, Sxv
 /*  >>stats      statistics, dump, integrity                                                      */
 /* ============================================================================================== */
 /*
-    Fast statistics and the frame history add up counters that the domains keep anyway. The detailed
-    ones, the margins and the integrity check walk every range, one domain under its lock at a time:
-    the picture of each domain is consistent, the whole is as of no single moment while other
-    threads work. Those who want the lock wait meanwhile, so these are for debugging; the dump and
-    the report in words go in portions, see below.
+    Fast statistics and the frame history add up counters that the domains keep anyway, the former
+    without a lock. The detailed ones, the margins and the integrity check walk every range, one
+    domain under its lock at a time: the picture of each domain is consistent, the whole is as of no
+    single moment while other threads work. Those who want the lock wait meanwhile, so these are for
+    debugging; the dump and the report in words go in portions, see below.
 */
 
-/*  *takes, which is optional, grows by the allocations made, ever, modulo 2^28. */
-static void sxvki_add_fast(SxvkStatistics* stats, uint32_t* takes, SxvkPool pool) {
-    uint32_t i;
-    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
-        sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            sxvki_domain_read(domain, NULL);
-            stats->blockCount += domain->listed_count;
-            stats->blockBytes += domain->block_bytes;
-            sxvki_domain_add_live(domain, stats);
-            if (takes != NULL) {
-                *takes += sxvki_domain_takes(domain);
-            }
-            sxvki_lock_drop(&domain->lock);
-        }
-    }
-    sxvki_lock_take(&pool->dedicated_lock);
-    stats->blockCount += pool->dedicated_count;
-    stats->blockBytes += pool->dedicated_bytes;
-    stats->allocationCount += pool->dedicated_count;
-    stats->allocationBytes += pool->dedicated_live_bytes;
-    if (takes != NULL) {
-        *takes += pool->dedicated_take_count;
-    }
-    sxvki_lock_drop(&pool->dedicated_lock);
-}
-
-/*  For sxvki_visit_pools: the pools of one heap. */
+/*  For sxvki_read_pools: the pools of one heap. */
 typedef struct sxvki_heap_sum {
     SxvkStatistics stats;
     uint32_t takes;
@@ -13767,17 +13844,34 @@ typedef struct sxvki_heap_sum {
 static void sxvki_heap_visit(SxvkPool pool, void* context) {
     sxvki_heap_sum* sum = (sxvki_heap_sum*)context;
     if (sxvki_type_heap(pool->device, pool->type) == sum->heap) {
-        sxvki_add_fast(&sum->stats, NULL, pool);
+        sxvki_pool_add(pool, &sum->stats);
     }
 }
 
 /* --- the frame history --- */
 
+/*  Under the locks, for what was freed is what was made less what is alive. */
 static void sxvki_history_visit(SxvkPool pool, void* context) {
     sxvki_heap_sum* sum = (sxvki_heap_sum*)context;
-    if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
-        sxvki_add_fast(&sum->stats, &sum->takes, pool); /* else its user may be in it */
+    uint32_t i;
+    if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0) {
+        return; /* its user may be in it */
     }
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_domain_read(domain, NULL);
+            sxvki_domain_add_live(domain, &sum->stats);
+            sum->takes += sxvki_domain_takes(domain);
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    sum->stats.allocationCount += pool->dedicated_count;
+    sum->stats.allocationBytes += pool->dedicated_live_bytes;
+    sum->takes += pool->dedicated_take_count;
+    sxvki_lock_drop(&pool->dedicated_lock);
 }
 
 /*  A frame has ended. Counters alone, O(pools), where there is a history. */
@@ -14228,7 +14322,8 @@ SXVKI_COLD static int sxvki_tour_enter_pool(sxvki_tour* tour) {
         return 1;
     }
     sxvki_lock_take(&tour->allocator->pools_lock);
-    for (pool = tour->allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+    pool = sxvki_pool_at(&tour->allocator->first_pool);
+    for (; pool != NULL; pool = sxvki_pool_at(&pool->next_pool)) {
         if (pool->serial == tour->serial) {
             return 1;
         }
@@ -14260,9 +14355,9 @@ SXVKI_COLD static int sxvki_tour_next_pool(sxvki_tour* tour, uint32_t type, uint
     sxvki_host_free(&allocator->device.host, tour->name);
     tour->name = NULL;
     sxvki_lock_take(&allocator->pools_lock);
-    pool = allocator->first_pool;
+    pool = sxvki_pool_at(&allocator->first_pool);
     while (pool != NULL && (pool->type != type || pool->serial >= *serial)) {
-        pool = pool->next_pool;
+        pool = sxvki_pool_at(&pool->next_pool);
     }
     if (pool != NULL) {
         *serial = pool->serial;
@@ -15864,7 +15959,7 @@ SXVKI_COLD static void sxvki_tick_survey(SxvkAllocator allocator, SxvkStatistics
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
-            sxvki_add_fast(&heaps[sxvki_type_heap(&allocator->device, type)], NULL, pool);
+            sxvki_pool_add(pool, &heaps[sxvki_type_heap(&allocator->device, type)]);
         }
     }
     for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
@@ -16670,8 +16765,12 @@ static void sxvki_virtual_clear(SxvkVirtualBlock block) {
 
 static void sxvki_virtual_statistics(const struct SxvkVirtualBlock_T* block,
                                      SxvkStatistics* stats) {
+    uint32_t i;
     memset(stats, 0, sizeof *stats);
-    sxvki_domain_add_live(&block->domain, stats);
+    sxvki_domain_add_ranges(&block->domain, stats);
+    for (i = 0; i < block->domain.class_count; i++) {
+        sxvki_stats_add_slots(stats, sxvki_domain_live_slots(&block->domain, i));
+    }
     stats->blockCount = 1;
     stats->blockBytes = block->size << block->shift;
     stats->allocationBytes = stats->allocationBytes >> SXVKI_GRANULE_SHIFT << block->shift;
@@ -20563,8 +20662,9 @@ static VkBool32 VKAPI_PTR sxvki_farewell_visit(void* context, SxvkAllocator allo
 SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sxvki_line* line) {
     SxvkPool pool;
     sxvki_lock_take(&allocator->pools_lock);
-    for (pool = allocator->first_pool; pool != NULL && pool->module != id;) {
-        pool = pool->next_pool;
+    pool = sxvki_pool_at(&allocator->first_pool);
+    while (pool != NULL && pool->module != id) {
+        pool = sxvki_pool_at(&pool->next_pool);
     }
     if (pool != NULL) {
         sxvki_store32_relaxed(&pool->module, 0);
@@ -20618,10 +20718,10 @@ static float sxvki_module_unused_share(SxvkAllocator allocator, const sxvki_modu
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL && sxvki_load64_relaxed(&module->type_bytes[type]) != 0) {
-            sxvki_add_fast(&stats, NULL, pool);
+            sxvki_pool_add(pool, &stats);
         }
     }
-    return stats.blockBytes != 0
+    return stats.blockBytes > stats.allocationBytes
                ? (float)(1.0 - (double)stats.allocationBytes / (double)stats.blockBytes)
                : 0.0f;
 }
@@ -20689,7 +20789,7 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
     }
     memset(&sum, 0, sizeof sum);
     sum.heap = heapIndex;
-    sxvki_visit_pools(allocator, sxvki_heap_visit, &sum);
+    sxvki_read_pools(allocator, sxvki_heap_visit, &sum);
     pBudget->statistics = sum.stats;
     sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
     pBudget->isOverBudget = pBudget->usage > pBudget->budget ? VK_TRUE : VK_FALSE;
@@ -20705,7 +20805,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, Sx
         memset(pPoolStats, 0, sizeof *pPoolStats);
         if (allocator != VK_NULL_HANDLE &&
             sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
-            sxvki_add_fast(pPoolStats, NULL, pool);
+            sxvki_pool_add(pool, pPoolStats);
         }
     }
 }
