@@ -1068,7 +1068,8 @@ SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCrea
 
 /*  Reports every pool and allocation that is still alive, one message each, and frees all memory
     thereafter; then the modules. The message callback may ask the allocator anything, and free what
-    is told: sxvkBuildStatsString writes all leaks.
+    is told: sxvkBuildStatsString writes all leaks. What it makes itself and leaves is freed, told
+    or not.
     Of a ring, smart buffer or arena that is alive it is the memory that is named and freed: the
     VkBuffers, and the host memory of the object, leak.
     Threads   nobody else may use the allocator any more
@@ -11066,22 +11067,27 @@ SXVKI_COLD static int sxvki_domain_has_leaks(sxvki_domain* domain) {
 }
 
 /*  All of a pool. Nobody else uses the pool meanwhile; what was freed in a block has become one
-    range, so to look for the next one takes two steps, or the slots of one slab. */
+    range, so to look for the next one takes two steps, or the slots of one slab. As many are told
+    as there are: what a message's callback allocates in the pool is freed without a word. */
 SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool, SxvkMessage message,
                                       const char* function) {
     const sxvki_device* device = &allocator->device;
-    uint32_t i;
+    SxvkStatistics stats;
+    uint32_t i, told = 0;
+    memset(&stats, 0, sizeof stats);
+    sxvki_pool_add(pool, &stats);
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         while (domain != NULL && sxvki_domain_has_leaks(domain)) {
             sxvki_walk walk;
             sxvki_walk_init(&walk, device, sxvki_block_at(device, domain->block_first));
-            sxvki_free_leak(allocator, sxvki_walk_next(&walk), message, function);
+            sxvki_free_leak(allocator, sxvki_walk_next(&walk), message,
+                            told++ < stats.allocationCount ? function : NULL);
         }
     }
     while (pool->dedicated_first != SXVKI_NONE) {
         sxvki_free_leak(allocator, sxvki_block_at(device, pool->dedicated_first)->first, message,
-                        function);
+                        told++ < stats.allocationCount ? function : NULL);
     }
 }
 
@@ -11257,19 +11263,22 @@ SXVKI_INLINE VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t i
                : sxvki_visit_live(allocator, index, generation, callback, user_data);
 }
 
-/*  See sxvkForEachAllocation: no lock is held where the callback is called. */
+/*  See sxvkForEachAllocation: no lock is held where the callback is called. It may allocate, but
+    what makes the tables longer is not visited: so this ends. */
 static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
                                     void* user_data) {
     sxvki_records* records = &allocator->device.records;
     uint64_t resets = 0;
     VkBool32 goes_on = VK_TRUE;
-    uint32_t id, slot, index;
+    uint32_t end, id, slot, index;
     sxvki_records_pin(records);
-    for (index = 0; goes_on && index < sxvki_load32(&records->hot.capacity); index++) {
+    end = sxvki_load32(&records->hot.capacity);
+    for (index = 0; goes_on && index < end; index++) {
         sxvki_sweep_if_reset(allocator, &resets);
         goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
     }
-    for (id = 0; goes_on && id < sxvki_load32(&records->slabs.capacity); id++) {
+    end = sxvki_load32(&records->slabs.capacity);
+    for (id = 0; goes_on && id < end; id++) {
         for (slot = 0; goes_on && slot < SXVKI_SLAB_SLOTS; slot++) {
             index = sxvki_slot_index(id, slot);
             goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
@@ -11314,7 +11323,8 @@ static VkBool32 VKAPI_PTR sxvki_leak_visit(void* function, SxvkAllocator allocat
 
 /*  Tell of all pools and allocations that are alive, while all of them are: so the callback of a
     message finds them in a dump. It may free them, or destroy the pools: these are found again by
-    their serial numbers, which go down. */
+    their serial numbers, which go down. What it makes itself may be told as well, but not for ever:
+    pools have higher numbers, and the tables are walked once. */
 SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* function) {
     uint64_t serial = UINT64_MAX;
     SxvkPool pool = sxvki_pool_at(&allocator->first_pool);
@@ -11351,10 +11361,11 @@ SXVKI_COLD static void sxvki_destroy_pools(SxvkAllocator allocator) {
 SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
     sxvki_device* device = &allocator->device;
     sxvki_host host = device->host;
-    uint32_t place;
+    uint32_t places, place;
     sxvki_report_alive(allocator, function);
     sxvki_destroy_pools(allocator);
-    for (place = 0; place < device->modules.table.capacity; place++) {
+    places = device->modules.table.capacity; /* a message's callback may make more */
+    for (place = 0; place < places; place++) {
         const sxvki_module* module = sxvki_module_at(&device->modules, place);
         if (module->id != 0) {
             sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_MODULE, function, module->name);
