@@ -10995,12 +10995,18 @@ typedef struct sxvki_demand {
     sxvki_purpose purpose;
 } sxvki_demand;
 
+/*  What of a batch has failed. */
+typedef struct sxvki_culprit {
+    size_t index;      /* SIZE_MAX: none of them alone */
+    VkDeviceSize size; /* bytes that it needs; 0: not known */
+} sxvki_culprit;
+
 /*  Up to SXVKI_PORTION, for which the outputs are null: those that go to the same domain at once.
     On failure the caller frees what was made. */
 static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* function,
                                        uint32_t count, const sxvki_demand* demands,
                                        const SxvkAllocationCreateInfo* infos,
-                                       SxvkAllocation* allocations) {
+                                       SxvkAllocation* allocations, sxvki_culprit* culprit) {
     sxvki_place places[SXVKI_PORTION];
     SxvkPool pools[SXVKI_PORTION];
     VkResult result = VK_SUCCESS;
@@ -11022,6 +11028,10 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
             result = sxvki_allocate(allocator, function, &demands[i].requirements,
                                     &demands[i].purpose, &infos[i], &allocations[i]);
         }
+    }
+    if (result != VK_SUCCESS) {
+        culprit->index = i - 1;
+        culprit->size = demands[i - 1].requirements.memory->size;
     }
     return result;
 }
@@ -11624,10 +11634,11 @@ fail_buffer:
     return result;
 }
 
+/*  As above; *size becomes the bytes that it needs, 0 where it could not be created. */
 static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function,
                                    const VkImageCreateInfo* image_info,
                                    const SxvkAllocationCreateInfo* info, VkImage* image,
-                                   SxvkAllocation* allocation) {
+                                   SxvkAllocation* allocation, VkDeviceSize* size) {
     const sxvki_device* device = &allocator->device;
     const sxvki_vk* vk = &device->vk;
     sxvki_requirements requirements;
@@ -11636,9 +11647,11 @@ static VkResult sxvki_create_image(SxvkAllocator allocator, const char* function
         vk->fn.vkCreateImage(vk->device, image_info, device->host.driver_callbacks, image));
     if (result != VK_SUCCESS) {
         *image = VK_NULL_HANDLE;
+        *size = 0;
         return result;
     }
     sxvki_requirements_of_image(device, *image, &requirements);
+    *size = requirements.memory->size;
     sxvki_purpose_of_image(&purpose, image_info);
     result = sxvki_allocate(allocator, function, &requirements, &purpose, info, allocation);
     if (result != VK_SUCCESS) {
@@ -11702,7 +11715,8 @@ static VkResult sxvki_bind_buffers(const sxvki_device* device, uint32_t count,
 static VkResult sxvki_create_buffer_portion(SxvkAllocator allocator, const char* function,
                                             uint32_t count, const VkBufferCreateInfo* buffer_infos,
                                             const SxvkAllocationCreateInfo* infos,
-                                            VkBuffer* buffers, SxvkAllocation* allocations) {
+                                            VkBuffer* buffers, SxvkAllocation* allocations,
+                                            sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
@@ -11711,6 +11725,7 @@ static VkResult sxvki_create_buffer_portion(SxvkAllocator allocator, const char*
             device->vk.device, &buffer_infos[i], device->host.driver_callbacks, &buffers[i]));
         if (result != VK_SUCCESS) {
             buffers[i] = VK_NULL_HANDLE;
+            culprit->index = i;
             return result;
         }
         if (device->vk.debug_utils) {
@@ -11720,21 +11735,26 @@ static VkResult sxvki_create_buffer_portion(SxvkAllocator allocator, const char*
         sxvki_requirements_of_buffer(device, buffers[i], &demands[i].requirements);
         sxvki_purpose_of_buffer(&demands[i].purpose, &buffer_infos[i]);
     }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
 /*  All or none; arguments are valid, and the outputs null. */
 static VkResult sxvki_create_buffers(SxvkAllocator allocator, const char* function, uint32_t count,
                                      const VkBufferCreateInfo* buffer_infos,
                                      const SxvkAllocationCreateInfo* infos, VkBuffer* buffers,
-                                     SxvkAllocation* allocations) {
+                                     SxvkAllocation* allocations, sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
     uint32_t i, portion;
+    culprit->index = SIZE_MAX;
     for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
         portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
         result = sxvki_create_buffer_portion(allocator, function, portion, &buffer_infos[i],
-                                             &infos[i], &buffers[i], &allocations[i]);
+                                             &infos[i], &buffers[i], &allocations[i], culprit);
+        if (result != VK_SUCCESS) {
+            culprit->index += i;
+            culprit->size = buffer_infos[culprit->index].size; /* as for a single one */
+        }
     }
     if (result == VK_SUCCESS) {
         result = sxvki_bind_buffers(device, count, infos, buffers, allocations);
@@ -11789,7 +11809,7 @@ static VkResult sxvki_bind_images(const sxvki_device* device, uint32_t count,
 static VkResult sxvki_create_image_portion(SxvkAllocator allocator, const char* function,
                                            uint32_t count, const VkImageCreateInfo* image_infos,
                                            const SxvkAllocationCreateInfo* infos, VkImage* images,
-                                           SxvkAllocation* allocations) {
+                                           SxvkAllocation* allocations, sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
@@ -11798,6 +11818,8 @@ static VkResult sxvki_create_image_portion(SxvkAllocator allocator, const char* 
             device->vk.device, &image_infos[i], device->host.driver_callbacks, &images[i]));
         if (result != VK_SUCCESS) {
             images[i] = VK_NULL_HANDLE;
+            culprit->index = i;
+            culprit->size = 0;
             return result;
         }
         if (device->vk.debug_utils) {
@@ -11807,21 +11829,23 @@ static VkResult sxvki_create_image_portion(SxvkAllocator allocator, const char* 
         sxvki_requirements_of_image(device, images[i], &demands[i].requirements);
         sxvki_purpose_of_image(&demands[i].purpose, &image_infos[i]);
     }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
 /*  All or none; arguments are valid, and the outputs null. */
 static VkResult sxvki_create_images(SxvkAllocator allocator, const char* function, uint32_t count,
                                     const VkImageCreateInfo* image_infos,
                                     const SxvkAllocationCreateInfo* infos, VkImage* images,
-                                    SxvkAllocation* allocations) {
+                                    SxvkAllocation* allocations, sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
     uint32_t i, portion;
+    culprit->index = SIZE_MAX;
     for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
         portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
         result = sxvki_create_image_portion(allocator, function, portion, &image_infos[i],
-                                            &infos[i], &images[i], &allocations[i]);
+                                            &infos[i], &images[i], &allocations[i], culprit);
+        culprit->index += result != VK_SUCCESS ? i : 0;
     }
     if (result == VK_SUCCESS) {
         result = sxvki_bind_images(device, count, infos, images, allocations);
@@ -18914,6 +18938,16 @@ SXVKI_COLD static VkResult sxvki_failed_for(SxvkAllocator allocator, const char*
                          result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
 }
 
+/*  The same for one of a batch, where it was one. */
+SXVKI_COLD static VkResult sxvki_failed_in_batch(SxvkAllocator allocator, const char* function,
+                                                 VkResult result,
+                                                 const SxvkAllocationCreateInfo* infos,
+                                                 const sxvki_culprit* culprit) {
+    return culprit->index == SIZE_MAX ? sxvki_failed(allocator, function, result)
+                                      : sxvki_failed_for(allocator, function, result,
+                                                         &infos[culprit->index], culprit->size);
+}
+
 /*  Pass a result on, and report what failed. */
 SXVKI_INLINE VkResult sxvki_reported(SxvkAllocator allocator, const char* function,
                                      VkResult result) {
@@ -19311,14 +19345,14 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
 static VkResult sxvki_allocate_pages(SxvkAllocator allocator, const char* function, uint32_t count,
                                      const VkMemoryRequirements* memory,
                                      const SxvkAllocationCreateInfo* infos,
-                                     SxvkAllocation* allocations) {
+                                     SxvkAllocation* allocations, sxvki_culprit* culprit) {
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
     for (i = 0; i < count; i++) {
         sxvki_requirements_init(&demands[i].requirements, &memory[i]);
         sxvki_purpose_unknown(&demands[i].purpose, SXVKI_KIND_UNKNOWN);
     }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
 SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
@@ -19329,6 +19363,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
                                                 SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkAllocateMemoryPages";
     VkResult result = VK_SUCCESS;
+    sxvki_culprit culprit = {0, 0};
     uint32_t portion;
     size_t i;
     SXVKI_PROFILE("sxvkAllocateMemoryPages");
@@ -19350,7 +19385,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     for (i = 0; i < allocationCount && result == VK_SUCCESS; i += portion) {
         portion = (uint32_t)sxvki_min64(allocationCount - i, SXVKI_PORTION);
         result = sxvki_allocate_pages(allocator, function, portion, &pMemoryRequirements[i],
-                                      &pCreateInfos[i], &pAllocations[i]);
+                                      &pCreateInfos[i], &pAllocations[i], &culprit);
+        culprit.index += i; /* looked at where it failed */
     }
     while (result != VK_SUCCESS && i-- != 0) {
         if (pAllocations[i] != VK_NULL_HANDLE) {
@@ -19359,7 +19395,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
         }
     }
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_in_batch(allocator, function, result, pCreateInfos, &culprit);
     }
     for (i = 0; i < allocationCount && pAllocationInfos != NULL; i++) {
         sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
@@ -19952,7 +19988,8 @@ SXVKI_COLD static VkResult sxvki_create_movable_buffer(
         SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, pBufferCreateInfo, NULL));
         m = sxvki_movable_of_buffer(&device->host, pBufferCreateInfo);
         if (m == NULL) {
-            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+            return sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info,
+                                    pBufferCreateInfo->size);
         }
         result = sxvki_create_buffer_checked(allocator, function, &m->buffer_info, &info, pBuffer,
                                              pAllocation, pAllocationInfo);
@@ -19967,7 +20004,8 @@ SXVKI_COLD static VkResult sxvki_create_movable_buffer(
                                           device->host.driver_callbacks);
             (void)sxvki_free(allocator, *pAllocation, function);
             sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
-            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+            result = sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info,
+                                      pBufferCreateInfo->size);
         }
         sxvki_host_free(&device->host, m);
     }
@@ -20135,6 +20173,7 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
                                           VkBuffer* pBuffers, SxvkAllocation* pAllocations,
                                           SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateBuffers";
+    sxvki_culprit culprit;
     VkResult result;
     uint32_t i;
     SXVKI_PROFILE("sxvkCreateBuffers");
@@ -20156,9 +20195,9 @@ SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t buff
         SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
     }
     result = sxvki_create_buffers(allocator, function, bufferCount, pBufferCreateInfos,
-                                  pAllocationCreateInfos, pBuffers, pAllocations);
+                                  pAllocationCreateInfos, pBuffers, pAllocations, &culprit);
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_in_batch(allocator, function, result, pAllocationCreateInfos, &culprit);
     }
     for (i = 0; i < bufferCount && pAllocationInfos != NULL; i++) {
         sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);
@@ -20190,14 +20229,16 @@ static VkResult sxvki_create_image_checked(SxvkAllocator allocator, const char* 
                                            const SxvkAllocationCreateInfo* pAllocationCreateInfo,
                                            VkImage* pImage, SxvkAllocation* pAllocation,
                                            SxvkAllocationInfo* pAllocationInfo) {
+    VkDeviceSize size;
+    VkResult result;
     SXVKI_CHECK_POINTER(pImage);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_image_info(allocator, function, pImageCreateInfo));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, pAllocationCreateInfo));
-    return sxvki_give_info(allocator, function,
-                           sxvki_create_image(allocator, function, pImageCreateInfo,
-                                              pAllocationCreateInfo, pImage, pAllocation),
-                           pAllocationCreateInfo, 0, pAllocation, pAllocationInfo);
+    result = sxvki_create_image(allocator, function, pImageCreateInfo, pAllocationCreateInfo,
+                                pImage, pAllocation, &size);
+    return sxvki_give_info(allocator, function, result, pAllocationCreateInfo, size, pAllocation,
+                           pAllocationInfo);
 }
 
 /*  As above, with an entry for >>movable. */
@@ -20219,7 +20260,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_image(
         SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, NULL, pImageCreateInfo));
         m = sxvki_movable_of_image(&device->host, pImageCreateInfo);
         if (m == NULL) {
-            return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+            return sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info, 0);
         }
         result = sxvki_create_image_checked(allocator, function, &m->image_info, &info, pImage,
                                             pAllocation, pAllocationInfo);
@@ -20234,7 +20275,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_image(
             device->vk.fn.vkDestroyImage(device->vk.device, *pImage, device->host.driver_callbacks);
             (void)sxvki_free(allocator, *pAllocation, function);
             sxvki_null_image(pImage, pAllocation, pAllocationInfo);
-            result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+            result = sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info, 0);
         }
         sxvki_host_free(&device->host, m);
     }
@@ -20360,6 +20401,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
     const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
     SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateImages";
+    sxvki_culprit culprit;
     VkResult result;
     uint32_t i;
     SXVKI_PROFILE("sxvkCreateImages");
@@ -20381,9 +20423,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
         SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
     }
     result = sxvki_create_images(allocator, function, imageCount, pImageCreateInfos,
-                                 pAllocationCreateInfos, pImages, pAllocations);
+                                 pAllocationCreateInfos, pImages, pAllocations, &culprit);
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_in_batch(allocator, function, result, pAllocationCreateInfos, &culprit);
     }
     for (i = 0; i < imageCount && pAllocationInfos != NULL; i++) {
         sxvki_get_info(allocator, sxvki_allocation_index(pAllocations[i]), &pAllocationInfos[i]);

@@ -444,6 +444,90 @@ static void test_messages_have_tags(void** state) {
     rig_destroy(rig);
 }
 
+#define BATCH 50
+
+/*  One of many fails, in the second portion: the message is about that one. Where it is an image,
+    its size is known once the driver has made it. */
+static void test_failures_of_batches_have_names(void** state) {
+    static SxvkAllocationCreateInfo creates[BATCH];
+    static VkMemoryRequirements needs[BATCH];
+    static VkBufferCreateInfo bufferInfos[BATCH];
+    static VkImageCreateInfo imageInfos[BATCH];
+    static SxvkAllocation allocations[BATCH];
+    static VkBuffer buffers[BATCH];
+    static VkImage images[BATCH];
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = "audio"};
+    const uint32_t bad = 40;
+    SxvkModule handle;
+    Tags tags = {0};
+    Rig* rig;
+    uint32_t i;
+    (void)state;
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    for (i = 0; i < BATCH; i++) {
+        memset(&creates[i], 0, sizeof creates[i]);
+        creates[i].pName = i == bad ? "voice" : "other";
+        creates[i].module = i == bad ? handle : VK_NULL_HANDLE;
+        needs[i] = testing_requirements(i == bad ? (VkDeviceSize)1 << 44 : 1000, 16, 1u << LOCAL);
+        bufferInfos[i] = testing_buffer(1000 + 24 * i, VK_BUFFER_USAGE_TRANSFER_DST_BIT);
+        imageInfos[i] = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+    }
+    assert_int_equal(
+        sxvkAllocateMemoryPages(rig->allocator, needs, creates, BATCH, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY,
+               "sxvkAllocateMemoryPages: voice, 17592186044416 bytes, module audio: ");
+    creates[bad].requiredFlags = VK_MEMORY_PROPERTY_PROTECTED_BIT;
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateBuffers: voice, 1960 bytes, module audio: ");
+    assert_int_equal(
+        sxvkCreateImages(rig->allocator, BATCH, imageInfos, creates, images, allocations, NULL),
+        VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateImages: voice, 16384 bytes, module audio: ");
+    assert_int_equal(sxvkCreateImage(rig->allocator, &imageInfos[0], &creates[bad], &images[0],
+                                     &allocations[0], NULL),
+                     VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateImage: voice, 16384 bytes, module audio: ");
+    creates[bad].requiredFlags = 0;
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_CREATE_BUFFER, bad + 1, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY,
+               "sxvkCreateBuffers: voice, 1960 bytes, module audio: ");
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_CREATE_IMAGE, bad + 1, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    assert_int_equal(
+        sxvkCreateImages(rig->allocator, BATCH, imageInfos, creates, images, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, "sxvkCreateImages: voice, module audio: ");
+    assert_true(sim_fail(rig->sim, SIM_CALL_CREATE_IMAGE, 1, 1, VK_ERROR_OUT_OF_HOST_MEMORY));
+    assert_int_equal(sxvkCreateImage(rig->allocator, &imageInfos[0], &creates[bad], &images[0],
+                                     &allocations[0], NULL),
+                     VK_ERROR_OUT_OF_HOST_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkCreateImage: voice, module audio: ");
+    /* To bind many at once fails as a whole. */
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_BIND_BUFFER_MEMORY2, 1, 1, VK_ERROR_OUT_OF_HOST_MEMORY));
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_OUT_OF_HOST_MEMORY);
+    assert_int_equal(tags.last, SXVK_MESSAGE_OUT_OF_HOST_MEMORY);
+    assert_int_equal(strncmp(tags.text, "sxvkCreateBuffers: ", 19), 0);
+    sxvkDestroyModule(rig->allocator, handle);
+    rig_destroy(rig);
+}
+
 /*  Long names, ends of lines in names, and bytes that are no UTF-8. */
 static void test_odd_names(void** state) {
     static const char broken[] = "a\xC3\xA4 \xFF \xC3 \xE2\x82";
@@ -1134,6 +1218,7 @@ int main(void) {
         cmocka_unit_test(test_questions_while_leaks_are_told),
         cmocka_unit_test(test_leaks_in_the_dump),
         cmocka_unit_test(test_messages_have_tags),
+        cmocka_unit_test(test_failures_of_batches_have_names),
         cmocka_unit_test(test_odd_names),
         cmocka_unit_test(test_age_is_unknown),
         cmocka_unit_test(test_age_is_of_the_allocation),
