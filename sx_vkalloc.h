@@ -142,9 +142,10 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
                                         default 0
     SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
-    SX_VKALLOC_STACK_TRACES             1: remember where each allocation was made and tell it with
-                                        its leak; implies SXVK_DEBUG_TRACK_ALLOCATIONS_BIT. glibc,
-                                        macOS, Windows (there addresses alone); default 0
+    SX_VKALLOC_STACK_TRACES             1: remember where each allocation was made, from who called
+                                        the library on, and tell it with its leak; implies
+                                        SXVK_DEBUG_TRACK_ALLOCATIONS_BIT. glibc, macOS, Windows
+                                        (there addresses alone); default 0
     SX_VKALLOC_PROFILE_SCOPE(name)      for profilers: a declaration or statement at the start of
                                         each function that may take long, that ends with its scope
                                         by itself; name is a string literal
@@ -2421,7 +2422,8 @@ SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
 }
 
 /*  Which one of several equal things a thread uses, in all pools of all allocators: 0 until it was
-    moved because threads waited for each other. The only variable in this file, and a hint. */
+    moved because threads waited for each other. The only variable in this file, but for debugging,
+    and a hint. */
 #if SX_VKALLOC_NO_THREADS || defined(SX_VKALLOC_MUTEX)
 #define SXVKI_HAS_THREAD_HINT 0
 #elif defined(__GNUC__)
@@ -2432,6 +2434,21 @@ static __thread uint32_t sxvki_thread_hint;
 static __declspec(thread) uint32_t sxvki_thread_hint;
 #else
 #define SXVKI_HAS_THREAD_HINT 0
+#endif
+
+/*  Where the public function that this thread is in was called from: there the stacks of what it
+    allocates begin. How many functions of ours lie above it is up to the compiler. */
+#if SX_VKALLOC_STACK_TRACES && defined(_MSC_VER) && !defined(__clang__)
+static __declspec(thread) void* sxvki_caller;
+#define SXVKI_ENTRY   __declspec(noinline)
+#define SXVKI_ENTER() ((void)(sxvki_caller = _ReturnAddress()))
+#elif SX_VKALLOC_STACK_TRACES
+static __thread void* sxvki_caller;
+#define SXVKI_ENTRY   __attribute__((noinline))
+#define SXVKI_ENTER() ((void)(sxvki_caller = __builtin_return_address(0)))
+#else
+#define SXVKI_ENTRY
+#define SXVKI_ENTER() ((void)0)
 #endif
 
 SXVKI_INLINE uint32_t sxvki_hint_get(void) {
@@ -5590,7 +5607,8 @@ SXVKI_COLD static void sxvki_report_line(const sxvki_reporter* reporter, SxvkMes
    as many chains as there are stacks; what is in it never moves and stays until the end. */
 
 #define SXVKI_STACK_DEPTH     24u
-#define SXVKI_STACKS_FIRST    6u /* as a shift: 64 stacks to start with */
+#define SXVKI_STACK_OURS      16u /* frames of ours above these, at most */
+#define SXVKI_STACKS_FIRST    6u  /* as a shift: 64 stacks to start with */
 #define SXVKI_STACK_TEXT_SIZE 4096u
 
 typedef struct sxvki_stack {
@@ -5696,16 +5714,22 @@ SXVKI_COLD static uint32_t sxvki_stacks_add(sxvki_stacks* stacks, const sxvki_ho
     return id;
 }
 
-/*  The stack of the calling thread. */
+/*  The stack of the calling thread, from who called us on; all of it where that is not found, as
+    after a callback that called us as well. */
 SXVKI_COLD static uint32_t sxvki_stacks_capture(sxvki_stacks* stacks, const sxvki_host* host) {
-    void* callers[SXVKI_STACK_DEPTH];
-    uint32_t depth = 0;
+    void* callers[SXVKI_STACK_OURS + SXVKI_STACK_DEPTH];
+    uint32_t depth = 0, ours = 0;
 #if defined(_WIN32)
-    depth = RtlCaptureStackBackTrace(0, SXVKI_STACK_DEPTH, callers, NULL);
+    depth = RtlCaptureStackBackTrace(0, SXVKI_STACK_OURS + SXVKI_STACK_DEPTH, callers, NULL);
 #elif defined(__GLIBC__) || defined(__APPLE__)
-    depth = (uint32_t)backtrace(callers, (int)SXVKI_STACK_DEPTH);
+    depth = (uint32_t)backtrace(callers, (int)(SXVKI_STACK_OURS + SXVKI_STACK_DEPTH));
 #endif
-    return depth == 0 ? SXVKI_NONE : sxvki_stacks_add(stacks, host, callers, depth);
+    while (ours < depth && callers[ours] != sxvki_caller) {
+        ours++;
+    }
+    ours = ours < depth ? ours : 0;
+    depth = (uint32_t)sxvki_min64(depth - ours, SXVKI_STACK_DEPTH);
+    return depth == 0 ? SXVKI_NONE : sxvki_stacks_add(stacks, host, callers + ours, depth);
 }
 
 typedef struct sxvki_stack_text {
@@ -19300,12 +19324,12 @@ SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* 
                : sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
-                                           const VkMemoryRequirements* pMemoryRequirements,
-                                           const SxvkAllocationCreateInfo* pCreateInfo,
-                                           SxvkAllocation* pAllocation,
-                                           SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkAllocateMemory(SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+                   const SxvkAllocationCreateInfo* pCreateInfo, SxvkAllocation* pAllocation,
+                   SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateMemory";
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -19325,12 +19349,13 @@ static SxvkAllocationCreateInfo sxvki_dedicated_info(const SxvkAllocationCreateI
     return dedicated;
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
     SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
     const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
     SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateDedicatedMemory";
     SxvkAllocationCreateInfo dedicated;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateDedicatedMemory");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -19355,17 +19380,16 @@ static VkResult sxvki_allocate_pages(SxvkAllocator allocator, const char* functi
     return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
-                                                const VkMemoryRequirements* pMemoryRequirements,
-                                                const SxvkAllocationCreateInfo* pCreateInfos,
-                                                size_t allocationCount,
-                                                SxvkAllocation* pAllocations,
-                                                SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkAllocateMemoryPages(SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+                        const SxvkAllocationCreateInfo* pCreateInfos, size_t allocationCount,
+                        SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkAllocateMemoryPages";
     VkResult result = VK_SUCCESS;
     sxvki_culprit culprit = {0, 0};
     uint32_t portion;
     size_t i;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemoryPages");
     for (i = 0; i < allocationCount; i++) {
         sxvki_null_outputs(pAllocations != NULL ? &pAllocations[i] : NULL,
@@ -19403,13 +19427,13 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     return sxvki_settled(allocator, VK_SUCCESS);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
-                                                    const SxvkAllocationCreateInfo* pCreateInfo,
-                                                    SxvkAllocation* pAllocation,
-                                                    SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateMemoryForBuffer(
+    SxvkAllocator allocator, VkBuffer buffer, const SxvkAllocationCreateInfo* pCreateInfo,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateMemoryForBuffer";
     sxvki_requirements requirements;
     sxvki_purpose purpose;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemoryForBuffer");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -19424,13 +19448,13 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkB
         pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
-                                                   const SxvkAllocationCreateInfo* pCreateInfo,
-                                                   SxvkAllocation* pAllocation,
-                                                   SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateMemoryForImage(
+    SxvkAllocator allocator, VkImage image, const SxvkAllocationCreateInfo* pCreateInfo,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkAllocateMemoryForImage";
     sxvki_requirements requirements;
     sxvki_purpose purpose;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemoryForImage");
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20015,11 +20039,11 @@ SXVKI_COLD static VkResult sxvki_create_movable_buffer(
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
-                                         const VkBufferCreateInfo* pBufferCreateInfo,
-                                         const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                         VkBuffer* pBuffer, SxvkAllocation* pAllocation,
-                                         SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkCreateBuffer(SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+                 const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkBuffer* pBuffer,
+                 SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateBuffer");
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20033,12 +20057,13 @@ SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
                                        pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkCreateBufferWithAlignment";
     SxvkAllocationCreateInfo aligned;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateBufferWithAlignment");
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20055,12 +20080,13 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
                                        pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkCreateDedicatedBuffer";
     SxvkAllocationCreateInfo dedicated;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateDedicatedBuffer");
     sxvki_null_buffer(pBuffer, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20167,15 +20193,15 @@ SX_VKALLOC_API void sxvkDestroyBuffer(SxvkAllocator allocator, VkBuffer buffer,
     }
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                          const VkBufferCreateInfo* pBufferCreateInfos,
-                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
-                                          SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkCreateBuffers(
+    SxvkAllocator allocator, uint32_t bufferCount, const VkBufferCreateInfo* pBufferCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkBuffer* pBuffers,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     const char* function = "sxvkCreateBuffers";
     sxvki_culprit culprit;
     VkResult result;
     uint32_t i;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateBuffers");
     for (i = 0; i < bufferCount; i++) {
         sxvki_null_buffer(pBuffers != NULL ? &pBuffers[i] : NULL,
@@ -20285,11 +20311,11 @@ SXVKI_COLD static VkResult sxvki_create_movable_image(
     return result;
 }
 
-SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
-                                        const VkImageCreateInfo* pImageCreateInfo,
-                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                        VkImage* pImage, SxvkAllocation* pAllocation,
-                                        SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkCreateImage(SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+                const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkImage* pImage,
+                SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateImage");
     sxvki_null_image(pImage, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20302,12 +20328,13 @@ SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
                                       pAllocationCreateInfo, pImage, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateDedicatedImage(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     const char* function = "sxvkCreateDedicatedImage";
     SxvkAllocationCreateInfo dedicated;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateDedicatedImage");
     sxvki_null_image(pImage, pAllocation, pAllocationInfo);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -20396,7 +20423,7 @@ SX_VKALLOC_API void sxvkDestroyImage(SxvkAllocator allocator, VkImage image,
     }
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateImages(
     SxvkAllocator allocator, uint32_t imageCount, const VkImageCreateInfo* pImageCreateInfos,
     const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
     SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
@@ -20404,6 +20431,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
     sxvki_culprit culprit;
     VkResult result;
     uint32_t i;
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateImages");
     for (i = 0; i < imageCount; i++) {
         sxvki_null_image(pImages != NULL ? &pImages[i] : NULL,
@@ -21195,10 +21223,10 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock 
 #if !SX_VKALLOC_NO_UPLOAD
 /* --- frame rings --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
-                                                       const SxvkFrameRingCreateInfo* pCreateInfo,
-                                                       SxvkFrameRing* pRing) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateFrameRing(
+    SxvkAllocator allocator, const SxvkFrameRingCreateInfo* pCreateInfo, SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
+    SXVKI_ENTER();
     SXVKI_NULL(pRing);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pRing);
@@ -21228,10 +21256,12 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uin
                                   : sxvki_ring_complete(ring, "sxvkCompleteFrameRing", value);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
-                                                  VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
+                                                              VkDeviceSize alignment,
+                                                              SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromFrameRing";
     SxvkAllocator allocator;
+    SXVKI_ENTER();
     SXVKI_NULL(pSlice);
     if (ring == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -21256,10 +21286,11 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
 
 /* --- smart buffers --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
 sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
                       SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
+    SXVKI_ENTER();
     SXVKI_NULL(pBuffer);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pBuffer);
@@ -21294,12 +21325,12 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer,
     }
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer,
-                                                               VkDeviceSize dstOffset,
-                                                               VkDeviceSize size,
-                                                               SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
+sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset, VkDeviceSize size,
+                            SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
     SxvkAllocator allocator;
+    SXVKI_ENTER();
     SXVKI_NULL(pWrite);
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
@@ -21326,13 +21357,15 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer bu
     return sxvki_reported(allocator, function, sxvki_smart_record_write(buffer, commands, pWrite));
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
-                                                        VkCommandBuffer commands,
-                                                        VkDeviceSize dstOffset, VkDeviceSize size,
-                                                        const void* pData) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
+                                                                    VkCommandBuffer commands,
+                                                                    VkDeviceSize dstOffset,
+                                                                    VkDeviceSize size,
+                                                                    const void* pData) {
     const char* function = "sxvkWriteSmartBuffer";
     SxvkAllocator allocator;
     SxvkSmartBufferWrite write;
+    SXVKI_ENTER();
     if (buffer == VK_NULL_HANDLE) {
         return VK_ERROR_VALIDATION_FAILED_EXT;
     }
@@ -21378,10 +21411,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- buffer arenas --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
 sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
                       SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
+    SXVKI_ENTER();
     SXVKI_NULL(pArena);
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pArena);
@@ -21403,12 +21437,14 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
     }
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
-                                                    VkDeviceSize alignment,
-                                                    SxvkArenaAllocation* pAllocation,
-                                                    SxvkBufferSlice* pSlice) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena,
+                                                                VkDeviceSize size,
+                                                                VkDeviceSize alignment,
+                                                                SxvkArenaAllocation* pAllocation,
+                                                                SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromBufferArena";
     SxvkAllocator allocator;
+    SXVKI_ENTER();
     SXVKI_NULL(pAllocation);
     SXVKI_NULL(pSlice);
     if (arena == VK_NULL_HANDLE) {
