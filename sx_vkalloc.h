@@ -7339,7 +7339,7 @@ typedef struct sxvki_domain {
     sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
     sxvki_linear linear; /* instead of the bins in a linear pool */
-    uint32_t empty_count;
+    uint32_t empty_count;       /* told */
     uint32_t live_count;        /* told */
     uint32_t op_count;          /* allocations tried, all since a thread last left */
     uint32_t switch_count;      /* of these, by another thread than the one before */
@@ -7706,10 +7706,10 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
     sxvki_domain_list_insert(domain, block, is_empty);
     block->since = sxvki_domain_clock(domain);
     if (is_empty) {
-        domain->empty_count++;
+        sxvki_count32(&domain->empty_count, 1);
         domain->empty_bytes += block->size;
     } else {
-        domain->empty_count--;
+        sxvki_count32(&domain->empty_count, UINT32_MAX);
         domain->empty_bytes -= block->size;
     }
 }
@@ -7805,7 +7805,7 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
     domain->block_count--;
     sxvki_count32(&domain->listed_count, UINT32_MAX);
     sxvki_count64(&domain->block_bytes, 0 - block->size);
-    domain->empty_count--;
+    sxvki_count32(&domain->empty_count, UINT32_MAX);
     domain->empty_bytes -= block->size;
 }
 
@@ -7824,7 +7824,7 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     block->since = sxvki_domain_clock(domain);
     sxvki_count32(&domain->listed_count, 1);
     sxvki_count64(&domain->block_bytes, block->size);
-    domain->empty_count++;
+    sxvki_count32(&domain->empty_count, 1);
     domain->empty_bytes += block->size;
 }
 
@@ -8743,12 +8743,15 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     sxvki_lock_drop(&domain->lock);
 }
 
+/*  Where there is nothing to do, as at nearly every tick, no lock is taken. */
 SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
                                          sxvki_block** chain) {
+    uint32_t end = sxvki_pool_domain_count(pool);
     uint32_t i;
-    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+    for (i = 0; i < end; i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL) {
+        if (domain != NULL && (sxvki_load32_relaxed(&domain->empty_count) |
+                               sxvki_load32_ordered(&domain->mail_bits)) != 0) {
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
