@@ -6250,17 +6250,25 @@ SXVKI_INLINE void sxvki_pressure_note(sxvki_pressure* pressure, const sxvki_budg
     }
 }
 
-/*  A heap's level by its usage and budget; *before is the one it had. */
-static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, const sxvki_budget* budget, uint32_t h,
+/*  A heap's level by its usage and budget; *before is the one it had. Who changes the bytes looks
+    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
+    two sees what the other did. */
+static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, sxvki_budget* budget, uint32_t h,
                                   SxvkPressureInfo* info, uint32_t* before) {
     sxvki_gauge* gauge = &pressure->heaps[h];
+    sxvki_shared64* bytes = &budget->heaps[h].block_bytes;
+    uint32_t level = sxvki_load32(&gauge->level);
     sxvki_limits limits;
-    uint64_t others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
-    uint32_t level;
-    sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
-    *before = sxvki_load32(&gauge->level);
-    level = sxvki_level_after(&limits, *before, info->usage);
-    sxvki_gauge_set(gauge, &limits, level, others);
+    uint64_t others, seen;
+    *before = level;
+    do {
+        seen = sxvki_add64(bytes, 0);
+        others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
+        sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
+        level = sxvki_level_after(&limits, level, info->usage);
+        sxvki_gauge_set(gauge, &limits, level, others);
+    } while (sxvki_add64(bytes, 0) != seen &&
+             sxvki_gauge_is_left(gauge, sxvki_load64_relaxed(bytes)));
     return level;
 }
 
@@ -6552,9 +6560,7 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_modules_are_valid(const sxvki_modules* 
 
 /* --- settling --- */
 
-/*  A module's level by its bytes; on return *before is the one it had. Who changes the bytes looks
-    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
-    two sees what the other did. */
+/*  A module's level by its bytes, in the same way; on return *before is the one it had. */
 static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
     uint32_t level = sxvki_load32(&module->gauge.level);
     uint32_t seen;
@@ -6568,7 +6574,7 @@ static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
 }
 
 /*  Give a gauge its level, and tell. */
-SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, sxvki_budget* budget,
                                           sxvki_modules* modules, SxvkAllocator allocator,
                                           uint32_t number) {
     SxvkPressureInfo info;
@@ -6595,7 +6601,7 @@ SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, const sxvki_
 }
 
 /*  What is queued. No lock is held. */
-SXVKI_COLD static void sxvki_pressure_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+SXVKI_COLD static void sxvki_pressure_settle(sxvki_pressure* pressure, sxvki_budget* budget,
                                              sxvki_modules* modules, SxvkAllocator allocator) {
     uint32_t round;
     for (round = 0; round < SXVKI_SETTLE_ROUNDS && sxvki_load32_ordered(&pressure->queue) != 0;
@@ -7338,7 +7344,7 @@ typedef struct sxvki_domain {
     uint32_t has_mail;     /* it may be used */
     sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
-    sxvki_linear linear; /* instead of the bins in a linear pool */
+    sxvki_linear linear;        /* instead of the bins in a linear pool */
     uint32_t empty_count;       /* told */
     uint32_t live_count;        /* told */
     uint32_t op_count;          /* allocations tried, all since a thread last left */
