@@ -20631,7 +20631,7 @@ sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext c
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
-    return sxvki_end_pass(context, pPassInfo, function);
+    return sxvki_settled(allocator, sxvki_end_pass(context, pPassInfo, function));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
@@ -20645,6 +20645,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
     if (allocator != VK_NULL_HANDLE && context != NULL &&
         sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
         sxvki_leave_context(context, pStats);
+        sxvki_settle(allocator);
     }
 }
 
