@@ -577,7 +577,7 @@ typedef struct SxvkModuleCreateInfo {
        that ask counts. */
     VkDeviceSize minBufferAlignment;
     VkDeviceSize softLimit; /* bytes, for the pressure level alone: nothing fails; 0 = none */
-    float warningThreshold; /* 0 = that of the allocator */
+    float warningThreshold; /* 0 = that of the allocator; not above its criticalThreshold */
     /* As in SxvkAllocationCreateInfo, for allocations that have none. */
     SxvkMemoryUsage fallbackUsage;
     VkMemoryPropertyFlags fallbackRequiredFlags;
@@ -9875,21 +9875,26 @@ typedef struct sxvki_subject {
     char tag[SXVKI_TAG_SIZE]; /* the start of the name of its module; "": none */
 } sxvki_subject;
 
+/*  As much of a module's name as fits. */
+SXVKI_COLD static void sxvki_subject_set_tag(sxvki_subject* subject, const char* name) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add_name(&line, name);
+    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
+    memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
+}
+
 /*  Whose it is, while that is there; also in words. */
 SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* modules,
                                          uint32_t id) {
     const sxvki_module* module;
-    sxvki_line line;
-    line.size = 0;
-    line.text[0] = 0;
+    subject->tag[0] = 0;
     sxvki_lock_take(&modules->lock);
     module = sxvki_module_find(modules, id);
     if (module != NULL) {
-        sxvki_line_add_name(&line, module->name);
+        sxvki_subject_set_tag(subject, module->name);
     }
     sxvki_lock_drop(&modules->lock);
-    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
-    memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
     if (subject->tag[0] != 0) {
         sxvki_line_add(&subject->line, ", module ");
         sxvki_line_add(&subject->line, subject->tag);
@@ -11425,7 +11430,12 @@ SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const ch
     for (place = 0; place < places; place++) {
         const sxvki_module* module = sxvki_module_at(&device->modules, place);
         if (module->id != 0) {
-            sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_MODULE, function, module->name);
+            sxvki_subject subject;
+            sxvki_subject_init_plain(&subject, function);
+            sxvki_subject_set_tag(&subject, module->name);
+            sxvki_line_add_name(&subject.line, module->name);
+            sxvki_line_add(&subject.line, ": ");
+            sxvki_report_subject(device, SXVK_MESSAGE_LEAKED_MODULE, &subject);
         }
     }
     sxvki_destroy_pools(allocator); /* if a message's callback has made some */
@@ -20736,6 +20746,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateModule(SxvkAllocator allocator,
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pModule);
     SXVKI_CHECK(sxvki_check_module_info(allocator, function, pCreateInfo));
+    SXVKI_REJECT_IF(pCreateInfo->warningThreshold >
+                        allocator->device.pressure.info.criticalThreshold,
+                    BAD_SHARE, "pCreateInfo->warningThreshold, above the criticalThreshold");
     result = sxvki_module_create(&allocator->device.modules, &allocator->device.pressure.info,
                                  pCreateInfo, &id);
     if (result == VK_INCOMPLETE) {
@@ -20764,7 +20777,8 @@ static VkBool32 VKAPI_PTR sxvki_farewell_visit(void* context, SxvkAllocator allo
 }
 
 /*  Take the module from a pool that names it, and begin a message. Returns 0 where none does. */
-SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sxvki_line* line) {
+SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id,
+                                        sxvki_subject* subject) {
     SxvkPool pool;
     sxvki_lock_take(&allocator->pools_lock);
     pool = sxvki_pool_at(&allocator->first_pool);
@@ -20773,10 +20787,12 @@ SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sx
     }
     if (pool != NULL) {
         sxvki_store32_relaxed(&pool->module, 0);
-        sxvki_line_add_name(line, pool->name != NULL ? pool->name : "(no name)");
-        sxvki_line_add(line, ", a pool: ");
+        sxvki_line_add_name(&subject->line, pool->name != NULL ? pool->name : "(no name)");
+        sxvki_line_add(&subject->line, ", a pool");
     }
     sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_subject_tag(subject, &allocator->device.modules, id);
+    sxvki_line_add(&subject->line, ": ");
     return pool != NULL;
 }
 
@@ -20801,16 +20817,13 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyModule(SxvkAllocator allocator, SxvkMo
         sxvkForEachAllocation(allocator, sxvki_farewell_visit, &farewell);
     }
     for (;;) {
-        sxvki_line line;
-        line.size = 0;
-        sxvki_line_add(&line, function);
-        sxvki_line_add(&line, ": ");
-        if (!sxvki_disown_pool(allocator, farewell.module, &line)) {
+        sxvki_subject subject;
+        sxvki_subject_init_plain(&subject, function);
+        if (!sxvki_disown_pool(allocator, farewell.module, &subject)) {
             break;
         }
         sxvki_module_release(modules, farewell.module, SXVKI_OWNER);
-        sxvki_line_add(&line, sxvki_message_text(SXVK_MESSAGE_MODULE_IN_USE));
-        sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_MODULE_IN_USE, &line);
+        sxvki_report_subject(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, &subject);
     }
     sxvki_module_destroy(modules, m);
 }

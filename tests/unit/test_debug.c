@@ -264,6 +264,35 @@ static void test_messages_have_tags(void** state) {
     rig_destroy(rig);
 }
 
+/*  Messages about a module, or a pool of one, have its name as tag. */
+static void test_messages_about_modules_have_tags(void** state) {
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = "audio"};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkModule handle;
+    SxvkPool pool;
+    Tags tags = {0};
+    Rig* rig;
+    (void)state;
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    pool_info.module = handle;
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, "sounds"), VK_SUCCESS);
+    sxvkDestroyModule(rig->allocator, handle);
+    expect_tag(&tags, SXVK_MESSAGE_MODULE_IN_USE,
+               "sxvkDestroyModule: sounds, a pool, module audio: ");
+    sxvkDestroyPool(rig->allocator, pool);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    rig_destroy_allocator(rig);
+    assert_int_equal(tags.last, SXVK_MESSAGE_LEAKED_MODULE);
+    assert_string_equal(tags.tag, "audio");
+    assert_int_equal(strncmp(tags.text, "sxvkDestroyAllocator: audio: ", 29), 0);
+    rig_destroy(rig);
+}
+
 #define BATCH 50
 
 /*  One of many fails, in the second portion: the message is about that one. Where it is an image,
@@ -1037,6 +1066,7 @@ int main(void) {
         cmocka_unit_test(test_questions_while_leaks_are_told),
         cmocka_unit_test(test_leaks_in_the_dump),
         cmocka_unit_test(test_messages_have_tags),
+        cmocka_unit_test(test_messages_about_modules_have_tags),
         cmocka_unit_test(test_failures_of_batches_have_names),
         cmocka_unit_test(test_odd_names),
         cmocka_unit_test(test_age_is_unknown),

@@ -142,6 +142,7 @@ static void test_bad_infos(void** state) {
         {{.pName = "m", .minBufferAlignment = (VkDeviceSize)1 << 41}, SXVK_MESSAGE_BAD_ALIGNMENT},
         {{.pName = "m", .warningThreshold = 1.01f}, SXVK_MESSAGE_BAD_SHARE},
         {{.pName = "m", .warningThreshold = -0.1f}, SXVK_MESSAGE_BAD_SHARE},
+        {{.pName = "m", .warningThreshold = 0.97f}, SXVK_MESSAGE_BAD_SHARE}, /* CRITICAL is 0.95 */
         {{.pName = "m", .fallbackUsage = (SxvkMemoryUsage)5}, SXVK_MESSAGE_BAD_ENUM},
         {{.pName = "m", .fallbackUsage = (SxvkMemoryUsage)10}, SXVK_MESSAGE_BAD_ENUM},
     };
