@@ -5539,15 +5539,21 @@ SXVKI_COLD static void sxvki_line_add(sxvki_line* line, const char* text) {
     line->text[line->size] = 0;
 }
 
-/*  A name in a line: a long one is cut, what would break the line becomes a space. */
+/*  A name in a line: a long one is cut, what would break the line becomes a space, and a byte that
+    is no UTF-8 a question mark. */
 SXVKI_COLD static void sxvki_line_add_name(sxvki_line* line, const char* name) {
     char part[SXVKI_LINE_NAME + 1];
     size_t size = sxvki_utf8_fit(name, SXVKI_LINE_NAME);
     size_t i;
-    for (i = 0; i < size; i++) {
-        part[i] = (unsigned char)name[i] < 32 ? ' ' : name[i];
-    }
+    memcpy(part, name, size);
     part[size] = 0;
+    for (i = 0; i < size; i += sxvki_utf8_size(part + i)) {
+        if (sxvki_utf8_size(part + i) == 0) {
+            part[i] = '?';
+        } else if ((unsigned char)part[i] < 32 || part[i] == 127) {
+            part[i] = ' ';
+        }
+    }
     sxvki_line_add(line, part);
     if (name[size] != 0) {
         sxvki_line_add(line, "...");
@@ -14686,12 +14692,20 @@ SXVKI_COLD static void sxvki_text_add_stats(sxvki_text* text, const SxvkDetailed
     sxvki_text_add(text, "\n");
 }
 
+/*  A name, which must not look like a line of the text; null: none. */
+SXVKI_COLD static void sxvki_text_add_name(sxvki_text* text, const char* name) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add_name(&line, name != NULL && name[0] != 0 ? name : "(no name)");
+    sxvki_text_add(text, line.text);
+}
+
 /*  The custom pool that a tour is at: "pool streaming, type 1", and its figures. */
 SXVKI_COLD static void sxvki_text_add_pool(sxvki_text* text, const sxvki_tour* tour, uint32_t type,
                                            SxvkDetailedStatistics* stats) {
     sxvki_detailed_finish(stats);
     sxvki_text_add(text, "pool ");
-    sxvki_text_add(text, tour->name != NULL ? tour->name : "(no name)");
+    sxvki_text_add_name(text, tour->name);
     sxvki_text_add(text, ", type ");
     sxvki_text_add_u64(text, type);
     sxvki_text_add(text, "\n    ");
@@ -15224,7 +15238,7 @@ SXVKI_COLD static void sxvki_text_add_modules(sxvki_text* text, sxvki_device* de
         char* name;
         if (sxvki_text_look_at_module(text, device, id, &stats, &name)) {
             sxvki_text_add(text, "module ");
-            sxvki_text_add(text, name);
+            sxvki_text_add_name(text, name);
             sxvki_text_add(text, ": ");
             sxvki_text_add_u64(text, stats.allocationCount);
             sxvki_text_add(text, " allocations, ");
@@ -15284,10 +15298,10 @@ SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, sxvki_device* de
         sxvki_text_add(text, " of type ");
         sxvki_text_add_u64(text, item->type);
         sxvki_text_add(text, item->is_dedicated ? ", dedicated: " : ": ");
-        sxvki_text_add(text, item->name[0] != 0 ? item->name : "(no name)");
+        sxvki_text_add_name(text, item->name);
         if (sxvki_text_look_at_module(text, device, item->module, &stats, &module)) {
             sxvki_text_add(text, ", module ");
-            sxvki_text_add(text, module);
+            sxvki_text_add_name(text, module);
             sxvki_host_free(&device->host, module);
         }
         sxvki_text_add(text, "\n");

@@ -414,7 +414,44 @@ static void test_odd_names(void** state) {
     assert_int_equal(sxvkBuildStatsString(rig->allocator, &dump, VK_TRUE), VK_SUCCESS);
     assert_non_null(strstr(dump, "\"a\xC3\xA4 \\ufffd \\ufffd \\ufffd\\ufffd\""));
     sxvkFreeStatsString(rig->allocator, dump);
+    sxvkUnmapMemory(rig->allocator, allocation);
+    assert_non_null(strstr(tags.text, ": a\xC3\xA4 ? ? ??, 4096 bytes"));
     sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyModule(rig->allocator, create.module);
+    rig_destroy(rig);
+}
+
+/*  A name cannot look like a line of the report for a log. */
+static void test_odd_names_in_the_report(void** state) {
+    static const char forged[] = "a\nheap 0: \x1B[2J\r\x7F\xFFz";
+    static const char clean[] = "a heap 0:  [2J  ?z";
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = forged};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkAllocationCreateInfo create = {.pName = forged};
+    VkMemoryRequirements needs = testing_requirements(4096, 16, 1u << HOST);
+    Rig* rig = rig_create(&options);
+    SxvkAllocation allocation;
+    const char* at;
+    uint32_t count = 0;
+    SxvkPool pool;
+    char* text;
+    (void)state;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, forged), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkBuildStatsText(rig->allocator, &text), VK_SUCCESS);
+    for (at = strstr(text, clean); at != NULL; at = strstr(at + 1, clean)) {
+        count++;
+    }
+    assert_int_equal(count, 4); /* the pool, the module, the allocation and its module */
+    assert_null(strpbrk(text, "\x1B\r\x7F\xFF"));
+    assert_null(strstr(text, "\nheap 0: "));
+    sxvkFreeStatsText(rig->allocator, text);
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyPool(rig->allocator, pool);
     sxvkDestroyModule(rig->allocator, create.module);
     rig_destroy(rig);
 }
@@ -1069,6 +1106,7 @@ int main(void) {
         cmocka_unit_test(test_messages_about_modules_have_tags),
         cmocka_unit_test(test_failures_of_batches_have_names),
         cmocka_unit_test(test_odd_names),
+        cmocka_unit_test(test_odd_names_in_the_report),
         cmocka_unit_test(test_age_is_unknown),
         cmocka_unit_test(test_age_is_of_the_allocation),
         cmocka_unit_test(test_log_allocations_and_frees),
