@@ -142,9 +142,10 @@ CONTRACT (each function adds only its differences)
     SX_VKALLOC_NO_UPLOAD              D 1: leave out frame rings, smart buffers and buffer arenas;
                                         default 0
     SX_VKALLOC_NO_INTRINSICS            1: bit scans in plain C; default 0
-    SX_VKALLOC_STACK_TRACES             1: remember where each allocation was made and tell it with
-                                        its leak; implies SXVK_DEBUG_TRACK_ALLOCATIONS_BIT. glibc,
-                                        macOS, Windows (there addresses alone); default 0
+    SX_VKALLOC_STACK_TRACES             1: remember where each allocation was made, from who called
+                                        the library on, and tell it with its leak; implies
+                                        SXVK_DEBUG_TRACK_ALLOCATIONS_BIT. glibc, macOS, Windows
+                                        (there addresses alone); default 0
     SX_VKALLOC_PROFILE_SCOPE(name)      for profilers: a declaration or statement at the start of
                                         each function that may take long, that ends with its scope
                                         by itself; name is a string literal
@@ -280,10 +281,13 @@ typedef enum SxvkAllocationCreateFlagBits {
     /* With one of the two above: memory that is not host-visible is fine where it is better; look
        at the memory type that you got, and copy through staging memory if you must. */
     SXVK_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT = 0x00001000,
-    /* Search harder for a tight fit; still a bounded number of steps. (Linear pools take no notice
-       of strategies.) */
+    /* Search harder for a tight fit; still a bounded number of steps. Not in slots of more than
+       8 KiB where there is room elsewhere; and in pools that grow, dedicated memory from half the
+       size on that gets it by default: less memory, more calls of the driver. (Linear pools take no
+       notice of strategies.) */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT = 0x00010000,
-    /* The default: the first range that surely fits. */
+    /* The first range that surely fits. The default does so below 1 MiB, and searches for a tight
+       fit above. */
     SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT = 0x00020000,
     /* Prefer low blocks and offsets: the lowest place of all where free ranges are few, else among
        a bounded number of about the size. */
@@ -560,8 +564,8 @@ typedef struct SxvkAllocatorInfo {
 
 typedef enum SxvkModuleStrategy {
     SXVK_MODULE_STRATEGY_DEFAULT = 0,
-    SXVK_MODULE_STRATEGY_SPEED = 1,  /* STRATEGY_MIN_TIME, of any size */
-    SXVK_MODULE_STRATEGY_MEMORY = 2, /* STRATEGY_MIN_MEMORY */
+    SXVK_MODULE_STRATEGY_SPEED = 1,  /* SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT */
+    SXVK_MODULE_STRATEGY_MEMORY = 2, /* SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT */
     SXVK_MODULE_STRATEGY_MAX_ENUM = 0x7FFFFFFF
 } SxvkModuleStrategy;
 
@@ -573,7 +577,7 @@ typedef struct SxvkModuleCreateInfo {
        that ask counts. */
     VkDeviceSize minBufferAlignment;
     VkDeviceSize softLimit; /* bytes, for the pressure level alone: nothing fails; 0 = none */
-    float warningThreshold; /* 0 = that of the allocator */
+    float warningThreshold; /* 0 = that of the allocator; not above its criticalThreshold */
     /* As in SxvkAllocationCreateInfo, for allocations that have none. */
     SxvkMemoryUsage fallbackUsage;
     VkMemoryPropertyFlags fallbackRequiredFlags;
@@ -1068,7 +1072,8 @@ SX_VKALLOC_API VkResult sxvkCreateAllocator(const SxvkAllocatorCreateInfo* pCrea
 
 /*  Reports every pool and allocation that is still alive, one message each, and frees all memory
     thereafter; then the modules. The message callback may ask the allocator anything, and free what
-    is told: sxvkBuildStatsString writes all leaks.
+    is told: sxvkBuildStatsString writes all leaks. What it makes itself and leaves is freed, told
+    or not.
     Of a ring, smart buffer or arena that is alive it is the memory that is named and freed: the
     VkBuffers, and the host memory of the object, leak.
     Threads   nobody else may use the allocator any more
@@ -1430,8 +1435,10 @@ SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
 */
 SX_VKALLOC_API void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module);
 /*  Counters only, whatever lives: fit for every frame. Zeroes the struct on a stale handle, which
-    is reported. Cost: those of the module are atomic; for unusedShare each lock of the default
-    pools of its memory types is taken once, for some 50 instructions. */
+    is reported.
+    Threads   safe, and waits for nobody, see sxvkGetHeapBudget
+    Cost      O(memory types); for unusedShare some 600 instructions for each type it has memory of
+*/
 SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
                                             SxvkModuleStatistics* pStatistics);
 /*  Null: of no module, or of one that was destroyed, or a stale handle, which is reported. Cost:
@@ -1473,10 +1480,15 @@ SX_VKALLOC_API VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t h
 /* --- statistics and diagnosis ----------------------------------------------------------------- */
 
 /*  Counters only, no walk and no driver call: fit for every frame. Zeroes the struct on bad
-    arguments. Cost: usage, budget and level are atomic; for `statistics` each lock of the pools in
-    this heap is taken once, and that of the list of custom pools, for some 50 instructions each. */
+    arguments.
+    Threads   safe, and waits for nobody. Exact where nobody else is at work. What other threads do
+              at this moment is in it or not, as are the last 15 frees from where one of them just
+              allocates. Only who destroys a pool waits for it
+    Cost      O(pools of the heap), some 600 instructions for each that has slabs
+*/
 SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
                                       SxvkBudget* pBudget);
+/*  As sxvkGetHeapBudget, of one pool. */
 SX_VKALLOC_API void sxvkGetPoolStatistics(SxvkAllocator allocator, SxvkPool pool,
                                           SxvkStatistics* pPoolStats);
 
@@ -2387,6 +2399,15 @@ SXVKI_INLINE uint32_t sxvki_load32_ordered(const uint32_t* p) {
 }
 #endif
 
+/*  A counter that only who holds a lock changes, and others read without: no locked instruction. */
+SXVKI_INLINE void sxvki_count32(uint32_t* counter, uint32_t more) {
+    sxvki_store32_relaxed(counter, *counter + more);
+}
+
+SXVKI_INLINE void sxvki_count64(sxvki_shared64* counter, uint64_t more) {
+    sxvki_store64_relaxed(counter, *counter + more);
+}
+
 /*  One step of a spin loop; give the core away now and then. */
 SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
 #if SX_VKALLOC_NO_THREADS
@@ -2414,7 +2435,8 @@ SXVKI_INLINE void sxvki_spin_pause(uint32_t step) {
 }
 
 /*  Which one of several equal things a thread uses, in all pools of all allocators: 0 until it was
-    moved because threads waited for each other. The only variable in this file, and a hint. */
+    moved because threads waited for each other. The only variable in this file, but for debugging,
+    and a hint. */
 #if SX_VKALLOC_NO_THREADS || defined(SX_VKALLOC_MUTEX)
 #define SXVKI_HAS_THREAD_HINT 0
 #elif defined(__GNUC__)
@@ -2425,6 +2447,21 @@ static __thread uint32_t sxvki_thread_hint;
 static __declspec(thread) uint32_t sxvki_thread_hint;
 #else
 #define SXVKI_HAS_THREAD_HINT 0
+#endif
+
+/*  Where the public function that this thread is in was called from: there the stacks of what it
+    allocates begin. How many functions of ours lie above it is up to the compiler. */
+#if SX_VKALLOC_STACK_TRACES && defined(_MSC_VER) && !defined(__clang__)
+static __declspec(thread) void* sxvki_caller;
+#define SXVKI_ENTRY   __declspec(noinline)
+#define SXVKI_ENTER() ((void)(sxvki_caller = _ReturnAddress()))
+#elif SX_VKALLOC_STACK_TRACES
+static __thread void* sxvki_caller;
+#define SXVKI_ENTRY   __attribute__((noinline))
+#define SXVKI_ENTER() ((void)(sxvki_caller = __builtin_return_address(0)))
+#else
+#define SXVKI_ENTRY
+#define SXVKI_ENTER() ((void)0)
 #endif
 
 SXVKI_INLINE uint32_t sxvki_hint_get(void) {
@@ -5512,15 +5549,21 @@ SXVKI_COLD static void sxvki_line_add(sxvki_line* line, const char* text) {
     line->text[line->size] = 0;
 }
 
-/*  A name in a line: a long one is cut, what would break the line becomes a space. */
+/*  A name in a line: a long one is cut, what would break the line becomes a space, and a byte that
+    is no UTF-8 a question mark. */
 SXVKI_COLD static void sxvki_line_add_name(sxvki_line* line, const char* name) {
     char part[SXVKI_LINE_NAME + 1];
     size_t size = sxvki_utf8_fit(name, SXVKI_LINE_NAME);
     size_t i;
-    for (i = 0; i < size; i++) {
-        part[i] = (unsigned char)name[i] < 32 ? ' ' : name[i];
-    }
+    memcpy(part, name, size);
     part[size] = 0;
+    for (i = 0; i < size; i += sxvki_utf8_size(part + i)) {
+        if (sxvki_utf8_size(part + i) == 0) {
+            part[i] = '?';
+        } else if ((unsigned char)part[i] < 32 || part[i] == 127) {
+            part[i] = ' ';
+        }
+    }
     sxvki_line_add(line, part);
     if (name[size] != 0) {
         sxvki_line_add(line, "...");
@@ -5583,7 +5626,8 @@ SXVKI_COLD static void sxvki_report_line(const sxvki_reporter* reporter, SxvkMes
    as many chains as there are stacks; what is in it never moves and stays until the end. */
 
 #define SXVKI_STACK_DEPTH     24u
-#define SXVKI_STACKS_FIRST    6u /* as a shift: 64 stacks to start with */
+#define SXVKI_STACK_OURS      16u /* frames of ours above these, at most */
+#define SXVKI_STACKS_FIRST    6u  /* as a shift: 64 stacks to start with */
 #define SXVKI_STACK_TEXT_SIZE 4096u
 
 typedef struct sxvki_stack {
@@ -5689,16 +5733,22 @@ SXVKI_COLD static uint32_t sxvki_stacks_add(sxvki_stacks* stacks, const sxvki_ho
     return id;
 }
 
-/*  The stack of the calling thread. */
+/*  The stack of the calling thread, from who called us on; all of it where that is not found, as
+    after a callback that called us as well. */
 SXVKI_COLD static uint32_t sxvki_stacks_capture(sxvki_stacks* stacks, const sxvki_host* host) {
-    void* callers[SXVKI_STACK_DEPTH];
-    uint32_t depth = 0;
+    void* callers[SXVKI_STACK_OURS + SXVKI_STACK_DEPTH];
+    uint32_t depth = 0, ours = 0;
 #if defined(_WIN32)
-    depth = RtlCaptureStackBackTrace(0, SXVKI_STACK_DEPTH, callers, NULL);
+    depth = RtlCaptureStackBackTrace(0, SXVKI_STACK_OURS + SXVKI_STACK_DEPTH, callers, NULL);
 #elif defined(__GLIBC__) || defined(__APPLE__)
-    depth = (uint32_t)backtrace(callers, (int)SXVKI_STACK_DEPTH);
+    depth = (uint32_t)backtrace(callers, (int)(SXVKI_STACK_OURS + SXVKI_STACK_DEPTH));
 #endif
-    return depth == 0 ? SXVKI_NONE : sxvki_stacks_add(stacks, host, callers, depth);
+    while (ours < depth && callers[ours] != sxvki_caller) {
+        ours++;
+    }
+    ours = ours < depth ? ours : 0;
+    depth = (uint32_t)sxvki_min64(depth - ours, SXVKI_STACK_DEPTH);
+    return depth == 0 ? SXVKI_NONE : sxvki_stacks_add(stacks, host, callers + ours, depth);
 }
 
 typedef struct sxvki_stack_text {
@@ -6216,17 +6266,25 @@ SXVKI_INLINE void sxvki_pressure_note(sxvki_pressure* pressure, const sxvki_budg
     }
 }
 
-/*  A heap's level by its usage and budget; *before is the one it had. */
-static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, const sxvki_budget* budget, uint32_t h,
+/*  A heap's level by its usage and budget; *before is the one it had. Who changes the bytes looks
+    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
+    two sees what the other did. */
+static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, sxvki_budget* budget, uint32_t h,
                                   SxvkPressureInfo* info, uint32_t* before) {
     sxvki_gauge* gauge = &pressure->heaps[h];
+    sxvki_shared64* bytes = &budget->heaps[h].block_bytes;
+    uint32_t level = sxvki_load32(&gauge->level);
     sxvki_limits limits;
-    uint64_t others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
-    uint32_t level;
-    sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
-    *before = sxvki_load32(&gauge->level);
-    level = sxvki_level_after(&limits, *before, info->usage);
-    sxvki_gauge_set(gauge, &limits, level, others);
+    uint64_t others, seen;
+    *before = level;
+    do {
+        seen = sxvki_add64(bytes, 0);
+        others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
+        sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
+        level = sxvki_level_after(&limits, level, info->usage);
+        sxvki_gauge_set(gauge, &limits, level, others);
+    } while (sxvki_add64(bytes, 0) != seen &&
+             sxvki_gauge_is_left(gauge, sxvki_load64_relaxed(bytes)));
     return level;
 }
 
@@ -6518,9 +6576,7 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_modules_are_valid(const sxvki_modules* 
 
 /* --- settling --- */
 
-/*  A module's level by its bytes; on return *before is the one it had. Who changes the bytes looks
-    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
-    two sees what the other did. */
+/*  A module's level by its bytes, in the same way; on return *before is the one it had. */
 static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
     uint32_t level = sxvki_load32(&module->gauge.level);
     uint32_t seen;
@@ -6534,7 +6590,7 @@ static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
 }
 
 /*  Give a gauge its level, and tell. */
-SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, sxvki_budget* budget,
                                           sxvki_modules* modules, SxvkAllocator allocator,
                                           uint32_t number) {
     SxvkPressureInfo info;
@@ -6561,7 +6617,7 @@ SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, const sxvki_
 }
 
 /*  What is queued. No lock is held. */
-SXVKI_COLD static void sxvki_pressure_settle(sxvki_pressure* pressure, const sxvki_budget* budget,
+SXVKI_COLD static void sxvki_pressure_settle(sxvki_pressure* pressure, sxvki_budget* budget,
                                              sxvki_modules* modules, SxvkAllocator allocator) {
     uint32_t round;
     for (round = 0; round < SXVKI_SETTLE_ROUNDS && sxvki_load32_ordered(&pressure->queue) != 0;
@@ -7204,6 +7260,12 @@ SXVKI_INLINE char* sxvki_block_pointer(const sxvki_block* block) {
 #define SXVKI_DEDICATED_ABOVE ((VkDeviceSize)6 << 20)
 #define SXVKI_DEDICATED_SHARE 192
 
+/*  Who wants the least memory pays with calls: for them it is so much lower. 20, 60 and 200 live of
+    256 KiB to 24 MiB: committed / live 1.54, 1.31 and 1.17 with some 450 calls in 6,000 replaces.
+    1: 1.87, 1.47 and 1.28 with 126; 4: 1.29, 1.19 and 1.11 with 1,000. Who wants the least time
+    saves no calls when it is higher: 136, 128 and 104 with twice that, else 138, 122 and 104. */
+#define SXVKI_DEDICATED_TIGHT 2
+
 /*  Empty blocks stay while they are no more than one part in so many of what the program holds, and
     the only empty block of a domain up to a size. 32: 10k 1.210 for 1.183; 64: game 1,010 calls for
     954. Only up to 2 MiB: warzone 1.406 for 1.129, tiny sets 519 calls for 218; 8 MiB: minetest
@@ -7262,9 +7324,9 @@ SXVKI_STATIC_ASSERT(busy_is_above_the_mail, SXVKI_BUSY_ABOVE > 2 * SXVKI_MAIL_MA
 
 /*  Slots of one size. */
 typedef struct sxvki_slab_class {
-    uint64_t taken;  /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
-    uint32_t list;   /* slabs with free slots, the latest first */
-    uint32_t demand; /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
+    sxvki_shared64 taken; /* slots, and above SXVKI_SLOTS_COUNT_BITS the bytes asked for in them */
+    uint32_t list;        /* slabs with free slots, the latest first */
+    uint32_t demand;      /* allocations that found no slot; stops at SXVKI_SLAB_EARNED */
 } sxvki_slab_class;
 
 /*  All of a domain. The sums only grow, modulo 2^64, and what was taken less what was given is
@@ -7293,14 +7355,14 @@ typedef struct sxvki_domain {
     uint32_t empty_first;  /* the first empty one in it */
     sxvki_block* front;    /* `block_first`, or null */
     uint32_t block_count;  /* in the list, and being made */
-    uint32_t listed_count; /* in the list */
+    uint32_t listed_count; /* in the list; this and what is called told may be read at any time */
     uint32_t calm_count;   /* atomic; times that a block ceased to be busy */
     uint32_t has_mail;     /* it may be used */
     sxvki_lock lock;       /* guards all but the mail, the records of its ranges, and its blocks */
     sxvki_bins bins;
-    sxvki_linear linear; /* instead of the bins in a linear pool */
-    uint32_t empty_count;
-    uint32_t live_count;
+    sxvki_linear linear;        /* instead of the bins in a linear pool */
+    uint32_t empty_count;       /* told */
+    uint32_t live_count;        /* told */
     uint32_t op_count;          /* allocations tried, all since a thread last left */
     uint32_t switch_count;      /* of these, by another thread than the one before */
     uint32_t wait_count;        /* of these, that waited for the lock */
@@ -7311,14 +7373,15 @@ typedef struct sxvki_domain {
     uint32_t freed_then;        /* by the clock of the domain: when it last gave a block back */
     int has_freed;              /* ... if ever */
     int breathes;               /* needed a block soon after */
-    sxvki_shared64 block_bytes; /* atomic, but only who holds the lock writes */
+    sxvki_shared64 block_bytes; /* told */
     uint64_t empty_bytes;
-    uint64_t live_bytes; /* of ranges handed out, slabs among them */
-    uint64_t slab_bytes;
-    uint32_t slab_count; /* with a range */
+    sxvki_shared64 live_bytes; /* told; of ranges handed out, slabs among them */
+    sxvki_shared64 slab_bytes; /* told */
+    uint32_t slab_count;       /* told; with a range */
     uint32_t hollow_count;
     uint32_t class_count;
-    void* victims; /* atomic; sxvki_victim, see "victims" */
+    void* victims;      /* atomic; sxvki_victim, see "victims" */
+    void* slab_classes; /* atomic; what `classes` points into, for who holds no lock */
 } sxvki_domain;
 
 struct SxvkPool_T {
@@ -7346,19 +7409,19 @@ struct SxvkPool_T {
     uint32_t shards_max;
     sxvki_lock dedicated_lock; /* guards the next five, the name, and dedicated records */
     uint32_t dedicated_first;
-    uint32_t dedicated_count;
-    uint32_t dedicated_take_count; /* ever */
-    uint64_t dedicated_bytes;      /* of blocks */
-    uint64_t dedicated_live_bytes;
-    uint32_t module;           /* atomic; id, see >>module; 0: none */
-    uint32_t has_tracks;       /* atomic; allocations of it may have modules */
+    uint32_t dedicated_count;            /* told, see sxvki_domain */
+    uint32_t dedicated_take_count;       /* ever */
+    sxvki_shared64 dedicated_bytes;      /* told; of blocks */
+    sxvki_shared64 dedicated_live_bytes; /* told */
+    uint32_t module;                     /* atomic; id, see >>module; 0: none */
+    uint32_t has_tracks;                 /* atomic; allocations of it may have modules */
     sxvki_shared64 widest;     /* atomic; the largest alignment that a range had, in granules */
     sxvki_shared64 brief_size; /* atomic; the largest dedicated one that lived a few frames */
     uint32_t brief_frame;      /* atomic; when such a one was last seen */
     char* name;
     uint64_t serial;    /* of a custom pool: higher than those of all before; 0: a default one */
     SxvkPool prev_pool; /* list of custom pools, the newest in front */
-    SxvkPool next_pool;
+    void* next_pool;    /* atomic; SxvkPool */
 };
 
 /*  A request for memory, past validation. */
@@ -7510,6 +7573,7 @@ SXVKI_COLD static int sxvki_domain_make_classes(sxvki_domain* domain) {
     domain->classes = all->classes;
     domain->given = all->given;
     domain->class_count = SXVKI_SLAB_CLASSES;
+    sxvki_store_ptr(&domain->slab_classes, all);
     return 1;
 }
 
@@ -7664,10 +7728,10 @@ static void sxvki_domain_mark(sxvki_domain* domain, sxvki_block* block, int is_e
     sxvki_domain_list_insert(domain, block, is_empty);
     block->since = sxvki_domain_clock(domain);
     if (is_empty) {
-        domain->empty_count++;
+        sxvki_count32(&domain->empty_count, 1);
         domain->empty_bytes += block->size;
     } else {
-        domain->empty_count--;
+        sxvki_count32(&domain->empty_count, UINT32_MAX);
         domain->empty_bytes -= block->size;
     }
 }
@@ -7761,9 +7825,9 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
     }
     sxvki_domain_list_remove(domain, block);
     domain->block_count--;
-    domain->listed_count--;
-    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes - block->size);
-    domain->empty_count--;
+    sxvki_count32(&domain->listed_count, UINT32_MAX);
+    sxvki_count64(&domain->block_bytes, 0 - block->size);
+    sxvki_count32(&domain->empty_count, UINT32_MAX);
     domain->empty_bytes -= block->size;
 }
 
@@ -7780,9 +7844,9 @@ static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
     }
     sxvki_domain_list_insert(domain, block, 1);
     block->since = sxvki_domain_clock(domain);
-    domain->listed_count++;
-    sxvki_store64_relaxed(&domain->block_bytes, domain->block_bytes + block->size);
-    domain->empty_count++;
+    sxvki_count32(&domain->listed_count, 1);
+    sxvki_count64(&domain->block_bytes, block->size);
+    sxvki_count32(&domain->empty_count, 1);
     domain->empty_bytes += block->size;
 }
 
@@ -7804,9 +7868,9 @@ static SxvkAllocation sxvki_domain_account(sxvki_domain* domain, uint32_t index,
             sxvki_store32_relaxed(&block->is_busy, 1);
         }
     }
-    domain->live_count++;
+    sxvki_count32(&domain->live_count, 1);
     domain->take_count++;
-    domain->live_bytes += (place->size << SXVKI_GRANULE_SHIFT) - place->tail;
+    sxvki_count64(&domain->live_bytes, (place->size << SXVKI_GRANULE_SHIFT) - place->tail);
     return sxvki_handle_make(sxvki_record_generation(r), index);
 }
 
@@ -7828,9 +7892,9 @@ SXVKI_HOT SxvkAllocation sxvki_block_take_linear(sxvki_domain* domain, sxvki_blo
     if (block->live_count++ == 0) {
         sxvki_domain_mark(domain, block, 0);
     }
-    domain->live_count++;
+    sxvki_count32(&domain->live_count, 1);
     domain->take_count++;
-    domain->live_bytes += (size << SXVKI_GRANULE_SHIFT) - tail;
+    sxvki_count64(&domain->live_bytes, (size << SXVKI_GRANULE_SHIFT) - tail);
     return sxvki_handle_make(sxvki_record_generation(r) + 2 * domain->linear.epoch,
                              SXVKI_HANDLE_LINEAR_BIT | index);
 }
@@ -7870,8 +7934,8 @@ static void sxvki_domain_reset(sxvki_domain* domain) {
     for (id = domain->block_first; id != SXVKI_NONE; id = sxvki_block_at(device, id)->next) {
         sxvki_store32_relaxed(&sxvki_block_at(device, id)->epoch, domain->linear.epoch);
     }
-    domain->live_count = 0;
-    domain->live_bytes = 0;
+    sxvki_store32_relaxed(&domain->live_count, 0);
+    sxvki_store64_relaxed(&domain->live_bytes, 0);
 }
 
 /* --- slabs of a domain; the caller holds the lock, but for sxvki_domain_give_slot --- */
@@ -7948,9 +8012,9 @@ SXVKI_COLD static int sxvki_domain_open_slab(sxvki_domain* domain, uint32_t slot
     sxvki_store_ptr(&slab->owner, domain);
     sxvki_store64_relaxed(&slab->word, sxvki_slab_full(slab) | SXVKI_SLAB_HELD);
     sxvki_domain_list_slab(domain, id, slab);
-    domain->slab_count++;
+    sxvki_count32(&domain->slab_count, 1);
     domain->slab_take_count++;
-    domain->slab_bytes += place.size << SXVKI_GRANULE_SHIFT;
+    sxvki_count64(&domain->slab_bytes, place.size << SXVKI_GRANULE_SHIFT);
     c->demand = SXVKI_SLAB_EARNED;
     return 1;
 }
@@ -7977,7 +8041,7 @@ SXVKI_HOT SxvkAllocation sxvki_domain_take_slot(sxvki_domain* domain, const sxvk
     sxvki_store32_relaxed(&slot->state, place->state);
     generation = sxvki_generation_after(sxvki_load32_relaxed(&slot->generation));
     sxvki_store32(&slot->generation, generation);
-    c->taken += bytes << SXVKI_SLOTS_COUNT_BITS | 1;
+    sxvki_count64(&c->taken, bytes << SXVKI_SLOTS_COUNT_BITS | 1);
     return sxvki_handle_make(generation, sxvki_slot_index(id, i));
 }
 
@@ -8027,8 +8091,8 @@ static void sxvki_domain_empties(sxvki_domain* domain, sxvki_block* block, sxvki
 /*  Take back a range of a linear pool that was claimed. What becomes of its block: as above. */
 SXVKI_HOT void sxvki_domain_give_linear(sxvki_domain* domain, sxvki_block* block, uint32_t index,
                                         sxvki_record* r, sxvki_block** chain) {
-    domain->live_count--;
-    domain->live_bytes -= sxvki_record_bytes(r);
+    sxvki_count32(&domain->live_count, UINT32_MAX);
+    sxvki_count64(&domain->live_bytes, 0 - sxvki_record_bytes(r));
     sxvki_linear_give(&domain->linear, &block->in.lane, block->size >> SXVKI_GRANULE_SHIFT, index,
                       r);
     if (--block->live_count == 0) {
@@ -8048,8 +8112,8 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
         return;
     }
     size = sxvki_record_size(r);
-    domain->live_count--;
-    domain->live_bytes -= (size << SXVKI_GRANULE_SHIFT) - r->link_a;
+    sxvki_count32(&domain->live_count, UINT32_MAX);
+    sxvki_count64(&domain->live_bytes, r->link_a - (size << SXVKI_GRANULE_SHIFT));
     if (domain->pool == NULL) {
         sxvki_bins_give(&domain->bins, index);
         return;
@@ -8073,8 +8137,8 @@ static void sxvki_domain_give(sxvki_domain* domain, uint32_t index, sxvki_block*
 /*  Give the range of a slab back, in which nothing lives. */
 static void sxvki_domain_give_slab(sxvki_domain* domain, sxvki_slab* slab, sxvki_block** chain) {
     sxvki_record* r = sxvki_record_at(domain->bins.records, slab->record);
-    domain->slab_count--;
-    domain->slab_bytes -= sxvki_record_size(r) << SXVKI_GRANULE_SHIFT;
+    sxvki_count32(&domain->slab_count, UINT32_MAX);
+    sxvki_count64(&domain->slab_bytes, 0 - (sxvki_record_size(r) << SXVKI_GRANULE_SHIFT));
     r->link_a = 0;
     sxvki_domain_give(domain, slab->record, chain);
 }
@@ -8127,8 +8191,9 @@ static void sxvki_domain_settle_slab(sxvki_domain* domain, uint32_t id, sxvki_bl
         nobody's from when the reader cleared the bit. Nobody waits: a reader leaves a letter that
         is still being written, a writer who finds no room takes the lock.
     M3  The mail is read by every free that takes the lock, by one in SXVKI_MAIL_EVERY allocations,
-        each run of a batch and each one that finds no room, by ticks, trims and statistics, and
-        before a pool goes. So statistics are exact when nobody else is at work.
+        each run of a batch and each one that finds no room, by ticks, trims and statistics (fast
+        ones leave it where the lock is taken), and before a pool goes. So statistics are exact when
+        nobody else is at work.
     M4  What waits in the mail keeps no block from the driver, even if nobody ever calls again. A
         range is posted only while its block is busy. So when a block ceases to be, it has a live
         range that is in no letter, and who gives that back finds the block not busy, takes the
@@ -8707,12 +8772,15 @@ static void sxvki_domain_detach(sxvki_domain* domain, uint32_t frames, uint32_t*
     sxvki_lock_drop(&domain->lock);
 }
 
+/*  Where there is nothing to do, as at nearly every tick, no lock is taken. */
 SXVKI_COLD static void sxvki_pool_detach(SxvkPool pool, uint32_t frames, uint32_t* count,
                                          sxvki_block** chain) {
+    uint32_t end = sxvki_pool_domain_count(pool);
     uint32_t i;
-    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+    for (i = 0; i < end; i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL) {
+        if (domain != NULL && (sxvki_load32_relaxed(&domain->empty_count) |
+                               sxvki_load32_ordered(&domain->mail_bits)) != 0) {
             sxvki_domain_detach(domain, frames, count, chain);
         }
     }
@@ -8745,6 +8813,24 @@ static uint32_t sxvki_domain_slots_taken(const sxvki_domain* domain) {
     return taken & (uint32_t)SXVKI_SLOTS_COUNT_MASK;
 }
 
+/*  Free the classes, in which nothing lives. Who reads them without the lock pins the records
+    before he looks for them: either he is found here, and they stay until the next trim, or he
+    finds none. */
+SXVKI_COLD static void sxvki_domain_drop_classes(sxvki_domain* domain) {
+    sxvki_device* device = domain->pool->device;
+    void* classes = domain->slab_classes;
+    sxvki_store_ptr(&domain->slab_classes, NULL);
+    if (sxvki_add64(&device->records.pins, 0) != 0) {
+        sxvki_store_ptr(&domain->slab_classes, classes);
+        return;
+    }
+    domain->gone_slot_count = sxvki_domain_slots_taken(domain);
+    domain->classes = NULL;
+    domain->given = NULL;
+    domain->class_count = 0;
+    sxvki_host_free(&device->host, classes);
+}
+
 SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spares) {
     sxvki_device* device = domain->pool->device;
     sxvki_linear* linear = &domain->linear;
@@ -8760,11 +8846,7 @@ SXVKI_COLD static void sxvki_domain_trim(sxvki_domain* domain, sxvki_spares* spa
         linear->spare = SXVKI_NONE;
     }
     if (domain->block_count == 0 && domain->hollow_count == 0) {
-        domain->gone_slot_count = sxvki_domain_slots_taken(domain);
-        sxvki_host_free(&device->host, domain->classes);
-        domain->classes = NULL;
-        domain->given = NULL;
-        domain->class_count = 0;
+        sxvki_domain_drop_classes(domain);
     }
     sxvki_lock_drop(&domain->lock);
 }
@@ -8868,10 +8950,10 @@ SXVKI_COLD static VkResult sxvki_pool_take_dedicated(SxvkPool pool, const sxvki_
         sxvki_block_at(device, block->next)->prev = block->id;
     }
     pool->dedicated_first = block->id;
-    pool->dedicated_count++;
+    sxvki_count32(&pool->dedicated_count, 1);
     pool->dedicated_take_count++;
-    pool->dedicated_bytes += block->size;
-    pool->dedicated_live_bytes += request->size;
+    sxvki_count64(&pool->dedicated_bytes, block->size);
+    sxvki_count64(&pool->dedicated_live_bytes, request->size);
     r = sxvki_record_at(&device->records, chain);
     sxvki_record_set(r, block->id, 0, granules);
     r->prev = SXVKI_NONE;
@@ -8902,9 +8984,9 @@ static void sxvki_pool_give_dedicated(SxvkPool pool, sxvki_block* block, sxvki_r
         }
         sxvki_store32_relaxed(&pool->brief_frame, now);
     }
-    pool->dedicated_count--;
-    pool->dedicated_bytes -= block->size;
-    pool->dedicated_live_bytes -= sxvki_record_bytes(r);
+    sxvki_count32(&pool->dedicated_count, UINT32_MAX);
+    sxvki_count64(&pool->dedicated_bytes, 0 - block->size);
+    sxvki_count64(&pool->dedicated_live_bytes, 0 - sxvki_record_bytes(r));
     sxvki_record_age(r);
 }
 
@@ -8987,16 +9069,68 @@ static uint32_t sxvki_walk_next(sxvki_walk* walk) {
     return SXVKI_NONE;
 }
 
-/*  Count and bytes of the allocations in a domain. */
+/*  Live slots, see sxvki_domain_live_slots. */
+SXVKI_INLINE void sxvki_stats_add_slots(SxvkStatistics* stats, uint64_t live) {
+    stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
+    stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
+}
+
+/*  Count and bytes of the ranges that are allocations. */
+static void sxvki_domain_add_ranges(const sxvki_domain* domain, SxvkStatistics* stats) {
+    uint32_t slabs = sxvki_load32_relaxed(&domain->slab_count);
+    uint64_t slab_bytes = sxvki_load64_relaxed(&domain->slab_bytes);
+    uint32_t count = sxvki_load32_relaxed(&domain->live_count);
+    stats->allocationCount += count > slabs ? count - slabs : 0;
+    stats->allocationBytes +=
+        sxvki_saturating_sub(sxvki_load64_relaxed(&domain->live_bytes), slab_bytes);
+}
+
+/*  The same of all allocations in a domain. Who does not hold its lock has pinned the records, and
+    counts what other threads have under way or not, be it a slab that they open. Of slots what was
+    given is read first: that was taken before. */
 static void sxvki_domain_add_live(const sxvki_domain* domain, SxvkStatistics* stats) {
+    const sxvki_slab_classes* all =
+        (const sxvki_slab_classes*)sxvki_load_ptr(&domain->slab_classes);
     uint32_t i;
-    stats->allocationCount += domain->live_count - domain->slab_count;
-    stats->allocationBytes += domain->live_bytes - domain->slab_bytes;
-    for (i = 0; domain->slab_count != 0 && i < domain->class_count; i++) {
-        uint64_t live = sxvki_domain_live_slots(domain, i);
-        stats->allocationCount += (uint32_t)(live & SXVKI_SLOTS_COUNT_MASK);
-        stats->allocationBytes += live >> SXVKI_SLOTS_COUNT_BITS;
+    sxvki_domain_add_ranges(domain, stats);
+    if (all == NULL || sxvki_load32_relaxed(&domain->slab_count) == 0) {
+        return;
     }
+    for (i = 0; i < SXVKI_SLAB_CLASSES; i++) {
+        uint64_t given = sxvki_load64(&all->given[i]);
+        sxvki_stats_add_slots(stats, sxvki_load64_relaxed(&all->classes[i].taken) - given);
+    }
+}
+
+/*  As above, with the blocks. */
+static void sxvki_domain_add(const sxvki_domain* domain, SxvkStatistics* stats) {
+    sxvki_domain_add_live(domain, stats);
+    stats->blockCount += sxvki_load32_relaxed(&domain->listed_count);
+    stats->blockBytes += sxvki_load64_relaxed(&domain->block_bytes);
+}
+
+/*  What a pool holds, without waiting for anybody: the mail is read where nobody is in the domain;
+    else its letters, 15 at most, still count as live. */
+static void sxvki_pool_add(SxvkPool pool, SxvkStatistics* stats) {
+    uint32_t count = sxvki_load32_relaxed(&pool->dedicated_count);
+    uint32_t i;
+    sxvki_records_pin(&pool->device->records);
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain == NULL) {
+            continue;
+        }
+        if (sxvki_load32_ordered(&domain->mail_bits) != 0 && sxvki_lock_try(&domain->lock)) {
+            sxvki_domain_read(domain, NULL);
+            sxvki_lock_drop(&domain->lock);
+        }
+        sxvki_domain_add(domain, stats);
+    }
+    sxvki_records_unpin(&pool->device->records);
+    stats->blockCount += count;
+    stats->allocationCount += count;
+    stats->blockBytes += sxvki_load64_relaxed(&pool->dedicated_bytes);
+    stats->allocationBytes += sxvki_load64_relaxed(&pool->dedicated_live_bytes);
 }
 
 /*  The same of a range; it may have taken in a slot. */
@@ -9194,7 +9328,8 @@ struct SxvkAllocator_T {
     void* default_pools[VK_MAX_MEMORY_TYPES]; /* atomic; SxvkPool, made when first needed */
     sxvki_lock pools_lock;                    /* guards the list of custom pools, and the next */
     uint64_t pool_serial;                     /* of the newest custom pool */
-    SxvkPool first_pool;
+    void* first_pool;                         /* atomic; SxvkPool */
+    sxvki_shared64 pool_readers;              /* atomic; see sxvki_read_pools */
     sxvki_history history;
     uint32_t gone_takes; /* allocations that pools had made that are gone; guarded as the list */
     SxvkDefragmentationContext first_context; /* under the same lock */
@@ -9426,11 +9561,15 @@ static void sxvki_visit_default_pools(SxvkAllocator allocator, sxvki_pool_visito
     }
 }
 
-/*  The caller holds the lock. */
+SXVKI_INLINE SxvkPool sxvki_pool_at(void* const* link) {
+    return (SxvkPool)sxvki_load_ptr(link);
+}
+
+/*  The caller holds the lock, or is one of the readers. */
 static void sxvki_visit_custom_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
                                      void* context) {
-    SxvkPool pool;
-    for (pool = allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+    SxvkPool pool = sxvki_pool_at(&allocator->first_pool);
+    for (; pool != NULL; pool = sxvki_pool_at(&pool->next_pool)) {
         visit(pool, context);
     }
 }
@@ -9442,14 +9581,28 @@ static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
     sxvki_lock_drop(&allocator->pools_lock);
 }
 
+/*  The same for who only reads counters, and waits for nobody: the lock is not taken. Who destroys
+    a pool waits until he sees no reader. So each one either has left, or began after the pool was
+    taken out of the list: both ask by an atomic addition. */
+static void sxvki_read_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
+    sxvki_visit_default_pools(allocator, visit, context);
+    sxvki_add64(&allocator->pool_readers, 1);
+    sxvki_visit_custom_pools(allocator, visit, context);
+    sxvki_add64(&allocator->pool_readers, (uint64_t)0 - 1);
+}
+
 /*  From which size on a request deserves memory of its own rather than a new block. */
-static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool) {
+static VkDeviceSize sxvki_dedicated_threshold(const struct SxvkPool_T* pool,
+                                              SxvkAllocationCreateFlags flags) {
     const sxvki_device* device = pool->device;
     VkDeviceSize threshold = sxvki_max64(SXVKI_DEDICATED_ABOVE, sxvki_pool_size_floor(pool) / 2);
     uint32_t now = sxvki_load32_relaxed(&device->frame);
     threshold = sxvki_max64(threshold, sxvki_budget_total(&device->budget) / SXVKI_DEDICATED_SHARE);
     if (now - sxvki_load32_relaxed(&pool->brief_frame) < SXVKI_RETAIN_FRAMES) {
         threshold = sxvki_max64(threshold, sxvki_load64_relaxed(&pool->brief_size));
+    }
+    if (flags & SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT) {
+        threshold /= SXVKI_DEDICATED_TIGHT;
     }
     return sxvki_min64(threshold, pool->max_block_size / 2);
 }
@@ -9503,7 +9656,8 @@ SXVKI_COLD static VkResult sxvki_allocate_in_pool(SxvkPool pool, const sxvki_req
         result = sxvki_domain_revive(domain, &place, taken);
     }
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && !never) {
-        if (pool->block_size == 0 && request->size > sxvki_dedicated_threshold(pool)) {
+        if (pool->block_size == 0 &&
+            request->size > sxvki_dedicated_threshold(pool, request->flags)) {
             result = sxvki_pool_take_dedicated(pool, request, SXVKI_RESERVE_QUARTER, taken);
         }
         if (sxvki_is_full(result)) {
@@ -9765,21 +9919,26 @@ typedef struct sxvki_subject {
     char tag[SXVKI_TAG_SIZE]; /* the start of the name of its module; "": none */
 } sxvki_subject;
 
+/*  As much of a module's name as fits. */
+SXVKI_COLD static void sxvki_subject_set_tag(sxvki_subject* subject, const char* name) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add_name(&line, name);
+    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
+    memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
+}
+
 /*  Whose it is, while that is there; also in words. */
 SXVKI_COLD static void sxvki_subject_tag(sxvki_subject* subject, sxvki_modules* modules,
                                          uint32_t id) {
     const sxvki_module* module;
-    sxvki_line line;
-    line.size = 0;
-    line.text[0] = 0;
+    subject->tag[0] = 0;
     sxvki_lock_take(&modules->lock);
     module = sxvki_module_find(modules, id);
     if (module != NULL) {
-        sxvki_line_add_name(&line, module->name);
+        sxvki_subject_set_tag(subject, module->name);
     }
     sxvki_lock_drop(&modules->lock);
-    line.text[sxvki_utf8_fit(line.text, SXVKI_TAG_SIZE - 1)] = 0;
-    memcpy(subject->tag, line.text, SXVKI_TAG_SIZE);
     if (subject->tag[0] != 0) {
         sxvki_line_add(&subject->line, ", module ");
         sxvki_line_add(&subject->line, subject->tag);
@@ -10897,12 +11056,18 @@ static VkResult sxvki_allocate(SxvkAllocator allocator, const char* function,
     return sxvki_allocate_here(allocator, function, demand, info, allocation);
 }
 
+/*  What of a batch has failed. */
+typedef struct sxvki_culprit {
+    size_t index;      /* SIZE_MAX: none of them alone */
+    VkDeviceSize size; /* bytes that it needs; 0: not known */
+} sxvki_culprit;
+
 /*  Up to SXVKI_PORTION, for which the outputs are null: those that go to the same domain at once.
     On failure the caller frees what was made. */
 static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* function,
                                        uint32_t count, const sxvki_demand* demands,
                                        const SxvkAllocationCreateInfo* infos,
-                                       SxvkAllocation* allocations) {
+                                       SxvkAllocation* allocations, sxvki_culprit* culprit) {
     sxvki_place places[SXVKI_PORTION];
     SxvkPool pools[SXVKI_PORTION];
     VkResult result = VK_SUCCESS;
@@ -10923,6 +11088,10 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
         } else {
             result = sxvki_allocate(allocator, function, &demands[i], &infos[i], &allocations[i]);
         }
+    }
+    if (result != VK_SUCCESS) {
+        culprit->index = i - 1;
+        culprit->size = demands[i - 1].memory->size;
     }
     return result;
 }
@@ -10968,22 +11137,27 @@ SXVKI_COLD static int sxvki_domain_has_leaks(sxvki_domain* domain) {
 }
 
 /*  All of a pool. Nobody else uses the pool meanwhile; what was freed in a block has become one
-    range, so to look for the next one takes two steps, or the slots of one slab. */
+    range, so to look for the next one takes two steps, or the slots of one slab. As many are told
+    as there are: what a message's callback allocates in the pool is freed without a word. */
 SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool, SxvkMessage message,
                                       const char* function) {
     const sxvki_device* device = &allocator->device;
-    uint32_t i;
+    SxvkStatistics stats;
+    uint32_t i, told = 0;
+    memset(&stats, 0, sizeof stats);
+    sxvki_pool_add(pool, &stats);
     for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
         sxvki_domain* domain = sxvki_pool_domain(pool, i);
         while (domain != NULL && sxvki_domain_has_leaks(domain)) {
             sxvki_walk walk;
             sxvki_walk_init(&walk, device, sxvki_block_at(device, domain->block_first));
-            sxvki_free_leak(allocator, sxvki_walk_next(&walk), message, function);
+            sxvki_free_leak(allocator, sxvki_walk_next(&walk), message,
+                            told++ < stats.allocationCount ? function : NULL);
         }
     }
     while (pool->dedicated_first != SXVKI_NONE) {
         sxvki_free_leak(allocator, sxvki_block_at(device, pool->dedicated_first)->first, message,
-                        function);
+                        told++ < stats.allocationCount ? function : NULL);
     }
 }
 
@@ -10991,6 +11165,7 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
                                   SxvkPool* created) {
     const sxvki_host* host = &allocator->device.host;
     SxvkPool pool = (SxvkPool)sxvki_host_alloc_zeroed(host, sizeof *pool);
+    SxvkPool next;
     VkResult result;
     if (pool == NULL || !sxvki_pool_init(pool, &allocator->device, info->memoryTypeIndex, info)) {
         sxvki_host_free(host, pool);
@@ -11009,11 +11184,12 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
     }
     sxvki_lock_take(&allocator->pools_lock);
     pool->serial = ++allocator->pool_serial;
-    pool->next_pool = allocator->first_pool;
-    if (pool->next_pool != NULL) {
-        pool->next_pool->prev_pool = pool;
+    next = sxvki_pool_at(&allocator->first_pool);
+    pool->next_pool = next;
+    if (next != NULL) {
+        next->prev_pool = pool;
     }
-    allocator->first_pool = pool;
+    sxvki_store_ptr(&allocator->first_pool, pool);
     sxvki_lock_drop(&allocator->pools_lock);
     *created = pool;
     return VK_SUCCESS;
@@ -11145,8 +11321,8 @@ SXVKI_APART static VkBool32 sxvki_visit_claimed(SxvkAllocator allocator, uint32_
                : sxvki_visit_live(allocator, index, generation, callback, user_data);
 }
 
-static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
-                                       PFN_sxvkAllocationCallback callback, void* user_data) {
+SXVKI_INLINE VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
+                                             PFN_sxvkAllocationCallback callback, void* user_data) {
     const uint32_t* word = sxvki_generation_of(&allocator->device.records, index);
     uint32_t generation = word != NULL ? sxvki_load32(word) : 0; /* null: being trimmed */
     if (generation & SXVKI_GENERATION_CLAIMED) {
@@ -11157,19 +11333,22 @@ static VkBool32 sxvki_visit_allocation(SxvkAllocator allocator, uint32_t index,
                : sxvki_visit_live(allocator, index, generation, callback, user_data);
 }
 
-/*  See sxvkForEachAllocation: no lock is held where the callback is called. */
+/*  See sxvkForEachAllocation: no lock is held where the callback is called. It may allocate, but
+    what makes the tables longer is not visited: so this ends. */
 static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationCallback callback,
                                     void* user_data) {
     sxvki_records* records = &allocator->device.records;
     uint64_t resets = 0;
     VkBool32 goes_on = VK_TRUE;
-    uint32_t id, slot, index;
+    uint32_t end, id, slot, index;
     sxvki_records_pin(records);
-    for (index = 0; goes_on && index < sxvki_load32(&records->hot.capacity); index++) {
+    end = sxvki_load32(&records->hot.capacity);
+    for (index = 0; goes_on && index < end; index++) {
         sxvki_sweep_if_reset(allocator, &resets);
         goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
     }
-    for (id = 0; goes_on && id < sxvki_load32(&records->slabs.capacity); id++) {
+    end = sxvki_load32(&records->slabs.capacity);
+    for (id = 0; goes_on && id < end; id++) {
         for (slot = 0; goes_on && slot < SXVKI_SLAB_SLOTS; slot++) {
             index = sxvki_slot_index(id, slot);
             goes_on = sxvki_visit_allocation(allocator, index, callback, user_data);
@@ -11181,20 +11360,23 @@ static void sxvki_visit_allocations(SxvkAllocator allocator, PFN_sxvkAllocationC
 /*  Take a custom pool out of the list and give everything back. */
 SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool,
                                           const char* function) {
+    uint32_t step = 0;
+    SxvkPool next;
     sxvki_free_all(allocator, pool, SXVK_MESSAGE_LEAKED_ALLOCATION, function);
     sxvki_lock_take(&allocator->pools_lock);
     if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
         allocator->gone_takes += sxvki_pool_takes(pool);
     }
-    if (pool->prev_pool != NULL) {
-        pool->prev_pool->next_pool = pool->next_pool;
-    } else {
-        allocator->first_pool = pool->next_pool;
-    }
-    if (pool->next_pool != NULL) {
-        pool->next_pool->prev_pool = pool->prev_pool;
+    next = sxvki_pool_at(&pool->next_pool);
+    sxvki_store_ptr(pool->prev_pool != NULL ? &pool->prev_pool->next_pool : &allocator->first_pool,
+                    next);
+    if (next != NULL) {
+        next->prev_pool = pool->prev_pool;
     }
     sxvki_lock_drop(&allocator->pools_lock);
+    while (sxvki_add64(&allocator->pool_readers, 0) != 0) {
+        sxvki_spin_pause(step++);
+    }
     if (pool->module != 0) {
         sxvki_module_release(&allocator->device.modules, pool->module, SXVKI_OWNER);
     }
@@ -11211,17 +11393,18 @@ static VkBool32 VKAPI_PTR sxvki_leak_visit(void* function, SxvkAllocator allocat
 
 /*  Tell of all pools and allocations that are alive, while all of them are: so the callback of a
     message finds them in a dump. It may free them, or destroy the pools: these are found again by
-    their serial numbers, which go down. */
+    their serial numbers, which go down. What it makes itself may be told as well, but not for ever:
+    pools have higher numbers, and the tables are walked once. */
 SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* function) {
     uint64_t serial = UINT64_MAX;
-    SxvkPool pool = allocator->first_pool;
+    SxvkPool pool = sxvki_pool_at(&allocator->first_pool);
     allocator->tells_leaks = 1;
     while (pool != NULL) {
         serial = pool->serial;
         sxvki_report(&allocator->device.reporter, SXVK_MESSAGE_LEAKED_POOL, function, pool->name);
-        pool = allocator->first_pool;
+        pool = sxvki_pool_at(&allocator->first_pool);
         while (pool != NULL && pool->serial >= serial) {
-            pool = pool->next_pool;
+            pool = sxvki_pool_at(&pool->next_pool);
         }
     }
     sxvki_visit_allocations(allocator, sxvki_leak_visit, (void*)(uintptr_t)function);
@@ -11232,7 +11415,7 @@ SXVKI_COLD static void sxvki_report_alive(SxvkAllocator allocator, const char* f
 SXVKI_COLD static void sxvki_destroy_pools(SxvkAllocator allocator) {
     uint32_t type;
     while (allocator->first_pool != NULL) {
-        sxvki_destroy_pool(allocator, allocator->first_pool, NULL);
+        sxvki_destroy_pool(allocator, sxvki_pool_at(&allocator->first_pool), NULL);
     }
     for (type = 0; type < VK_MAX_MEMORY_TYPES; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
@@ -11248,13 +11431,19 @@ SXVKI_COLD static void sxvki_destroy_pools(SxvkAllocator allocator) {
 SXVKI_COLD static void sxvki_destroy_allocator(SxvkAllocator allocator, const char* function) {
     sxvki_device* device = &allocator->device;
     sxvki_host host = device->host;
-    uint32_t place;
+    uint32_t places, place;
     sxvki_report_alive(allocator, function);
     sxvki_destroy_pools(allocator);
-    for (place = 0; place < device->modules.table.capacity; place++) {
+    places = device->modules.table.capacity; /* a message's callback may make more */
+    for (place = 0; place < places; place++) {
         const sxvki_module* module = sxvki_module_at(&device->modules, place);
         if (module->id != 0) {
-            sxvki_report(&device->reporter, SXVK_MESSAGE_LEAKED_MODULE, function, module->name);
+            sxvki_subject subject;
+            sxvki_subject_init_plain(&subject, function);
+            sxvki_subject_set_tag(&subject, module->name);
+            sxvki_line_add_name(&subject.line, module->name);
+            sxvki_line_add(&subject.line, ": ");
+            sxvki_report_subject(device, SXVK_MESSAGE_LEAKED_MODULE, &subject);
         }
     }
     sxvki_destroy_pools(allocator); /* if a message's callback has made some */
@@ -11571,15 +11760,21 @@ static VkResult sxvki_resource_bind(const sxvki_device* device, const sxvki_reso
                     : vk->fn.vkBindBufferMemory(vk->device, *r->handle.buffer, memory, offset));
 }
 
-/*  Make, allocate, bind unless that is left to the user; undone in reverse order. The outputs are
-    null on failure. */
+/*  For messages: bytes that are asked for; of an image only the driver can tell them. */
+static VkDeviceSize sxvki_resource_size(const sxvki_resource* r) {
+    return r->is_image ? 0 : r->info.buffer->size;
+}
+
+/*  Make, allocate, bind unless that is left to the user; undone in reverse order. On failure the
+    outputs are null, and *size is what messages say of it; 0: not known. */
 static VkResult sxvki_resource_create(SxvkAllocator allocator, const char* function,
                                       const sxvki_resource* r, const SxvkAllocationCreateInfo* info,
-                                      SxvkAllocation* allocation) {
+                                      SxvkAllocation* allocation, VkDeviceSize* size) {
     const sxvki_device* device = &allocator->device;
     sxvki_demand demand;
     VkResult result = sxvki_resource_make(device, r);
     if (result != VK_SUCCESS) {
+        *size = sxvki_resource_size(r);
         return result;
     }
     sxvki_resource_ask(&device->vk, r, &demand);
@@ -11603,6 +11798,7 @@ fail_allocation:
     sxvki_free(allocator, *allocation, function);
     *allocation = VK_NULL_HANDLE;
 fail_resource:
+    *size = r->is_image ? demand.memory->size : sxvki_resource_size(r);
     sxvki_resource_unmake(device, r);
     return result;
 }
@@ -11638,7 +11834,7 @@ static VkResult sxvki_bind_batch(const sxvki_device* device, uint32_t count,
 static VkResult sxvki_create_portion(SxvkAllocator allocator, const char* function, uint32_t count,
                                      const sxvki_resource* first,
                                      const SxvkAllocationCreateInfo* infos,
-                                     SxvkAllocation* allocations) {
+                                     SxvkAllocation* allocations, sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
@@ -11646,6 +11842,8 @@ static VkResult sxvki_create_portion(SxvkAllocator allocator, const char* functi
         sxvki_resource r = sxvki_resource_at(first, i);
         VkResult result = sxvki_resource_make(device, &r);
         if (result != VK_SUCCESS) {
+            culprit->index = i;
+            culprit->size = 0;
             return result;
         }
         if (device->vk.debug_utils) {
@@ -11654,20 +11852,28 @@ static VkResult sxvki_create_portion(SxvkAllocator allocator, const char* functi
         sxvki_resource_ask(&device->vk, &r, &demands[i]);
         sxvki_purpose_of(&demands[i].purpose, &r);
     }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
 /*  All or none; arguments are valid, and the outputs null. */
 static VkResult sxvki_create_all(SxvkAllocator allocator, const char* function, uint32_t count,
                                  const sxvki_resource* first, const SxvkAllocationCreateInfo* infos,
-                                 SxvkAllocation* allocations) {
+                                 SxvkAllocation* allocations, sxvki_culprit* culprit) {
     const sxvki_device* device = &allocator->device;
     VkResult result = VK_SUCCESS;
     uint32_t i, portion;
+    culprit->index = SIZE_MAX;
     for (i = 0; i < count && result == VK_SUCCESS; i += portion) {
         sxvki_resource r = sxvki_resource_at(first, i);
         portion = (uint32_t)sxvki_min64(count - i, SXVKI_PORTION);
-        result = sxvki_create_portion(allocator, function, portion, &r, &infos[i], &allocations[i]);
+        result = sxvki_create_portion(allocator, function, portion, &r, &infos[i], &allocations[i],
+                                      culprit);
+        if (result != VK_SUCCESS) {
+            culprit->index += i;
+            if (!first->is_image) { /* as for a single one */
+                culprit->size = first->info.buffer[culprit->index].size;
+            }
+        }
     }
     if (result == VK_SUCCESS) {
         result = sxvki_bind_batch(device, count, first, infos, allocations);
@@ -13680,42 +13886,14 @@ SXVKI_COLD static void sxvki_defragmentations_leave(SxvkAllocator allocator, Sxv
 /*  >>stats      statistics, dump, integrity                                                      */
 /* ============================================================================================== */
 /*
-    Fast statistics and the frame history add up counters that the domains keep anyway. The detailed
-    ones, the margins and the integrity check walk every range, one domain under its lock at a time:
-    the picture of each domain is consistent, the whole is as of no single moment while other
-    threads work. Those who want the lock wait meanwhile, so these are for debugging; the dump and
-    the report in words go in portions, see below.
+    Fast statistics and the frame history add up counters that the domains keep anyway, the former
+    without a lock. The detailed ones, the margins and the integrity check walk every range, one
+    domain under its lock at a time: the picture of each domain is consistent, the whole is as of no
+    single moment while other threads work. Those who want the lock wait meanwhile, so these are for
+    debugging; the dump and the report in words go in portions, see below.
 */
 
-/*  *takes, which is optional, grows by the allocations made, ever, modulo 2^28. */
-static void sxvki_add_fast(SxvkStatistics* stats, uint32_t* takes, SxvkPool pool) {
-    uint32_t i;
-    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
-        sxvki_domain* domain = sxvki_pool_domain(pool, i);
-        if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            sxvki_domain_read(domain, NULL);
-            stats->blockCount += domain->listed_count;
-            stats->blockBytes += domain->block_bytes;
-            sxvki_domain_add_live(domain, stats);
-            if (takes != NULL) {
-                *takes += sxvki_domain_takes(domain);
-            }
-            sxvki_lock_drop(&domain->lock);
-        }
-    }
-    sxvki_lock_take(&pool->dedicated_lock);
-    stats->blockCount += pool->dedicated_count;
-    stats->blockBytes += pool->dedicated_bytes;
-    stats->allocationCount += pool->dedicated_count;
-    stats->allocationBytes += pool->dedicated_live_bytes;
-    if (takes != NULL) {
-        *takes += pool->dedicated_take_count;
-    }
-    sxvki_lock_drop(&pool->dedicated_lock);
-}
-
-/*  For sxvki_visit_pools: the pools of one heap. */
+/*  For sxvki_read_pools: the pools of one heap. */
 typedef struct sxvki_heap_sum {
     SxvkStatistics stats;
     uint32_t takes;
@@ -13725,17 +13903,34 @@ typedef struct sxvki_heap_sum {
 static void sxvki_heap_visit(SxvkPool pool, void* context) {
     sxvki_heap_sum* sum = (sxvki_heap_sum*)context;
     if (sxvki_type_heap(pool->device, pool->type) == sum->heap) {
-        sxvki_add_fast(&sum->stats, NULL, pool);
+        sxvki_pool_add(pool, &sum->stats);
     }
 }
 
 /* --- the frame history --- */
 
+/*  Under the locks, for what was freed is what was made less what is alive. */
 static void sxvki_history_visit(SxvkPool pool, void* context) {
     sxvki_heap_sum* sum = (sxvki_heap_sum*)context;
-    if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
-        sxvki_add_fast(&sum->stats, &sum->takes, pool); /* else its user may be in it */
+    uint32_t i;
+    if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) != 0) {
+        return; /* its user may be in it */
     }
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL) {
+            sxvki_lock_take(&domain->lock);
+            sxvki_domain_read(domain, NULL);
+            sxvki_domain_add_live(domain, &sum->stats);
+            sum->takes += sxvki_domain_takes(domain);
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    sxvki_lock_take(&pool->dedicated_lock);
+    sum->stats.allocationCount += pool->dedicated_count;
+    sum->stats.allocationBytes += pool->dedicated_live_bytes;
+    sum->takes += pool->dedicated_take_count;
+    sxvki_lock_drop(&pool->dedicated_lock);
 }
 
 /*  A frame has ended. Counters alone, O(pools), where there is a history. */
@@ -14186,7 +14381,8 @@ SXVKI_COLD static int sxvki_tour_enter_pool(sxvki_tour* tour) {
         return 1;
     }
     sxvki_lock_take(&tour->allocator->pools_lock);
-    for (pool = tour->allocator->first_pool; pool != NULL; pool = pool->next_pool) {
+    pool = sxvki_pool_at(&tour->allocator->first_pool);
+    for (; pool != NULL; pool = sxvki_pool_at(&pool->next_pool)) {
         if (pool->serial == tour->serial) {
             return 1;
         }
@@ -14218,9 +14414,9 @@ SXVKI_COLD static int sxvki_tour_next_pool(sxvki_tour* tour, uint32_t type, uint
     sxvki_host_free(&allocator->device.host, tour->name);
     tour->name = NULL;
     sxvki_lock_take(&allocator->pools_lock);
-    pool = allocator->first_pool;
+    pool = sxvki_pool_at(&allocator->first_pool);
     while (pool != NULL && (pool->type != type || pool->serial >= *serial)) {
-        pool = pool->next_pool;
+        pool = sxvki_pool_at(&pool->next_pool);
     }
     if (pool != NULL) {
         *serial = pool->serial;
@@ -14457,12 +14653,20 @@ SXVKI_COLD static void sxvki_text_add_stats(sxvki_text* text, const SxvkDetailed
     sxvki_text_add(text, "\n");
 }
 
+/*  A name, which must not look like a line of the text; null: none. */
+SXVKI_COLD static void sxvki_text_add_name(sxvki_text* text, const char* name) {
+    sxvki_line line;
+    line.size = 0;
+    sxvki_line_add_name(&line, name != NULL && name[0] != 0 ? name : "(no name)");
+    sxvki_text_add(text, line.text);
+}
+
 /*  The custom pool that a tour is at: "pool streaming, type 1", and its figures. */
 SXVKI_COLD static void sxvki_text_add_pool(sxvki_text* text, const sxvki_tour* tour, uint32_t type,
                                            SxvkDetailedStatistics* stats) {
     sxvki_detailed_finish(stats);
     sxvki_text_add(text, "pool ");
-    sxvki_text_add(text, tour->name != NULL ? tour->name : "(no name)");
+    sxvki_text_add_name(text, tour->name);
     sxvki_text_add(text, ", type ");
     sxvki_text_add_u64(text, type);
     sxvki_text_add(text, "\n    ");
@@ -14995,7 +15199,7 @@ SXVKI_COLD static void sxvki_text_add_modules(sxvki_text* text, sxvki_device* de
         char* name;
         if (sxvki_text_look_at_module(text, device, id, &stats, &name)) {
             sxvki_text_add(text, "module ");
-            sxvki_text_add(text, name);
+            sxvki_text_add_name(text, name);
             sxvki_text_add(text, ": ");
             sxvki_text_add_u64(text, stats.allocationCount);
             sxvki_text_add(text, " allocations, ");
@@ -15055,10 +15259,10 @@ SXVKI_COLD static void sxvki_text_add_largest(sxvki_text* text, sxvki_device* de
         sxvki_text_add(text, " of type ");
         sxvki_text_add_u64(text, item->type);
         sxvki_text_add(text, item->is_dedicated ? ", dedicated: " : ": ");
-        sxvki_text_add(text, item->name[0] != 0 ? item->name : "(no name)");
+        sxvki_text_add_name(text, item->name);
         if (sxvki_text_look_at_module(text, device, item->module, &stats, &module)) {
             sxvki_text_add(text, ", module ");
-            sxvki_text_add(text, module);
+            sxvki_text_add_name(text, module);
             sxvki_host_free(&device->host, module);
         }
         sxvki_text_add(text, "\n");
@@ -15794,7 +15998,7 @@ SXVKI_COLD static void sxvki_tick_survey(SxvkAllocator allocator, SxvkStatistics
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL) {
-            sxvki_add_fast(&heaps[sxvki_type_heap(&allocator->device, type)], NULL, pool);
+            sxvki_pool_add(pool, &heaps[sxvki_type_heap(&allocator->device, type)]);
         }
     }
     for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
@@ -16600,8 +16804,12 @@ static void sxvki_virtual_clear(SxvkVirtualBlock block) {
 
 static void sxvki_virtual_statistics(const struct SxvkVirtualBlock_T* block,
                                      SxvkStatistics* stats) {
+    uint32_t i;
     memset(stats, 0, sizeof *stats);
-    sxvki_domain_add_live(&block->domain, stats);
+    sxvki_domain_add_ranges(&block->domain, stats);
+    for (i = 0; i < block->domain.class_count; i++) {
+        sxvki_stats_add_slots(stats, sxvki_domain_live_slots(&block->domain, i));
+    }
     stats->blockCount = 1;
     stats->blockBytes = block->size << block->shift;
     stats->allocationBytes = stats->allocationBytes >> SXVKI_GRANULE_SHIFT << block->shift;
@@ -16810,6 +17018,7 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     VkBufferCreateInfo info;
     SxvkAllocationInfo got;
     sxvki_resource buffer;
+    VkDeviceSize needed;
     VkResult result;
     memset(made, 0, sizeof *made);
     memset(&info, 0, sizeof info);
@@ -16818,7 +17027,8 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.usage = plan->usage;
     pinned.flags |= SXVK_ALLOCATION_CREATE_PINNED_BIT; /* nobody who moves things knows of it */
     buffer = sxvki_resource_buffer(&made->buffer, &info);
-    result = sxvki_resource_create(plan->allocator, function, &buffer, &pinned, &made->allocation);
+    result = sxvki_resource_create(plan->allocator, function, &buffer, &pinned, &made->allocation,
+                                   &needed);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -18718,6 +18928,16 @@ SXVKI_COLD static VkResult sxvki_failed_for(SxvkAllocator allocator, const char*
                          result == SXVKI_AT_LIMIT ? VK_ERROR_OUT_OF_DEVICE_MEMORY : result);
 }
 
+/*  The same for one of a batch, where it was one. */
+SXVKI_COLD static VkResult sxvki_failed_in_batch(SxvkAllocator allocator, const char* function,
+                                                 VkResult result,
+                                                 const SxvkAllocationCreateInfo* infos,
+                                                 const sxvki_culprit* culprit) {
+    return culprit->index == SIZE_MAX ? sxvki_failed(allocator, function, result)
+                                      : sxvki_failed_for(allocator, function, result,
+                                                         &infos[culprit->index], culprit->size);
+}
+
 /*  Pass a result on, and report what failed. */
 SXVKI_INLINE VkResult sxvki_reported(SxvkAllocator allocator, const char* function,
                                      VkResult result) {
@@ -19061,12 +19281,12 @@ SXVKI_INLINE VkResult sxvki_allocate_plain(SxvkAllocator allocator, const char* 
                : sxvki_allocate_any(allocator, function, memory, info, allocation, allocation_info);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemory(SxvkAllocator allocator,
-                                           const VkMemoryRequirements* pMemoryRequirements,
-                                           const SxvkAllocationCreateInfo* pCreateInfo,
-                                           SxvkAllocation* pAllocation,
-                                           SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkAllocateMemory(SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+                   const SxvkAllocationCreateInfo* pCreateInfo, SxvkAllocation* pAllocation,
+                   SxvkAllocationInfo* pAllocationInfo) {
     SXVKI_FUNCTION("sxvkAllocateMemory");
+    SXVKI_ENTER();
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocation);
     return sxvki_allocate_plain(allocator, function, pMemoryRequirements, pCreateInfo, pAllocation,
@@ -19084,12 +19304,13 @@ static SxvkAllocationCreateInfo sxvki_dedicated_info(const SxvkAllocationCreateI
     return dedicated;
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
     SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
     const SxvkAllocationCreateInfo* pCreateInfo, void* pMemoryAllocateNext,
     SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     SxvkAllocationCreateInfo dedicated;
     SXVKI_FUNCTION("sxvkAllocateDedicatedMemory");
+    SXVKI_ENTER();
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK_POINTER(pCreateInfo);
@@ -19102,26 +19323,26 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkAllocateDedicatedMemory(
 static VkResult sxvki_allocate_pages(SxvkAllocator allocator, const char* function, uint32_t count,
                                      const VkMemoryRequirements* memory,
                                      const SxvkAllocationCreateInfo* infos,
-                                     SxvkAllocation* allocations) {
+                                     SxvkAllocation* allocations, sxvki_culprit* culprit) {
     sxvki_demand demands[SXVKI_PORTION];
     uint32_t i;
     for (i = 0; i < count; i++) {
         sxvki_demand_init(&demands[i], &memory[i]);
         sxvki_purpose_unknown(&demands[i].purpose, SXVKI_KIND_UNKNOWN);
     }
-    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations);
+    return sxvki_allocate_portion(allocator, function, count, demands, infos, allocations, culprit);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
-                                                const VkMemoryRequirements* pMemoryRequirements,
-                                                const SxvkAllocationCreateInfo* pCreateInfos,
-                                                size_t allocationCount,
-                                                SxvkAllocation* pAllocations,
-                                                SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkAllocateMemoryPages(SxvkAllocator allocator, const VkMemoryRequirements* pMemoryRequirements,
+                        const SxvkAllocationCreateInfo* pCreateInfos, size_t allocationCount,
+                        SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     VkResult result = VK_SUCCESS;
+    sxvki_culprit culprit = {0, 0};
     uint32_t portion;
     size_t i;
     SXVKI_FUNCTION("sxvkAllocateMemoryPages");
+    SXVKI_ENTER();
     SXVKI_NULL_ALL(pAllocations, allocationCount);
     SXVKI_NULL_ALL(pAllocationInfos, allocationCount);
     SXVKI_CHECK_ALLOCATOR(allocator);
@@ -19138,7 +19359,8 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
     for (i = 0; i < allocationCount && result == VK_SUCCESS; i += portion) {
         portion = (uint32_t)sxvki_min64(allocationCount - i, SXVKI_PORTION);
         result = sxvki_allocate_pages(allocator, function, portion, &pMemoryRequirements[i],
-                                      &pCreateInfos[i], &pAllocations[i]);
+                                      &pCreateInfos[i], &pAllocations[i], &culprit);
+        culprit.index += i; /* looked at where it failed */
     }
     while (result != VK_SUCCESS && i-- != 0) {
         if (pAllocations[i] != VK_NULL_HANDLE) {
@@ -19147,7 +19369,7 @@ SX_VKALLOC_API VkResult sxvkAllocateMemoryPages(SxvkAllocator allocator,
         }
     }
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_in_batch(allocator, function, result, pCreateInfos, &culprit);
     }
     return sxvki_give_infos(allocator, allocationCount, pAllocations, pAllocationInfos);
 }
@@ -19171,21 +19393,21 @@ SXVKI_INLINE VkResult sxvki_allocate_for(SxvkAllocator allocator, const char* fu
                            pCreateInfo, demand.memory->size, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryForBuffer(SxvkAllocator allocator, VkBuffer buffer,
-                                                    const SxvkAllocationCreateInfo* pCreateInfo,
-                                                    SxvkAllocation* pAllocation,
-                                                    SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateMemoryForBuffer(
+    SxvkAllocator allocator, VkBuffer buffer, const SxvkAllocationCreateInfo* pCreateInfo,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_buffer(&buffer, NULL);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemoryForBuffer");
     return sxvki_allocate_for(allocator, "sxvkAllocateMemoryForBuffer", &r, pCreateInfo,
                               pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateMemoryForImage(SxvkAllocator allocator, VkImage image,
-                                                   const SxvkAllocationCreateInfo* pCreateInfo,
-                                                   SxvkAllocation* pAllocation,
-                                                   SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateMemoryForImage(
+    SxvkAllocator allocator, VkImage image, const SxvkAllocationCreateInfo* pCreateInfo,
+    SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_image(&image, NULL);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkAllocateMemoryForImage");
     return sxvki_allocate_for(allocator, "sxvkAllocateMemoryForImage", &r, pCreateInfo, pAllocation,
                               pAllocationInfo);
@@ -19668,14 +19890,14 @@ SXVKI_APART static VkResult sxvki_create_checked(SxvkAllocator allocator, const 
                                                  const SxvkAllocationCreateInfo* info,
                                                  SxvkAllocation* pAllocation,
                                                  SxvkAllocationInfo* allocation_info) {
+    VkDeviceSize size = 0;
     VkResult result;
     SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK_POINTER(pAllocation);
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, info));
-    result = sxvki_resource_create(allocator, function, r, info, pAllocation);
-    return sxvki_give_info(allocator, function, result, info,
-                           r->is_image ? 0 : r->info.buffer->size, pAllocation, allocation_info);
+    result = sxvki_resource_create(allocator, function, r, info, pAllocation, &size);
+    return sxvki_give_info(allocator, function, result, info, size, pAllocation, allocation_info);
 }
 
 #if !SX_VKALLOC_NO_DEFRAG
@@ -19699,7 +19921,8 @@ SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const c
     m = r->is_image ? sxvki_movable_of_image(&device->host, r->info.image)
                     : sxvki_movable_of_buffer(&device->host, r->info.buffer);
     if (m == NULL) {
-        return sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        return sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &wish,
+                                sxvki_resource_size(r));
     }
     if (r->is_image) {
         made.info.image = &m->image_info;
@@ -19719,7 +19942,8 @@ SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const c
         sxvki_resource_unmake(device, r);
         (void)sxvki_free(allocator, *pAllocation, function);
         sxvki_null_outputs(pAllocation, allocation_info);
-        result = sxvki_failed(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY);
+        result = sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &wish,
+                                  sxvki_resource_size(r));
     }
     sxvki_host_free(&device->host, m);
     return result;
@@ -19754,24 +19978,25 @@ SXVKI_COLD static VkResult sxvki_create_dedicated(SxvkAllocator allocator, const
     return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, allocation_info);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffer(SxvkAllocator allocator,
-                                         const VkBufferCreateInfo* pBufferCreateInfo,
-                                         const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                         VkBuffer* pBuffer, SxvkAllocation* pAllocation,
-                                         SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkCreateBuffer(SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
+                 const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkBuffer* pBuffer,
+                 SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateBuffer");
     return sxvki_create(allocator, "sxvkCreateBuffer", &r, pAllocationCreateInfo, pAllocation,
                         pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkDeviceSize minAlignment,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
     SxvkAllocationCreateInfo aligned;
     SXVKI_FUNCTION("sxvkCreateBufferWithAlignment");
+    SXVKI_ENTER();
     sxvki_resource_null(&r);
     sxvki_null_outputs(pAllocation, pAllocationInfo);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
@@ -19782,32 +20007,34 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     return sxvki_create(allocator, function, &r, &aligned, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateDedicatedBuffer(
     SxvkAllocator allocator, const VkBufferCreateInfo* pBufferCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkBuffer* pBuffer, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_buffer(pBuffer, pBufferCreateInfo);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateDedicatedBuffer");
     return sxvki_create_dedicated(allocator, "sxvkCreateDedicatedBuffer", &r, pAllocationCreateInfo,
                                   pMemoryAllocateNext, pAllocation, pAllocationInfo);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateImage(SxvkAllocator allocator,
-                                        const VkImageCreateInfo* pImageCreateInfo,
-                                        const SxvkAllocationCreateInfo* pAllocationCreateInfo,
-                                        VkImage* pImage, SxvkAllocation* pAllocation,
-                                        SxvkAllocationInfo* pAllocationInfo) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult
+sxvkCreateImage(SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
+                const SxvkAllocationCreateInfo* pAllocationCreateInfo, VkImage* pImage,
+                SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateImage");
     return sxvki_create(allocator, "sxvkCreateImage", &r, pAllocationCreateInfo, pAllocation,
                         pAllocationInfo);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateDedicatedImage(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateDedicatedImage(
     SxvkAllocator allocator, const VkImageCreateInfo* pImageCreateInfo,
     const SxvkAllocationCreateInfo* pAllocationCreateInfo, void* pMemoryAllocateNext,
     VkImage* pImage, SxvkAllocation* pAllocation, SxvkAllocationInfo* pAllocationInfo) {
     sxvki_resource r = sxvki_resource_image(pImage, pImageCreateInfo);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateDedicatedImage");
     return sxvki_create_dedicated(allocator, "sxvkCreateDedicatedImage", &r, pAllocationCreateInfo,
                                   pMemoryAllocateNext, pAllocation, pAllocationInfo);
@@ -19933,6 +20160,7 @@ static VkResult sxvki_create_batch(SxvkAllocator allocator, const char* function
                                    const SxvkAllocationCreateInfo* pAllocationCreateInfos,
                                    SxvkAllocation* pAllocations,
                                    SxvkAllocationInfo* pAllocationInfos) {
+    sxvki_culprit culprit;
     VkResult result;
     uint32_t i;
     if (first->is_image) {
@@ -19959,30 +20187,31 @@ static VkResult sxvki_create_batch(SxvkAllocator allocator, const char* function
         SXVKI_CHECK(sxvki_check_resource_info(allocator, function, &r));
         SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &pAllocationCreateInfos[i]));
     }
-    result =
-        sxvki_create_all(allocator, function, count, first, pAllocationCreateInfos, pAllocations);
+    result = sxvki_create_all(allocator, function, count, first, pAllocationCreateInfos,
+                              pAllocations, &culprit);
     if (result != VK_SUCCESS) {
-        return sxvki_failed(allocator, function, result);
+        return sxvki_failed_in_batch(allocator, function, result, pAllocationCreateInfos, &culprit);
     }
     return sxvki_give_infos(allocator, count, pAllocations, pAllocationInfos);
 }
 
-SX_VKALLOC_API VkResult sxvkCreateBuffers(SxvkAllocator allocator, uint32_t bufferCount,
-                                          const VkBufferCreateInfo* pBufferCreateInfos,
-                                          const SxvkAllocationCreateInfo* pAllocationCreateInfos,
-                                          VkBuffer* pBuffers, SxvkAllocation* pAllocations,
-                                          SxvkAllocationInfo* pAllocationInfos) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkCreateBuffers(
+    SxvkAllocator allocator, uint32_t bufferCount, const VkBufferCreateInfo* pBufferCreateInfos,
+    const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkBuffer* pBuffers,
+    SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     sxvki_resource first = sxvki_resource_buffer(pBuffers, pBufferCreateInfos);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateBuffers");
     return sxvki_create_batch(allocator, "sxvkCreateBuffers", bufferCount, &first,
                               pAllocationCreateInfos, pAllocations, pAllocationInfos);
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateImages(
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateImages(
     SxvkAllocator allocator, uint32_t imageCount, const VkImageCreateInfo* pImageCreateInfos,
     const SxvkAllocationCreateInfo* pAllocationCreateInfos, VkImage* pImages,
     SxvkAllocation* pAllocations, SxvkAllocationInfo* pAllocationInfos) {
     sxvki_resource first = sxvki_resource_image(pImages, pImageCreateInfos);
+    SXVKI_ENTER();
     SXVKI_PROFILE("sxvkCreateImages");
     return sxvki_create_batch(allocator, "sxvkCreateImages", imageCount, &first,
                               pAllocationCreateInfos, pAllocations, pAllocationInfos);
@@ -20122,7 +20351,7 @@ sxvkEndDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext c
     SXVKI_FUNCTION("sxvkEndDefragmentationPass");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK(sxvki_check_pass(allocator, function, context, pPassInfo));
-    return sxvki_end_pass(context, pPassInfo, function);
+    return sxvki_settled(allocator, sxvki_end_pass(context, pPassInfo, function));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
@@ -20133,6 +20362,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkEndDefragmentation(SxvkAllocator allocator,
     if (allocator != VK_NULL_HANDLE && context != NULL &&
         sxvki_check_context(allocator, function, context) == VK_SUCCESS) {
         sxvki_leave_context(context, pStats);
+        sxvki_settle(allocator);
     }
 }
 
@@ -20212,6 +20442,9 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateModule(SxvkAllocator allocator,
     uint32_t id = 0;
     SXVKI_CHECK_OUTPUT(pModule);
     SXVKI_CHECK(sxvki_check_module_info(allocator, function, pCreateInfo));
+    SXVKI_REJECT_IF(pCreateInfo->warningThreshold >
+                        allocator->device.pressure.info.criticalThreshold,
+                    BAD_SHARE, "pCreateInfo->warningThreshold, above the criticalThreshold");
     result = sxvki_module_create(&allocator->device.modules, &allocator->device.pressure.info,
                                  pCreateInfo, &id);
     if (result == VK_INCOMPLETE) {
@@ -20240,18 +20473,22 @@ static VkBool32 VKAPI_PTR sxvki_farewell_visit(void* context, SxvkAllocator allo
 }
 
 /*  Take the module from a pool that names it, and begin a message. Returns 0 where none does. */
-SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id, sxvki_line* line) {
+SXVKI_COLD static int sxvki_disown_pool(SxvkAllocator allocator, uint32_t id,
+                                        sxvki_subject* subject) {
     SxvkPool pool;
     sxvki_lock_take(&allocator->pools_lock);
-    for (pool = allocator->first_pool; pool != NULL && pool->module != id;) {
-        pool = pool->next_pool;
+    pool = sxvki_pool_at(&allocator->first_pool);
+    while (pool != NULL && pool->module != id) {
+        pool = sxvki_pool_at(&pool->next_pool);
     }
     if (pool != NULL) {
         sxvki_store32_relaxed(&pool->module, 0);
-        sxvki_line_add_name(line, pool->name != NULL ? pool->name : "(no name)");
-        sxvki_line_add(line, ", a pool: ");
+        sxvki_line_add_name(&subject->line, pool->name != NULL ? pool->name : "(no name)");
+        sxvki_line_add(&subject->line, ", a pool");
     }
     sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_subject_tag(subject, &allocator->device.modules, id);
+    sxvki_line_add(&subject->line, ": ");
     return pool != NULL;
 }
 
@@ -20276,16 +20513,13 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyModule(SxvkAllocator allocator, SxvkMo
         sxvkForEachAllocation(allocator, sxvki_farewell_visit, &farewell);
     }
     for (;;) {
-        sxvki_line line;
-        line.size = 0;
-        sxvki_line_add(&line, function);
-        sxvki_line_add(&line, ": ");
-        if (!sxvki_disown_pool(allocator, farewell.module, &line)) {
+        sxvki_subject subject;
+        sxvki_subject_init_plain(&subject, function);
+        if (!sxvki_disown_pool(allocator, farewell.module, &subject)) {
             break;
         }
         sxvki_module_release(modules, farewell.module, SXVKI_OWNER);
-        sxvki_line_add(&line, sxvki_message_text(SXVK_MESSAGE_MODULE_IN_USE));
-        sxvki_report_line(&allocator->device.reporter, SXVK_MESSAGE_MODULE_IN_USE, &line);
+        sxvki_report_subject(&allocator->device, SXVK_MESSAGE_MODULE_IN_USE, &subject);
     }
     sxvki_module_destroy(modules, m);
 }
@@ -20298,10 +20532,10 @@ static float sxvki_module_unused_share(SxvkAllocator allocator, const sxvki_modu
     for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL && sxvki_load64_relaxed(&module->type_bytes[type]) != 0) {
-            sxvki_add_fast(&stats, NULL, pool);
+            sxvki_pool_add(pool, &stats);
         }
     }
-    return stats.blockBytes != 0
+    return stats.blockBytes > stats.allocationBytes
                ? (float)(1.0 - (double)stats.allocationBytes / (double)stats.blockBytes)
                : 0.0f;
 }
@@ -20363,7 +20597,7 @@ SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapInde
     }
     memset(&sum, 0, sizeof sum);
     sum.heap = heapIndex;
-    sxvki_visit_pools(allocator, sxvki_heap_visit, &sum);
+    sxvki_read_pools(allocator, sxvki_heap_visit, &sum);
     pBudget->statistics = sum.stats;
     sxvki_budget_get(&allocator->device.budget, heapIndex, &pBudget->usage, &pBudget->budget);
     pBudget->isOverBudget = pBudget->usage > pBudget->budget ? VK_TRUE : VK_FALSE;
@@ -20377,7 +20611,7 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetPoolStatistics(SxvkAllocator allocator, Sx
     const char* function = "sxvkGetPoolStatistics";
     SXVKI_NULL(pPoolStats);
     if (pPoolStats != NULL && sxvki_check_pool(allocator, function, pool) == VK_SUCCESS) {
-        sxvki_add_fast(pPoolStats, NULL, pool);
+        sxvki_pool_add(pool, pPoolStats);
     }
 }
 
@@ -20694,10 +20928,10 @@ SX_VKALLOC_API SXVKI_COLD void sxvkFreeVirtualBlockStatsString(SxvkVirtualBlock 
 
 /* --- frame rings --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateFrameRing(SxvkAllocator allocator,
-                                                       const SxvkFrameRingCreateInfo* pCreateInfo,
-                                                       SxvkFrameRing* pRing) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateFrameRing(
+    SxvkAllocator allocator, const SxvkFrameRingCreateInfo* pCreateInfo, SxvkFrameRing* pRing) {
     const char* function = "sxvkCreateFrameRing";
+    SXVKI_ENTER();
     SXVKI_CHECK_OUTPUT(pRing);
     SXVKI_CHECK(sxvki_check_ring_info(allocator, function, pCreateInfo));
     return sxvki_reported_last(allocator, function,
@@ -20724,10 +20958,12 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uin
                                   : sxvki_ring_complete(ring, "sxvkCompleteFrameRing", value);
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
-                                                  VkDeviceSize alignment, SxvkBufferSlice* pSlice) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
+                                                              VkDeviceSize alignment,
+                                                              SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromFrameRing";
     SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(ring);
+    SXVKI_ENTER();
     SXVKI_CHECK_OUTPUT(pSlice);
     SXVKI_CHECK(sxvki_check_slice(allocator, function, size, alignment));
     return sxvki_reported(allocator, function,
@@ -20744,10 +20980,11 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetFrameRingStatistics(SxvkFrameRing ring,
 
 /* --- smart buffers --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
 sxvkCreateSmartBuffer(SxvkAllocator allocator, const SxvkSmartBufferCreateInfo* pCreateInfo,
                       SxvkSmartBuffer* pBuffer) {
     const char* function = "sxvkCreateSmartBuffer";
+    SXVKI_ENTER();
     SXVKI_CHECK_OUTPUT(pBuffer);
     SXVKI_CHECK(sxvki_check_smart_info(allocator, function, pCreateInfo));
     return sxvki_reported_last(allocator, function,
@@ -20776,12 +21013,12 @@ SX_VKALLOC_API SXVKI_COLD void sxvkGetSmartBufferInfo(SxvkSmartBuffer buffer,
     }
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer,
-                                                               VkDeviceSize dstOffset,
-                                                               VkDeviceSize size,
-                                                               SxvkSmartBufferWrite* pWrite) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
+sxvkPrepareSmartBufferWrite(SxvkSmartBuffer buffer, VkDeviceSize dstOffset, VkDeviceSize size,
+                            SxvkSmartBufferWrite* pWrite) {
     const char* function = "sxvkPrepareSmartBufferWrite";
     SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
+    SXVKI_ENTER();
     SXVKI_CHECK_OUTPUT(pWrite);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
     return sxvki_reported(allocator, function,
@@ -20799,13 +21036,15 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordSmartBufferWrite(SxvkSmartBuffer bu
     return sxvki_reported(allocator, function, sxvki_smart_record_write(buffer, commands, pWrite));
 }
 
-SX_VKALLOC_API SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
-                                                        VkCommandBuffer commands,
-                                                        VkDeviceSize dstOffset, VkDeviceSize size,
-                                                        const void* pData) {
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkWriteSmartBuffer(SxvkSmartBuffer buffer,
+                                                                    VkCommandBuffer commands,
+                                                                    VkDeviceSize dstOffset,
+                                                                    VkDeviceSize size,
+                                                                    const void* pData) {
     const char* function = "sxvkWriteSmartBuffer";
     SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(buffer);
     SxvkSmartBufferWrite write;
+    SXVKI_ENTER();
     SXVKI_CHECK_POINTER(pData);
     SXVKI_CHECK(sxvki_check_smart_range(buffer, function, 0, dstOffset, size));
     SXVKI_CHECK(sxvki_check_commands(buffer, function, commands));
@@ -20843,10 +21082,11 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkReadSmartBuffer(SxvkSmartBuffer buffer,
 #if !SX_VKALLOC_NO_VIRTUAL
 /* --- buffer arenas --- */
 
-SX_VKALLOC_API SXVKI_COLD VkResult
+SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult
 sxvkCreateBufferArena(SxvkAllocator allocator, const SxvkBufferArenaCreateInfo* pCreateInfo,
                       SxvkBufferArena* pArena) {
     const char* function = "sxvkCreateBufferArena";
+    SXVKI_ENTER();
     SXVKI_CHECK_OUTPUT(pArena);
     SXVKI_CHECK(sxvki_check_arena_info(allocator, function, pCreateInfo));
     return sxvki_reported(allocator, function, sxvki_arena_create(allocator, pCreateInfo, pArena));
@@ -20866,12 +21106,14 @@ SX_VKALLOC_API SXVKI_COLD void sxvkDestroyBufferArena(SxvkAllocator allocator,
     }
 }
 
-SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
-                                                    VkDeviceSize alignment,
-                                                    SxvkArenaAllocation* pAllocation,
-                                                    SxvkBufferSlice* pSlice) {
+SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena,
+                                                                VkDeviceSize size,
+                                                                VkDeviceSize alignment,
+                                                                SxvkArenaAllocation* pAllocation,
+                                                                SxvkBufferSlice* pSlice) {
     const char* function = "sxvkAllocateFromBufferArena";
     SxvkAllocator allocator = SXVKI_ALLOCATOR_OF(arena);
+    SXVKI_ENTER();
     SXVKI_NULL(pAllocation);
     SXVKI_NULL(pSlice);
     SXVKI_CHECK_POINTER(pAllocation);

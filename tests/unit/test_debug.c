@@ -35,187 +35,7 @@ static RigOptions with_debug(const SxvkDebugInfo* debug) {
     return options;
 }
 
-/* ------------------------------------------------------------------ planted leaks */
-
-#define RUNS      10000
-#define PLANTS    24
-#define STEPS     40
-#define NAME_SIZE 32
-
-typedef struct Plant {
-    SxvkAllocation allocation;
-    VkDeviceSize size;
-    uint32_t type;
-    uint32_t frame;
-    char name[NAME_SIZE]; /* "" for none */
-    bool has_module;
-    bool is_told;
-} Plant;
-
-typedef struct Garden {
-    Rig* rig;
-    SxvkAllocator allocator;
-    SxvkPool linear;
-    SxvkPool fixed;
-    SxvkModule module;
-    uint32_t modules_told;
-    const char* destroyer;
-    uint32_t frame;
-    uint32_t count;
-    Plant plants[PLANTS];
-    uint32_t wrong; /* messages that fit to no plant */
-    uint64_t told;
-} Garden;
-
-/*  The message tells a plant that was not told yet, by handle, name, size and age. */
-static void VKAPI_PTR check_leak(void* pUserData, const SxvkMessageInfo* pInfo) {
-    Garden* garden = (Garden*)pUserData;
-    char expected[256];
-    uint32_t i;
-    if (pInfo->message == SXVK_MESSAGE_LEAKED_ALLOCATION) {
-        for (i = 0; i < garden->count; i++) {
-            Plant* plant = &garden->plants[i];
-            SxvkAllocationInfo info;
-            if (plant->allocation != pInfo->allocation || plant->is_told) {
-                continue;
-            }
-            sxvkGetAllocationInfo(garden->allocator, pInfo->allocation, &info);
-            snprintf(expected, sizeof expected,
-                     "%s: %s, %llu bytes of memory type %u%s, %u frames old: ", garden->destroyer,
-                     plant->name[0] != 0 ? plant->name : "(no name)",
-                     (unsigned long long)plant->size, plant->type,
-                     plant->has_module ? ", module garden" : "", garden->frame - plant->frame);
-            plant->is_told = strncmp(pInfo->pText, expected, strlen(expected)) == 0 &&
-                             pInfo->age == garden->frame - plant->frame &&
-                             pInfo->severity == SXVK_MESSAGE_SEVERITY_ERROR &&
-                             strcmp(pInfo->pTag != NULL ? pInfo->pTag : "",
-                                    plant->has_module ? "garden" : "") == 0 &&
-                             pInfo->pStack == NULL && info.size == plant->size &&
-                             info.memoryType == plant->type &&
-                             strcmp(info.pName != NULL ? info.pName : "", plant->name) == 0;
-            garden->told += plant->is_told;
-            if (plant->is_told) {
-                return;
-            }
-        }
-    }
-    if (pInfo->message == SXVK_MESSAGE_LEAKED_MODULE) {
-        garden->modules_told++;
-        return;
-    }
-    garden->wrong++;
-    fprintf(stderr, "a message that is wrong: %s\n", pInfo->pText);
-}
-
-static void plant(Garden* garden, uint64_t* seed) {
-    Plant* p = &garden->plants[garden->count];
-    SxvkAllocationCreateInfo create = {0};
-    VkMemoryRequirements needs;
-    uint32_t where = testing_below(seed, 8);
-    memset(p, 0, sizeof *p);
-    p->type = testing_below(seed, 4);
-    p->size = testing_log_uniform(seed, 1, where == 0 ? 8 * MIB : 64 * KIB);
-    p->frame = garden->frame;
-    if (testing_below(seed, 2) == 0) {
-        snprintf(p->name, sizeof p->name, "plant %u", testing_below(seed, 1000000));
-        create.pName = p->name;
-    }
-    if (where == 1) {
-        create.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
-    } else if (where == 2 || where == 3) {
-        create.pool = where == 2 ? garden->linear : garden->fixed;
-        p->type = HOST;
-    }
-    p->has_module = testing_below(seed, 3) == 0;
-    create.module = p->has_module ? garden->module : VK_NULL_HANDLE;
-    if (p->type != LOCAL && testing_below(seed, 3) == 0) {
-        create.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
-    }
-    needs = testing_requirements(p->size, 16, 1u << p->type);
-    assert_int_equal(sxvkAllocateMemory(garden->allocator, &needs, &create, &p->allocation, NULL),
-                     VK_SUCCESS);
-    garden->count++;
-}
-
-static void uproot(Garden* garden, uint32_t i) {
-    sxvkFreeMemory(garden->allocator, garden->plants[i].allocation);
-    garden->plants[i] = garden->plants[--garden->count];
-}
-
-/*  A pool that goes tells its own. */
-static void destroy_pool(Garden* garden, SxvkPool pool) {
-    uint32_t i, kept = 0;
-    uint32_t before = garden->count;
-    garden->destroyer = "sxvkDestroyPool";
-    sxvkDestroyPool(garden->allocator, pool);
-    for (i = 0; i < before; i++) {
-        if (!garden->plants[i].is_told) {
-            assert_true(sxvkIsAllocationValid(garden->allocator, garden->plants[i].allocation));
-            garden->plants[kept++] = garden->plants[i];
-        }
-    }
-    garden->count = kept;
-}
-
-static void one_run(Garden* garden, uint64_t* seed) {
-    SxvkPoolCreateInfo linear = {.flags = SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT,
-                                 .memoryTypeIndex = HOST,
-                                 .blockSize = 256 * KIB};
-    SxvkPoolCreateInfo fixed = {.memoryTypeIndex = HOST, .blockSize = 256 * KIB};
-    SxvkModuleCreateInfo module = {.pName = "garden"};
-    uint32_t steps = testing_below(seed, STEPS);
-    uint32_t i;
-    assert_int_equal(sxvkCreateAllocator(&garden->rig->info, &garden->allocator), VK_SUCCESS);
-    assert_int_equal(sxvkCreateModule(garden->allocator, &module, &garden->module), VK_SUCCESS);
-    assert_int_equal(sxvkCreatePool(garden->allocator, &linear, &garden->linear), VK_SUCCESS);
-    assert_int_equal(sxvkCreatePool(garden->allocator, &fixed, &garden->fixed), VK_SUCCESS);
-    garden->frame = testing_below(seed, 2) == 0 ? UINT32_MAX - 10 : 1; /* it may wrap */
-    garden->count = 0;
-    sxvkSetCurrentFrameIndex(garden->allocator, garden->frame);
-    for (i = 0; i < steps; i++) {
-        uint32_t action = testing_below(seed, 8);
-        if (action < 4 && garden->count < PLANTS) {
-            plant(garden, seed);
-        } else if (action < 7 && garden->count != 0) {
-            uproot(garden, testing_below(seed, garden->count));
-        } else {
-            garden->frame += testing_below(seed, 5);
-            sxvkSetCurrentFrameIndex(garden->allocator, garden->frame);
-        }
-    }
-    for (i = testing_below(seed, 2) * garden->count; i > 0; i--) {
-        uproot(garden, 0); /* every other run frees all */
-    }
-    destroy_pool(garden, garden->linear);
-    destroy_pool(garden, garden->fixed);
-    garden->destroyer = "sxvkDestroyAllocator";
-    sxvkDestroyAllocator(garden->allocator);
-    for (i = 0; i < garden->count; i++) {
-        assert_true(garden->plants[i].is_told);
-    }
-    assert_int_equal(garden->wrong, 0);
-}
-
-/*  Every allocation that is alive at the end is told once, with its name, size, module and age, and
-    nothing else is but the module. */
-static void test_planted_leaks(void** state) {
-    static Garden garden;
-    SxvkDebugInfo debug = {.flags = SXVK_DEBUG_TRACK_ALLOCATIONS_BIT};
-    RigOptions options = with_debug(&debug);
-    uint64_t seed = 0x1EAC;
-    uint32_t run;
-    (void)state;
-    options.sim.checks = false;
-    options.info.pfnMessage = check_leak;
-    options.info.pMessageUserData = &garden;
-    garden.rig = rig_create_bare(&options);
-    for (run = 0; run < RUNS; run++) {
-        one_run(&garden, &seed);
-    }
-    assert_in_range(garden.told, RUNS, RUNS * PLANTS);
-    assert_int_equal(garden.modules_told, RUNS);
-    rig_destroy(garden.rig);
-}
+/* ------------------------------------------------------------------ leaks */
 
 /*  What a callback may do with the allocator while leaks are told. */
 typedef struct Inquiry {
@@ -444,6 +264,119 @@ static void test_messages_have_tags(void** state) {
     rig_destroy(rig);
 }
 
+/*  Messages about a module, or a pool of one, have its name as tag. */
+static void test_messages_about_modules_have_tags(void** state) {
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = "audio"};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkModule handle;
+    SxvkPool pool;
+    Tags tags = {0};
+    Rig* rig;
+    (void)state;
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    pool_info.module = handle;
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, "sounds"), VK_SUCCESS);
+    sxvkDestroyModule(rig->allocator, handle);
+    expect_tag(&tags, SXVK_MESSAGE_MODULE_IN_USE,
+               "sxvkDestroyModule: sounds, a pool, module audio: ");
+    sxvkDestroyPool(rig->allocator, pool);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    rig_destroy_allocator(rig);
+    assert_int_equal(tags.last, SXVK_MESSAGE_LEAKED_MODULE);
+    assert_string_equal(tags.tag, "audio");
+    assert_int_equal(strncmp(tags.text, "sxvkDestroyAllocator: audio: ", 29), 0);
+    rig_destroy(rig);
+}
+
+#define BATCH 50
+
+/*  One of many fails, in the second portion: the message is about that one. Where it is an image,
+    its size is known once the driver has made it. */
+static void test_failures_of_batches_have_names(void** state) {
+    static SxvkAllocationCreateInfo creates[BATCH];
+    static VkMemoryRequirements needs[BATCH];
+    static VkBufferCreateInfo bufferInfos[BATCH];
+    static VkImageCreateInfo imageInfos[BATCH];
+    static SxvkAllocation allocations[BATCH];
+    static VkBuffer buffers[BATCH];
+    static VkImage images[BATCH];
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = "audio"};
+    const uint32_t bad = 40;
+    SxvkModule handle;
+    Tags tags = {0};
+    Rig* rig;
+    uint32_t i;
+    (void)state;
+    options.info.pfnMessage = keep_tag;
+    options.info.pMessageUserData = &tags;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &handle), VK_SUCCESS);
+    for (i = 0; i < BATCH; i++) {
+        memset(&creates[i], 0, sizeof creates[i]);
+        creates[i].pName = i == bad ? "voice" : "other";
+        creates[i].module = i == bad ? handle : VK_NULL_HANDLE;
+        needs[i] = testing_requirements(i == bad ? (VkDeviceSize)1 << 44 : 1000, 16, 1u << LOCAL);
+        bufferInfos[i] = testing_buffer(1000 + 24 * i, VK_BUFFER_USAGE_TRANSFER_DST_BIT);
+        imageInfos[i] = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+    }
+    assert_int_equal(
+        sxvkAllocateMemoryPages(rig->allocator, needs, creates, BATCH, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY,
+               "sxvkAllocateMemoryPages: voice, 17592186044416 bytes, module audio: ");
+    creates[bad].requiredFlags = VK_MEMORY_PROPERTY_PROTECTED_BIT;
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateBuffers: voice, 1960 bytes, module audio: ");
+    assert_int_equal(
+        sxvkCreateImages(rig->allocator, BATCH, imageInfos, creates, images, allocations, NULL),
+        VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateImages: voice, 16384 bytes, module audio: ");
+    assert_int_equal(sxvkCreateImage(rig->allocator, &imageInfos[0], &creates[bad], &images[0],
+                                     &allocations[0], NULL),
+                     VK_ERROR_FEATURE_NOT_PRESENT);
+    expect_tag(&tags, SXVK_MESSAGE_NO_MEMORY_TYPE,
+               "sxvkCreateImage: voice, 16384 bytes, module audio: ");
+    creates[bad].requiredFlags = 0;
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_CREATE_BUFFER, bad + 1, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY,
+               "sxvkCreateBuffers: voice, 1960 bytes, module audio: ");
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_CREATE_IMAGE, bad + 1, 1, VK_ERROR_OUT_OF_DEVICE_MEMORY));
+    assert_int_equal(
+        sxvkCreateImages(rig->allocator, BATCH, imageInfos, creates, images, allocations, NULL),
+        VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, "sxvkCreateImages: voice, module audio: ");
+    assert_true(sim_fail(rig->sim, SIM_CALL_CREATE_IMAGE, 1, 1, VK_ERROR_OUT_OF_HOST_MEMORY));
+    assert_int_equal(sxvkCreateImage(rig->allocator, &imageInfos[0], &creates[bad], &images[0],
+                                     &allocations[0], NULL),
+                     VK_ERROR_OUT_OF_HOST_MEMORY);
+    expect_tag(&tags, SXVK_MESSAGE_OUT_OF_HOST_MEMORY, "sxvkCreateImage: voice, module audio: ");
+    /* To bind many at once fails as a whole. */
+    assert_true(
+        sim_fail(rig->sim, SIM_CALL_BIND_BUFFER_MEMORY2, 1, 1, VK_ERROR_OUT_OF_HOST_MEMORY));
+    assert_int_equal(
+        sxvkCreateBuffers(rig->allocator, BATCH, bufferInfos, creates, buffers, allocations, NULL),
+        VK_ERROR_OUT_OF_HOST_MEMORY);
+    assert_int_equal(tags.last, SXVK_MESSAGE_OUT_OF_HOST_MEMORY);
+    assert_int_equal(strncmp(tags.text, "sxvkCreateBuffers: ", 19), 0);
+    sxvkDestroyModule(rig->allocator, handle);
+    rig_destroy(rig);
+}
+
 /*  Long names, ends of lines in names, and bytes that are no UTF-8. */
 static void test_odd_names(void** state) {
     static const char broken[] = "a\xC3\xA4 \xFF \xC3 \xE2\x82";
@@ -481,7 +414,44 @@ static void test_odd_names(void** state) {
     assert_int_equal(sxvkBuildStatsString(rig->allocator, &dump, VK_TRUE), VK_SUCCESS);
     assert_non_null(strstr(dump, "\"a\xC3\xA4 \\ufffd \\ufffd \\ufffd\\ufffd\""));
     sxvkFreeStatsString(rig->allocator, dump);
+    sxvkUnmapMemory(rig->allocator, allocation);
+    assert_non_null(strstr(tags.text, ": a\xC3\xA4 ? ? ??, 4096 bytes"));
     sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyModule(rig->allocator, create.module);
+    rig_destroy(rig);
+}
+
+/*  A name cannot look like a line of the report for a log. */
+static void test_odd_names_in_the_report(void** state) {
+    static const char forged[] = "a\nheap 0: \x1B[2J\r\x7F\xFFz";
+    static const char clean[] = "a heap 0:  [2J  ?z";
+    RigOptions options = with_debug(NULL);
+    SxvkModuleCreateInfo module = {.pName = forged};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = HOST};
+    SxvkAllocationCreateInfo create = {.pName = forged};
+    VkMemoryRequirements needs = testing_requirements(4096, 16, 1u << HOST);
+    Rig* rig = rig_create(&options);
+    SxvkAllocation allocation;
+    const char* at;
+    uint32_t count = 0;
+    SxvkPool pool;
+    char* text;
+    (void)state;
+    assert_int_equal(sxvkCreateModule(rig->allocator, &module, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+    assert_int_equal(sxvkSetPoolName(rig->allocator, pool, forged), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &allocation, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(sxvkBuildStatsText(rig->allocator, &text), VK_SUCCESS);
+    for (at = strstr(text, clean); at != NULL; at = strstr(at + 1, clean)) {
+        count++;
+    }
+    assert_int_equal(count, 4); /* the pool, the module, the allocation and its module */
+    assert_null(strpbrk(text, "\x1B\r\x7F\xFF"));
+    assert_null(strstr(text, "\nheap 0: "));
+    sxvkFreeStatsText(rig->allocator, text);
+    sxvkFreeMemory(rig->allocator, allocation);
+    sxvkDestroyPool(rig->allocator, pool);
     sxvkDestroyModule(rig->allocator, create.module);
     rig_destroy(rig);
 }
@@ -1130,11 +1100,13 @@ static void test_names_are_optional(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planted_leaks),
         cmocka_unit_test(test_questions_while_leaks_are_told),
         cmocka_unit_test(test_leaks_in_the_dump),
         cmocka_unit_test(test_messages_have_tags),
+        cmocka_unit_test(test_messages_about_modules_have_tags),
+        cmocka_unit_test(test_failures_of_batches_have_names),
         cmocka_unit_test(test_odd_names),
+        cmocka_unit_test(test_odd_names_in_the_report),
         cmocka_unit_test(test_age_is_unknown),
         cmocka_unit_test(test_age_is_of_the_allocation),
         cmocka_unit_test(test_log_allocations_and_frees),

@@ -142,6 +142,7 @@ static void test_bad_infos(void** state) {
         {{.pName = "m", .minBufferAlignment = (VkDeviceSize)1 << 41}, SXVK_MESSAGE_BAD_ALIGNMENT},
         {{.pName = "m", .warningThreshold = 1.01f}, SXVK_MESSAGE_BAD_SHARE},
         {{.pName = "m", .warningThreshold = -0.1f}, SXVK_MESSAGE_BAD_SHARE},
+        {{.pName = "m", .warningThreshold = 0.97f}, SXVK_MESSAGE_BAD_SHARE}, /* CRITICAL is 0.95 */
         {{.pName = "m", .fallbackUsage = (SxvkMemoryUsage)5}, SXVK_MESSAGE_BAD_ENUM},
         {{.pName = "m", .fallbackUsage = (SxvkMemoryUsage)10}, SXVK_MESSAGE_BAD_ENUM},
     };
@@ -797,6 +798,78 @@ static void test_dump_and_leaks(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ strategies */
+
+/*  How many of these are in slots. */
+static uint32_t slots_of(Rig* rig, const SxvkAllocationCreateInfo* create, VkDeviceSize size) {
+    enum { COUNT = 600 };
+    static SxvkAllocation made[COUNT];
+    VkMemoryRequirements needs = testing_requirements(size, 16, 1u << LOCAL);
+    uint32_t i, count = 0;
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, create, &made[i], NULL),
+                         VK_SUCCESS);
+        count += (sxvki_allocation_index(made[i]) & SXVKI_HANDLE_SLAB_BIT) != 0;
+    }
+    for (i = 0; i < COUNT; i++) {
+        sxvkFreeMemory(rig->allocator, made[i]);
+    }
+    return count;
+}
+
+static bool is_dedicated(Rig* rig, const SxvkAllocationCreateInfo* create, VkDeviceSize size) {
+    VkMemoryRequirements needs = testing_requirements(size, 16, 1u << LOCAL);
+    SxvkAllocation made;
+    SxvkAllocationInfo2 info;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, create, &made, NULL), VK_SUCCESS);
+    sxvkGetAllocationInfo2(rig->allocator, made, &info);
+    sxvkFreeMemory(rig->allocator, made);
+    return info.dedicatedMemory;
+}
+
+/*  A strategy of a module does what the flag does: the slots that are taken, and what gets dedicated
+    memory. An allocation's own flag wins. */
+static void test_strategies(void** state) {
+    static const SxvkModuleStrategy strategies[] = {
+        SXVK_MODULE_STRATEGY_DEFAULT, SXVK_MODULE_STRATEGY_SPEED, SXVK_MODULE_STRATEGY_MEMORY};
+    static const SxvkAllocationCreateFlags flags[] = {
+        0, SXVK_ALLOCATION_CREATE_STRATEGY_MIN_TIME_BIT,
+        SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT};
+    uint32_t i, k;
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        for (k = 0; k < 3; k++) {
+            SxvkModuleCreateInfo info = {.pName = "module", .strategy = strategies[i]};
+            SxvkAllocationCreateInfo create = {.flags = flags[k]};
+            bool is_tight = flags[k] == flags[2] || (k == 0 && i == 2);
+            Rig* rig = rig_create(NULL);
+            SxvkAllocation ballast[300];
+            uint32_t b;
+            if (i != 0 || k == 0) {
+                assert_int_equal(sxvkCreateModule(rig->allocator, &info, &create.module),
+                                 VK_SUCCESS);
+            }
+            assert_int_equal(is_dedicated(rig, &create, 4 * MIB), is_tight);
+            assert_true(is_dedicated(rig, &create, 7 * MIB));
+            assert_false(is_dedicated(rig, &create, 2 * MIB));
+            for (b = 0; b < 300; b++) {
+                ballast[b] = rig_allocate(rig, LOCAL, 100 * 1024); /* enough for slabs */
+            }
+            assert_true(slots_of(rig, &create, 4096) > 100);
+            if (is_tight) {
+                assert_int_equal(slots_of(rig, &create, 12 * 1024), 0);
+            } else {
+                assert_true(slots_of(rig, &create, 12 * 1024) > 100);
+            }
+            for (b = 0; b < 300; b++) {
+                sxvkFreeMemory(rig->allocator, ballast[b]);
+            }
+            sxvkDestroyModule(rig->allocator, create.module);
+            rig_destroy(rig);
+        }
+    }
+}
+
 /* ------------------------------------------------------------------ faults */
 
 /*  Every host allocation and every driver call fails once: nothing is counted, nothing leaks. */
@@ -929,6 +1002,7 @@ static void test_threads(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_strategies),
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_bad_infos),

@@ -1092,8 +1092,53 @@ static void test_threads_within_budget(void** state) {
     }
 }
 
+/*  What a defragmentation frees is told when the call that freed it is done. */
+static void test_defragmentation_tells(void** state) {
+    enum { COUNT = 920 };
+    static SxvkAllocation many[COUNT];
+    SxvkDefragmentationInfo info = {.flags = SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_FULL_BIT};
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkDefragmentationContext context;
+    Log log;
+    Rig* rig = pressure_rig(&log, 0);
+    VkMemoryRequirements needs = testing_requirements(100 * KIB, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo create = {0};
+    uint32_t i, passes = 0;
+    (void)state;
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &create, &many[i], NULL),
+                         VK_SUCCESS);
+    }
+    for (i = 0; i < COUNT; i++) {
+        if (i % 4 != 0) {
+            sxvkFreeMemory(rig->allocator, many[i]);
+        }
+    }
+    assert_int_not_equal(budget_of(rig, LOCAL_HEAP).level, NORMAL);
+    assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &info, &context), VK_SUCCESS);
+    while (sxvkBeginDefragmentationPass(rig->allocator, context, &pass) == VK_INCOMPLETE) {
+        VkResult result = sxvkEndDefragmentationPass(rig->allocator, context, &pass);
+        assert_int_equal(rig->allocator->device.pressure.queue, 0);
+        passes++;
+        if (result == VK_SUCCESS) {
+            break;
+        }
+    }
+    sxvkEndDefragmentation(rig->allocator, context, NULL);
+    assert_int_equal(rig->allocator->device.pressure.queue, 0);
+    assert_true(passes > 0);
+    assert_int_equal(budget_of(rig, LOCAL_HEAP).level, NORMAL);
+    assert_int_equal(log.told[log.count - 1].level, NORMAL);
+    for (i = 0; i < COUNT; i += 4) {
+        sxvkFreeMemory(rig->allocator, many[i]);
+    }
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defragmentation_tells),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_hysteresis),

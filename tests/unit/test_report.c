@@ -278,6 +278,120 @@ static void test_leaks_freed_by_their_message(void** state) {
     }
 }
 
+/*  A callback that leaks again with each message: allocations, a pool, a module. */
+typedef struct Waster {
+    SxvkAllocator allocator;
+    VkDeviceSize size;
+    SxvkAllocationCreateFlags flags;
+    uint32_t counts[SXVK_MESSAGE_COUNT];
+} Waster;
+
+static void VKAPI_PTR waste(void* pUserData, const SxvkMessageInfo* pInfo) {
+    Waster* waster = (Waster*)pUserData;
+    VkMemoryRequirements requirements = testing_requirements(waster->size, 16, 1u << 1);
+    SxvkAllocationCreateInfo create = {.flags = waster->flags};
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = 1};
+    SxvkModuleCreateInfo module_info = {0};
+    SxvkAllocation allocation;
+    SxvkModule module;
+    SxvkPool pool;
+    char name[32];
+    uint32_t i, count = ++waster->counts[pInfo->message];
+    assert_in_range(count, 1, 20000);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(
+            sxvkAllocateMemory(waster->allocator, &requirements, &create, &allocation, NULL),
+            VK_SUCCESS);
+    }
+    if (pInfo->message != SXVK_MESSAGE_LEAKED_ALLOCATION) {
+        snprintf(name, sizeof name, "waste %d %u", (int)pInfo->message, count);
+        module_info.pName = name;
+        assert_int_equal(sxvkCreatePool(waster->allocator, &pool_info, &pool), VK_SUCCESS);
+        assert_int_equal(sxvkCreateModule(waster->allocator, &module_info, &module), VK_SUCCESS);
+    }
+}
+
+/*  It ends, all is freed, and what leaked before is told. */
+static void test_leaks_of_the_message(void** state) {
+    static const VkDeviceSize sizes[] = {100, 1000, 100000};
+    size_t i;
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        RigOptions options = rig_options();
+        SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = 1};
+        SxvkModuleCreateInfo module_info = {.pName = "lost"};
+        Waster waster = {.size = sizes[i % 3]};
+        SxvkModule module;
+        SxvkPool pool;
+        Rig* rig;
+        waster.flags = i < 3 ? 0 : SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
+        options.info.pfnMessage = waste;
+        options.info.pMessageUserData = &waster;
+        rig = rig_create(&options);
+        waster.allocator = rig->allocator;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+        assert_int_equal(sxvkCreateModule(rig->allocator, &module_info, &module), VK_SUCCESS);
+        rig_allocate(rig, 1, 1000);
+        rig_allocate(rig, 0, 100000);
+        rig_destroy_allocator(rig); /* no VkDeviceMemory, and no host memory, is left */
+        assert_true(waster.counts[SXVK_MESSAGE_LEAKED_ALLOCATION] >= 2);
+        assert_int_equal(waster.counts[SXVK_MESSAGE_LEAKED_POOL], 1);
+        assert_true(waster.counts[SXVK_MESSAGE_LEAKED_MODULE] >= 1);
+        rig_destroy(rig);
+    }
+}
+
+/*  The same of a pool that is destroyed, in which it leaks. */
+typedef struct PoolWaster {
+    SxvkAllocator allocator;
+    SxvkAllocationCreateInfo create;
+    uint32_t count;
+} PoolWaster;
+
+static void VKAPI_PTR waste_in_pool(void* pUserData, const SxvkMessageInfo* pInfo) {
+    PoolWaster* waster = (PoolWaster*)pUserData;
+    VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << 1);
+    SxvkAllocation allocation;
+    assert_int_equal(pInfo->message, SXVK_MESSAGE_LEAKED_ALLOCATION);
+    assert_in_range(++waster->count, 1, 1000);
+    assert_int_equal(
+        sxvkAllocateMemory(waster->allocator, &requirements, &waster->create, &allocation, NULL),
+        VK_SUCCESS);
+}
+
+static void test_leaks_of_the_message_in_its_pool(void** state) {
+    size_t i;
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        RigOptions options = rig_options();
+        SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = 1};
+        VkMemoryRequirements requirements = testing_requirements(1000, 16, 1u << 1);
+        PoolWaster waster = {0};
+        SxvkAllocation allocation;
+        SxvkPool pool;
+        Rig* rig;
+        uint32_t k;
+        pool_info.flags = i % 2 == 0 ? 0 : SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT;
+        options.info.pfnMessage = waste_in_pool;
+        options.info.pMessageUserData = &waster;
+        rig = rig_create(&options);
+        waster.allocator = rig->allocator;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+        waster.create.pool = pool;
+        waster.create.flags = i < 2 ? 0 : SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT;
+        for (k = 0; k < 3; k++) {
+            assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &waster.create,
+                                                &allocation, NULL),
+                             VK_SUCCESS);
+        }
+        sxvkDestroyPool(rig->allocator, pool);
+        assert_int_equal(waster.count, 3); /* as many as there were */
+        assert_int_equal(sim_live_memory_count(rig->sim), 0);
+        rig_destroy_allocator(rig);
+        rig_destroy(rig);
+    }
+}
+
 /*  What a thread is freeing may be unmapped at any moment: nobody looks at its margin. */
 static void test_margin_of_a_claimed_allocation(void** state) {
     SxvkDebugInfo debug = {.margin = 16};
@@ -350,6 +464,8 @@ int main(void) {
         cmocka_unit_test(test_callbacks_may_use_the_allocator),
         cmocka_unit_test(test_freed_by_its_own_message),
         cmocka_unit_test(test_leaks_freed_by_their_message),
+        cmocka_unit_test(test_leaks_of_the_message),
+        cmocka_unit_test(test_leaks_of_the_message_in_its_pool),
         cmocka_unit_test(test_corrupted_freed_by_its_message),
         cmocka_unit_test(test_margin_of_a_claimed_allocation),
     };

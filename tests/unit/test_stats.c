@@ -12,9 +12,11 @@
 
 #include <cjson/cJSON.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SX_VKALLOC_DEBUG 2
 #define SX_VKALLOC_IMPLEMENTATION
@@ -767,6 +769,168 @@ static void test_broken_budget_is_found(void** state) {
     rig_destroy(rig);
 }
 
+/* ------------------------------------------------------------------ counters without a lock */
+
+static void lock_pool(SxvkPool pool, void* context) {
+    uint32_t i;
+    for (i = 0; i < sxvki_pool_domain_count(pool); i++) {
+        sxvki_domain* domain = sxvki_pool_domain(pool, i);
+        if (domain != NULL && context != NULL) {
+            sxvki_lock_take(&domain->lock);
+        } else if (domain != NULL) {
+            sxvki_lock_drop(&domain->lock);
+        }
+    }
+    if (context != NULL) {
+        sxvki_lock_take(&pool->dedicated_lock);
+    } else {
+        sxvki_lock_drop(&pool->dedicated_lock);
+    }
+}
+
+/*  Every lock is held by somebody else, and what is told each frame is told all the same. */
+static void test_counters_wait_for_no_lock(void** state) {
+    World world = make_world(7, 2000);
+    SxvkAllocator allocator = world.rig->allocator;
+    SxvkModuleCreateInfo info = {.pName = "textures"};
+    SxvkAllocationCreateInfo create = {0};
+    VkMemoryRequirements needs = testing_requirements(5000, 16, 1u << LOCAL);
+    SxvkBudget before[2], budget;
+    SxvkStatistics pool_before, pool;
+    SxvkModuleStatistics module_before, module;
+    SxvkAllocation allocation;
+    uint32_t h;
+    (void)state;
+    assert_int_equal(sxvkCreateModule(allocator, &info, &create.module), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateMemory(allocator, &needs, &create, &allocation, NULL), VK_SUCCESS);
+    sxvkGetHeapBudget(allocator, 0, &before[0]);
+    sxvkGetHeapBudget(allocator, 1, &before[1]);
+    sxvkGetPoolStatistics(allocator, world.pools[1], &pool_before);
+    sxvkGetModuleStatistics(allocator, create.module, &module_before);
+    alarm(20); /* else it would wait for ever */
+    sxvki_visit_pools(allocator, lock_pool, &world);
+    sxvki_lock_take(&allocator->pools_lock);
+    for (h = 0; h < 2; h++) {
+        sxvkGetHeapBudget(allocator, h, &budget);
+        assert_memory_equal(&budget, &before[h], sizeof budget);
+        assert_true(budget.statistics.allocationCount > 10);
+    }
+    sxvkGetPoolStatistics(allocator, world.pools[1], &pool);
+    assert_memory_equal(&pool, &pool_before, sizeof pool);
+    sxvkGetModuleStatistics(allocator, create.module, &module);
+    assert_memory_equal(&module, &module_before, sizeof module);
+    assert_true(module.unusedShare > 0 && module.allocationBytes == 5000);
+    sxvki_lock_drop(&allocator->pools_lock);
+    sxvki_visit_pools(allocator, lock_pool, NULL);
+    alarm(0);
+    sxvkFreeMemory(allocator, allocation);
+    sxvkDestroyModule(allocator, create.module);
+    destroy_world(&world);
+}
+
+#define WORKERS      3
+#define WORKER_LIVE  600
+#define WORKER_STEPS 12000
+
+typedef struct Bureau {
+    Rig* rig;
+    SxvkModule module;
+    void* live[WORKERS][WORKER_LIVE]; /* atomic; SxvkAllocation */
+} Bureau;
+
+typedef struct Worker {
+    Bureau* bureau;
+    uint32_t number;
+} Worker;
+
+/*  Allocate, free what any thread has allocated, make and destroy pools, trim. */
+static void* work(void* argument) {
+    Worker* worker = (Worker*)argument;
+    Bureau* bureau = worker->bureau;
+    SxvkAllocator allocator = bureau->rig->allocator;
+    uint64_t seed = worker->number + 1;
+    uint32_t i;
+    for (i = 0; i < WORKER_STEPS; i++) {
+        void** slot =
+            &bureau->live[testing_below(&seed, WORKERS)][testing_below(&seed, WORKER_LIVE)];
+        void* old = sxvki_load_ptr(slot);
+        VkMemoryRequirements needs =
+            testing_requirements(testing_below(&seed, 50) == 0 ? 300 * KIB : 1024, 16, 1u << LOCAL);
+        SxvkAllocationCreateInfo create = {0};
+        SxvkAllocation allocation = VK_NULL_HANDLE;
+        create.module = i % 8 == 0 ? bureau->module : VK_NULL_HANDLE;
+        if (i % 500 == 0) {
+            SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL, .blockSize = MIB};
+            SxvkPool pool;
+            assert_int_equal(sxvkCreatePool(allocator, &info, &pool), VK_SUCCESS);
+            create.pool = pool;
+            assert_int_equal(sxvkAllocateMemory(allocator, &needs, &create, &allocation, NULL),
+                             VK_SUCCESS);
+            sxvkFreeMemory(allocator, allocation);
+            sxvkDestroyPool(allocator, pool);
+            sxvkTrim(allocator);
+        }
+        create.pool = VK_NULL_HANDLE;
+        allocation = VK_NULL_HANDLE;
+        if (i < WORKER_STEPS / 2 || old == NULL) {
+            assert_int_equal(sxvkAllocateMemory(allocator, &needs, &create, &allocation, NULL),
+                             VK_SUCCESS);
+        }
+        if (!sxvki_cas_ptr(slot, &old, allocation)) {
+            sxvkFreeMemory(allocator, allocation);
+        } else {
+            sxvkFreeMemory(allocator, (SxvkAllocation)old);
+        }
+    }
+    return NULL;
+}
+
+/*  Meanwhile the numbers are near to what there can be, and in the end exact. */
+static void test_counters_while_threads_work(void** state) {
+    const uint64_t most = WORKERS * (uint64_t)WORKER_LIVE + WORKERS * (1 + SXVKI_MAIL_MAX) + 100;
+    static Bureau bureau;
+    SxvkModuleCreateInfo info = {.pName = "office"};
+    Worker workers[WORKERS];
+    pthread_t threads[WORKERS];
+    SxvkModuleStatistics module;
+    SxvkTotalStatistics total;
+    SxvkBudget budget;
+    uint32_t i, k;
+    (void)state;
+    memset(&bureau, 0, sizeof bureau);
+    bureau.rig = rig_create(NULL);
+    assert_int_equal(sxvkCreateModule(bureau.rig->allocator, &info, &bureau.module), VK_SUCCESS);
+    for (i = 0; i < WORKERS; i++) {
+        workers[i].bureau = &bureau;
+        workers[i].number = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (i = 0; i < 3000; i++) {
+        sxvkGetHeapBudget(bureau.rig->allocator, 0, &budget);
+        assert_in_range(budget.statistics.allocationCount, 0, most);
+        assert_in_range(budget.statistics.allocationBytes, 0, most * 300 * KIB);
+        sxvkGetModuleStatistics(bureau.rig->allocator, bureau.module, &module);
+        assert_true(module.unusedShare >= 0 && module.unusedShare <= 1);
+    }
+    for (i = 0; i < WORKERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    sxvkGetHeapBudget(bureau.rig->allocator, 0, &budget);
+    sxvkCalculateStatistics(bureau.rig->allocator, &total);
+    assert_memory_equal(&budget.statistics, &total.memoryHeap[0].statistics,
+                        sizeof budget.statistics);
+    for (i = 0; i < WORKERS; i++) {
+        for (k = 0; k < WORKER_LIVE; k++) {
+            sxvkFreeMemory(bureau.rig->allocator, (SxvkAllocation)bureau.live[i][k]);
+        }
+    }
+    sxvkGetHeapBudget(bureau.rig->allocator, 0, &budget);
+    assert_int_equal(budget.statistics.allocationCount, 0);
+    assert_int_equal(budget.statistics.allocationBytes, 0);
+    sxvkDestroyModule(bureau.rig->allocator, bureau.module);
+    rig_destroy(bureau.rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fast_is_detailed_is_the_book),
@@ -781,6 +945,8 @@ int main(void) {
         cmocka_unit_test(test_broken_domains_are_found),
         cmocka_unit_test(test_broken_dedicated_allocations_are_found),
         cmocka_unit_test(test_broken_budget_is_found),
+        cmocka_unit_test(test_counters_wait_for_no_lock),
+        cmocka_unit_test(test_counters_while_threads_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
