@@ -7371,6 +7371,7 @@ typedef struct sxvki_domain {
     uint32_t hollow_count;
     uint32_t class_count;
     void* victims;      /* atomic; sxvki_victim, see "victims" */
+    void* visits;       /* sxvki_visit, see "the list of blocks" */
     void* slab_classes; /* atomic; what `classes` points into, for who holds no lock */
 } sxvki_domain;
 
@@ -7666,9 +7667,66 @@ SXVKI_HOT int sxvki_pool_place(SxvkPool pool, const sxvki_request* request, sxvk
 
 /* --- the list of blocks; caller holds the lock of the domain --- */
 
+/*  A walk over the blocks in use, a few of them under one lock. It sees each that stays in use. */
+typedef struct sxvki_visit {
+    sxvki_domain* domain; /* null: it has ended */
+    struct sxvki_visit* prev;
+    struct sxvki_visit* next;
+    uint32_t block; /* to see next */
+} sxvki_visit;
+
+SXVKI_COLD static void sxvki_visit_begin(sxvki_visit* visit, sxvki_domain* domain) {
+    visit->domain = domain;
+    visit->block = domain->block_first;
+    visit->prev = NULL;
+    visit->next = (sxvki_visit*)domain->visits;
+    if (visit->next != NULL) {
+        visit->next->prev = visit;
+    }
+    domain->visits = visit;
+}
+
+SXVKI_COLD static void sxvki_visit_end(sxvki_visit* visit) {
+    if (visit->prev != NULL) {
+        visit->prev->next = visit->next;
+    } else {
+        visit->domain->visits = visit->next;
+    }
+    if (visit->next != NULL) {
+        visit->next->prev = visit->prev;
+    }
+    visit->domain = NULL;
+}
+
+/*  Null after the last, and the walk has ended then. */
+SXVKI_COLD static sxvki_block* sxvki_visit_next(sxvki_visit* visit) {
+    sxvki_block* block = visit->block == SXVKI_NONE
+                             ? NULL
+                             : sxvki_block_at(visit->domain->pool->device, visit->block);
+    if (block == NULL || block->live_count == 0) {
+        sxvki_visit_end(visit);
+        return NULL;
+    }
+    visit->block = block->next;
+    return block;
+}
+
+/*  A block leaves its place in the list: walks that would see it next go on behind it. */
+SXVKI_COLD static void sxvki_visits_pass(const sxvki_domain* domain, const sxvki_block* block) {
+    sxvki_visit* visit;
+    for (visit = (sxvki_visit*)domain->visits; visit != NULL; visit = visit->next) {
+        if (visit->block == block->id) {
+            visit->block = block->next;
+        }
+    }
+}
+
 static void sxvki_domain_list_remove(sxvki_domain* domain, sxvki_block* block) {
     const sxvki_device* device = domain->pool->device;
     sxvki_block* next = block->next == SXVKI_NONE ? NULL : sxvki_block_at(device, block->next);
+    if (domain->visits != NULL) {
+        sxvki_visits_pass(domain, block);
+    }
     if (block->prev != SXVKI_NONE) {
         sxvki_block_at(device, block->prev)->next = block->next;
     } else {
@@ -12587,12 +12645,15 @@ static uint32_t sxvki_shares_choose(const sxvki_shares* shares, uint32_t price, 
 
 /* --- a run --- */
 
+#define SXVKI_MOVE_SIZES 39u /* powers of two of granules */
+
 typedef struct sxvki_move {
     SxvkAllocation source;
     SxvkAllocation target; /* null: none yet */
     struct sxvki_hunt* hunt;
-    sxvki_domain* domain; /* of the target */
-    uint64_t size;        /* granules */
+    struct sxvki_move* next; /* of its size, to have a target */
+    sxvki_domain* domain;    /* of the target */
+    uint64_t size;           /* granules */
     uint64_t alignment;
     uint32_t tail;  /* bytes */
     uint32_t state; /* SXVKI_STATE_ bits of the target */
@@ -12601,16 +12662,20 @@ typedef struct sxvki_move {
 /*  A victim and what its owner knows of it. */
 typedef struct sxvki_hunt {
     sxvki_victim victim;
-    struct sxvki_hunt* next;
-    uint32_t open; /* moves under way */
-    uint64_t live; /* granules; a guess until the plan is made */
+    struct sxvki_hunt* next; /* in a list of the run's */
+    uint32_t open;           /* moves under way */
+    uint32_t share;          /* when it was chosen */
+    uint64_t live;           /* granules; a guess until the plan is made */
     uint64_t size;
     int is_planned;
     int is_refused;     /* something stays in it */
+    int is_promised;    /* its moves are under way, all of them */
     VkDeviceSize grown; /* bytes of the new block for what lives in it; 0: none */
 } sxvki_hunt;
 
 typedef enum sxvki_phase {
+    SXVKI_PHASE_ENTER,
+    SXVKI_PHASE_SWEEP,
     SXVKI_PHASE_SURVEY,
     SXVKI_PHASE_CHOOSE,
     SXVKI_PHASE_FREEZE,
@@ -12620,12 +12685,36 @@ typedef enum sxvki_phase {
     SXVKI_PHASE_GROW,
     SXVKI_PHASE_HAND_OUT,
     SXVKI_PHASE_UNDO,
+    SXVKI_PHASE_SHRINK,
     SXVKI_PHASE_FINISH,
     SXVKI_PHASE_THAW,
     SXVKI_PHASE_DONE
 } sxvki_phase;
 
 #define SXVKI_BLOCK_GONE (SXVKI_NONE - 1) /* no block has this id */
+
+/*  The moves of a victim, first in, first out. In parts, because a list that grows by copying takes
+    as long as it is, and so does the system for its memory. */
+#define SXVKI_QUEUE_PART 128u /* moves; 9 KB */
+
+typedef struct sxvki_queue_part {
+    struct sxvki_queue_part* next;
+    sxvki_move moves[SXVKI_QUEUE_PART];
+} sxvki_queue_part;
+
+typedef struct sxvki_queue {
+    sxvki_queue_part* first; /* begins at `begin` */
+    sxvki_queue_part* last;  /* ends at `end`; a part behind it is spare */
+    uint32_t begin;
+    uint32_t end;
+    uint32_t count;
+} sxvki_queue;
+
+/*  Moves of one power of two of granules that have no target yet. */
+typedef struct sxvki_move_list {
+    sxvki_move* first;
+    sxvki_move* last;
+} sxvki_move_list;
 
 typedef struct sxvki_defrag {
     SxvkAllocator allocator;
@@ -12643,20 +12732,31 @@ typedef struct sxvki_defrag {
     uint32_t differ; /* domains of the group differ in no such SXVKI_DOMAIN_ bit from `kind` */
     SxvkPool pool;
     int is_single;  /* the group's victims one by one: after as many at once as should fit */
-    int is_last;    /* all groups were looked at */
+    int is_last;    /* all groups were looked at, or it was stopped */
     int by_library; /* only what the library can move by itself; else only the rest */
     int waits;      /* some could not be emptied because something is about to move there */
     uint32_t repeats;
-    uint32_t share; /* see sxvki_shares_choose */
-    uint64_t most;
     uint32_t left;       /* victims that may yet be chosen: others may make blocks meanwhile */
-    sxvki_hunt* hunts;   /* that are not over */
-    sxvki_hunt* current; /* at work */
-    sxvki_move* plan;    /* for `current` */
-    uint32_t plan_count;
-    uint32_t plan_capacity;
-    uint32_t plan_next; /* the next to place, to hand out, or to undo */
-    uint32_t level;     /* PLACE: those from 2^level granules on have a target */
+    uint32_t domain;     /* SWEEP, SURVEY and CHOOSE: of the pool, the next to look at */
+    sxvki_visit visit;   /* of the one before it, where it has not ended */
+    uint32_t share;      /* CHOOSE: blocks of less are taken; see sxvki_shares_choose */
+    uint64_t most;       /* ... that hold no more than this in all, */
+    uint64_t most_last;  /* ... and those of the last share before it than this */
+    uint32_t next_share; /* single: the least that was seen above */
+    int is_searched;     /* there is nothing more to choose in the group */
+    sxvki_shares shares; /* of the group */
+    sxvki_hunt* spare;   /* for the next victim */
+    sxvki_hunt* waiting[SXVKI_SHARES]; /* to be planned, by their share */
+    uint64_t waiting_bits;             /* for each list of them */
+    sxvki_hunt* ended;                 /* planned, and no move is under way any more */
+    uint32_t hunts;                    /* these, `current`, and those with moves under way */
+    uint64_t promised;                 /* granules of the last ones */
+    sxvki_hunt* current;               /* at work; in no list */
+    uint32_t slot;                     /* COLLECT: of the slab at the cursor */
+    sxvki_queue plan;                  /* for `current` */
+    sxvki_move_list unplaced[SXVKI_MOVE_SIZES];
+    uint32_t level;         /* PLACE: the larger ones have a target */
+    uint64_t unplaced_size; /* granules, aligned */
     uint64_t bytes_moved;
     uint64_t bytes_freed;
     uint64_t bytes_made; /* of new blocks */
@@ -12699,6 +12799,7 @@ SXVKI_COLD static void sxvki_defrag_init(sxvki_defrag* d, SxvkAllocator allocato
     d->keep = SXVKI_STATE_PINNED | SXVKI_STATE_PLANNED | SXVKI_STATE_TARGET | SXVKI_STATE_MAPS_MASK;
     d->max_size = UINT64_MAX;
     d->only_block = SXVKI_NONE;
+    d->phase = SXVKI_PHASE_ENTER;
 }
 
 /*  The domain with this index, if it belongs to the group. */
@@ -12742,86 +12843,121 @@ SXVKI_INLINE uint64_t sxvki_block_live(const sxvki_block* block, uint64_t scale)
     return (block->in.stock.live_size * scale) >> 16;
 }
 
-/*  Give back what is empty anyway, and look at the rest. */
-SXVKI_COLD static VkResult sxvki_defrag_survey(sxvki_defrag* d) {
-    sxvki_device* device = &d->allocator->device;
-    uint32_t all = UINT32_MAX;
-    sxvki_block* chain = NULL;
-    sxvki_shares shares;
-    uint64_t scale;
-    uint32_t i, id;
+/*  Begin with a group, or with what comes next in it. */
+SXVKI_COLD static VkResult sxvki_defrag_enter(sxvki_defrag* d) {
     d->pool = d->only != NULL ? d->only : sxvki_default_pool(d->allocator, d->type);
-    if (d->pool == NULL || (d->kind & ~d->differ) != 0) {
-        d->most = 0;
-        return SXVKI_DEFRAG_MORE;
-    }
-    memset(&shares, 0, sizeof shares);
+    d->is_searched = d->pool == NULL || (d->kind & ~d->differ) != 0;
+    d->phase = d->is_searched ? SXVKI_PHASE_NEXT : SXVKI_PHASE_SWEEP;
+    d->domain = 0;
     d->left = 0;
-    for (i = 0; i < sxvki_pool_domain_count(d->pool); i++) {
-        sxvki_domain* domain = sxvki_defrag_domain(d, i);
-        if (domain == NULL) {
-            continue;
-        }
-        sxvki_domain_detach(domain, 0, &all, &chain);
+    memset(&d->shares, 0, sizeof d->shares);
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Give back what is empty anyway, a block at a time: as many as a domain had to begin with. */
+SXVKI_COLD static VkResult sxvki_defrag_sweep(sxvki_defrag* d) {
+    sxvki_domain* domain = sxvki_defrag_domain(d, d->domain);
+    sxvki_block* chain = NULL;
+    uint32_t one = 1;
+    if (domain != NULL && d->left == 0) {
         sxvki_lock_take(&domain->lock);
-        d->left += domain->listed_count;
-        scale = sxvki_domain_scale(domain);
-        for (id = domain->block_first; id != domain->empty_first;) {
-            const sxvki_block* block = sxvki_block_at(device, id);
-            sxvki_shares_add(&shares, sxvki_block_live(block, scale),
-                             block->size >> SXVKI_GRANULE_SHIFT);
-            id = block->next;
-        }
+        d->left = domain->empty_count;
         sxvki_lock_drop(&domain->lock);
     }
-    d->blocks_freed += UINT32_MAX - all;
-    d->bytes_freed += sxvki_blocks_destroy(device, chain);
-    d->share = sxvki_shares_choose(&shares, d->price, &d->most);
-    if (d->is_single) {
-        d->share = d->price;
-        d->most = UINT64_MAX;
+    if (d->left != 0) {
+        sxvki_domain_detach(domain, 0, &one, &chain);
+        d->blocks_freed += 1 - one;
+        d->bytes_freed += sxvki_blocks_destroy(&d->allocator->device, chain);
+        d->left = one != 0 ? 0 : d->left - 1;
+    }
+    if (d->left == 0 && ++d->domain >= sxvki_pool_domain_count(d->pool)) {
+        d->domain = 0;
+        d->phase = SXVKI_PHASE_SURVEY;
     }
     return SXVKI_DEFRAG_MORE;
 }
 
-/*  The block of a domain to empty next, of the least share, which is below *share; else null.
-    Caller holds the lock. */
-SXVKI_COLD static sxvki_block* sxvki_defrag_find(const sxvki_defrag* d, const sxvki_domain* domain,
-                                                 uint32_t* share) {
-    uint64_t scale = sxvki_domain_scale(domain);
-    sxvki_block* best = NULL;
-    uint32_t id;
-    for (id = domain->block_first; id != domain->empty_first;) {
-        sxvki_block* block = sxvki_block_at(&d->allocator->device, id);
-        uint64_t live = sxvki_block_live(block, scale);
-        uint32_t its = sxvki_live_share(live, block->size >> SXVKI_GRANULE_SHIFT);
-        if (block->in.stock.victim == NULL && block->in.stock.tried != d->serial &&
-            (d->only_block == SXVKI_NONE || d->only_block == block->id) && live <= d->most &&
-            its < *share) {
-            best = block;
-            *share = its;
-        }
-        id = block->next;
+/*  The domain in which the walk over the blocks of the group goes on, with its lock held; null after
+    the last. */
+SXVKI_COLD static sxvki_domain* sxvki_defrag_lock_next(sxvki_defrag* d) {
+    sxvki_domain* domain = d->visit.domain;
+    while (domain == NULL && d->domain < sxvki_pool_domain_count(d->pool)) {
+        domain = sxvki_defrag_domain(d, d->domain++);
     }
-    return best;
+    if (domain != NULL) {
+        sxvki_lock_take(&domain->lock);
+        if (d->visit.domain == NULL) {
+            sxvki_visit_begin(&d->visit, domain);
+        }
+    }
+    return domain;
 }
 
-/*  The domain of the group that has the best one, or null. */
-SXVKI_COLD static sxvki_domain* sxvki_defrag_find_domain(const sxvki_defrag* d) {
-    sxvki_domain* best = NULL;
-    uint32_t share = d->left != 0 ? d->share : 0;
-    uint32_t i;
-    for (i = 0; i < sxvki_pool_domain_count(d->pool); i++) {
-        sxvki_domain* domain = sxvki_defrag_domain(d, i);
-        if (domain != NULL) {
-            sxvki_lock_take(&domain->lock);
-            if (sxvki_defrag_find(d, domain, &share) != NULL) {
-                best = domain;
-            }
-            sxvki_lock_drop(&domain->lock);
-        }
+/*  Leave the walk over the blocks, wherever it is. */
+SXVKI_COLD static void sxvki_defrag_leave(sxvki_defrag* d) {
+    sxvki_domain* domain = d->visit.domain;
+    if (domain != NULL) {
+        sxvki_lock_take(&domain->lock);
+        sxvki_visit_end(&d->visit);
+        sxvki_lock_drop(&domain->lock);
     }
-    return best;
+}
+
+/*  What to look for in the group, once its blocks were seen. One by one: those of the least share
+    first, so all shares come, one walk for each that there is. */
+SXVKI_COLD static void sxvki_defrag_set_shares(sxvki_defrag* d) {
+    uint32_t i;
+    d->share = sxvki_shares_choose(&d->shares, d->price, &d->most);
+    d->most_last = d->most;
+    for (i = 0; i + 1 < d->share; i++) {
+        d->most_last -= sxvki_min64(d->shares.live[i], d->most_last);
+    }
+    if (d->is_single) {
+        d->share = 1;
+        d->most = UINT64_MAX;
+        d->most_last = UINT64_MAX;
+    }
+    d->next_share = d->price;
+    d->domain = 0;
+    d->phase = SXVKI_PHASE_CHOOSE;
+}
+
+/*  Look at some blocks of the group. */
+SXVKI_COLD static VkResult sxvki_defrag_survey(sxvki_defrag* d) {
+    sxvki_domain* domain = sxvki_defrag_lock_next(d);
+    const sxvki_block* block;
+    uint64_t scale;
+    uint32_t step;
+    if (domain == NULL) {
+        sxvki_defrag_set_shares(d);
+        return SXVKI_DEFRAG_MORE;
+    }
+    scale = sxvki_domain_scale(domain);
+    for (step = 0; step < SXVKI_VICTIM_PORTION; step++) {
+        block = sxvki_visit_next(&d->visit);
+        if (block == NULL) {
+            break;
+        }
+        sxvki_shares_add(&d->shares, sxvki_block_live(block, scale),
+                         block->size >> SXVKI_GRANULE_SHIFT);
+        d->left++;
+    }
+    sxvki_lock_drop(&domain->lock);
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  Should this block be emptied? Caller holds the lock. */
+SXVKI_COLD static int sxvki_defrag_wants(sxvki_defrag* d, const sxvki_block* block, uint64_t live,
+                                         uint32_t share) {
+    if (block->in.stock.victim != NULL || block->in.stock.tried == d->serial ||
+        (d->only_block != SXVKI_NONE && d->only_block != block->id)) {
+        return 0;
+    }
+    if (share >= d->share) {
+        d->next_share = share < d->next_share ? share : d->next_share;
+        return 0;
+    }
+    return live <= d->most && (share + 1 != d->share || live <= d->most_last);
 }
 
 /*  A block becomes a victim. Caller holds the lock. */
@@ -12839,46 +12975,74 @@ SXVKI_COLD static void sxvki_victim_begin(sxvki_victim* victim, sxvki_domain* do
     block->in.stock.victim = victim;
 }
 
-/*  Choose one more victim, if there is one. */
-SXVKI_COLD static VkResult sxvki_defrag_choose(sxvki_defrag* d) {
-    const sxvki_host* host = &d->allocator->device.host;
-    sxvki_domain* domain = d->most != 0 ? sxvki_defrag_find_domain(d) : NULL;
-    uint32_t share = d->share;
-    VkResult result = SXVKI_DEFRAG_MORE;
-    sxvki_block* block;
-    sxvki_hunt* hunt;
-    if (domain == NULL) {
-        d->most = 0;
+/*  The walk over the group is over: there may be another one, for blocks of more. */
+SXVKI_COLD static void sxvki_defrag_search_again(sxvki_defrag* d) {
+    sxvki_defrag_leave(d);
+    if (d->is_single && d->left != 0 && d->next_share < d->price) {
+        d->share = d->next_share + 1;
+        d->next_share = d->price;
+        d->domain = 0;
+    } else {
+        d->is_searched = 1;
         d->phase = SXVKI_PHASE_NEXT;
-        return SXVKI_DEFRAG_MORE;
     }
-    hunt = (sxvki_hunt*)sxvki_host_alloc_zeroed(host, sizeof *hunt);
-    if (hunt == NULL) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+/*  This one. Caller holds the lock, and has prepared the bins. */
+SXVKI_COLD static void sxvki_defrag_chase(sxvki_defrag* d, sxvki_domain* domain, sxvki_block* block,
+                                          uint64_t live, uint32_t share) {
+    sxvki_hunt* hunt = d->spare;
+    sxvki_victim_begin(&hunt->victim, domain, block);
+    block->in.stock.tried = d->serial;
+    hunt->live = live;
+    hunt->size = block->size >> SXVKI_GRANULE_SHIFT;
+    hunt->share = share;
+    d->spare = NULL;
+    if (!d->is_single) {
+        d->most -= live;
+        d->most_last -= share + 1 == d->share ? live : 0;
     }
-    sxvki_lock_take(&domain->lock);
-    block = sxvki_defrag_find(d, domain, &share);
-    if (block != NULL && !sxvki_bins_prepare(&domain->bins)) {
-        block = NULL;
-        result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    if (block != NULL) {
-        sxvki_victim_begin(&hunt->victim, domain, block);
-        block->in.stock.tried = d->serial;
-        hunt->live = sxvki_block_live(block, sxvki_domain_scale(domain));
-        hunt->size = block->size >> SXVKI_GRANULE_SHIFT;
-    }
-    sxvki_lock_drop(&domain->lock);
-    if (block == NULL) {
-        sxvki_host_free(host, hunt);
-        return result; /* another thread was faster, or no host memory: once more */
-    }
-    d->most -= d->is_single ? 0 : sxvki_min64(hunt->live, d->most);
     d->left--;
-    hunt->next = d->hunts;
-    d->hunts = hunt;
+    d->hunts++;
     d->current = hunt;
     d->phase = SXVKI_PHASE_FREEZE;
+}
+
+/*  Look at some blocks for one more victim. */
+SXVKI_COLD static VkResult sxvki_defrag_choose(sxvki_defrag* d) {
+    sxvki_domain* domain;
+    uint64_t scale;
+    uint32_t step;
+    if (d->spare == NULL) {
+        d->spare =
+            (sxvki_hunt*)sxvki_host_alloc_zeroed(&d->allocator->device.host, sizeof *d->spare);
+        if (d->spare == NULL) {
+            return VK_ERROR_OUT_OF_HOST_MEMORY;
+        }
+    }
+    domain = d->left != 0 && d->most != 0 ? sxvki_defrag_lock_next(d) : NULL;
+    if (domain == NULL) {
+        sxvki_defrag_search_again(d);
+        return SXVKI_DEFRAG_MORE;
+    }
+    if (!sxvki_bins_prepare(&domain->bins)) {
+        sxvki_lock_drop(&domain->lock);
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    scale = sxvki_domain_scale(domain);
+    for (step = 0; step < SXVKI_VICTIM_PORTION && d->phase == SXVKI_PHASE_CHOOSE; step++) {
+        sxvki_block* block = sxvki_visit_next(&d->visit);
+        uint64_t live = block != NULL ? sxvki_block_live(block, scale) : 0;
+        uint32_t share;
+        if (block == NULL) {
+            break;
+        }
+        share = sxvki_live_share(live, block->size >> SXVKI_GRANULE_SHIFT);
+        if (sxvki_defrag_wants(d, block, live, share)) {
+            sxvki_defrag_chase(d, domain, block, live, share);
+        }
+    }
+    sxvki_lock_drop(&domain->lock);
     return SXVKI_DEFRAG_MORE;
 }
 
@@ -12908,6 +13072,51 @@ SXVKI_COLD static int sxvki_victim_freeze(sxvki_victim* victim) {
     return 0;
 }
 
+/* --- the lists of hunts: none is walked through --- */
+
+/*  The current one waits to be planned, after those of a lesser share. */
+SXVKI_COLD static void sxvki_defrag_delay(sxvki_defrag* d) {
+    sxvki_hunt* hunt = d->current;
+    uint32_t i = hunt->share < SXVKI_SHARES ? hunt->share : SXVKI_SHARES - 1;
+    hunt->next = d->waiting[i];
+    d->waiting[i] = hunt;
+    d->waiting_bits |= (uint64_t)1 << i;
+    d->current = NULL;
+}
+
+/*  One to work on: of which all moves have ended, or to be planned; null: none. */
+SXVKI_COLD static sxvki_hunt* sxvki_defrag_pop(sxvki_defrag* d) {
+    uint32_t i = d->waiting_bits != 0 ? sxvki_low_bit(d->waiting_bits) : 0;
+    sxvki_hunt** list = d->ended != NULL ? &d->ended : &d->waiting[i];
+    sxvki_hunt* hunt = *list;
+    if (hunt != NULL) {
+        *list = hunt->next;
+        if (d->waiting[i] == NULL) {
+            d->waiting_bits &= ~((uint64_t)1 << i);
+        }
+    }
+    return hunt;
+}
+
+/*  A move of a hunt's is over. */
+SXVKI_COLD static void sxvki_hunt_close(sxvki_defrag* d, sxvki_hunt* hunt) {
+    if (--hunt->open == 0 && hunt != d->current) {
+        hunt->next = d->ended;
+        d->ended = hunt;
+    }
+}
+
+/*  All moves that it has are under way: if they are done, its block goes. */
+SXVKI_COLD static void sxvki_hunt_promise(sxvki_defrag* d, sxvki_hunt* hunt) {
+    hunt->is_promised = !hunt->is_refused;
+    d->promised += hunt->is_promised ? hunt->size : 0;
+}
+
+SXVKI_COLD static void sxvki_hunt_break_promise(sxvki_defrag* d, sxvki_hunt* hunt) {
+    d->promised -= hunt->is_promised ? hunt->size : 0;
+    hunt->is_promised = 0;
+}
+
 SXVKI_COLD static VkResult sxvki_defrag_freeze(sxvki_defrag* d) {
     sxvki_victim* victim = &d->current->victim;
     int is_done = 1;
@@ -12917,19 +13126,18 @@ SXVKI_COLD static VkResult sxvki_defrag_freeze(sxvki_defrag* d) {
     }
     sxvki_lock_drop(&victim->domain->lock);
     if (is_done) {
-        d->current = NULL;
+        sxvki_defrag_delay(d);
         d->phase = d->is_single ? SXVKI_PHASE_NEXT : SXVKI_PHASE_CHOOSE;
     }
     return SXVKI_DEFRAG_MORE;
 }
 
-/*  Take a hunt that is over out of the list. */
-SXVKI_COLD static void sxvki_defrag_drop_hunt(sxvki_defrag* d, sxvki_hunt* hunt) {
-    sxvki_hunt** link = &d->hunts;
-    while (*link != hunt) {
-        link = &(*link)->next;
-    }
-    *link = hunt->next;
+/*  The current one is over. */
+SXVKI_COLD static void sxvki_defrag_drop_hunt(sxvki_defrag* d) {
+    sxvki_hunt* hunt = d->current;
+    sxvki_hunt_break_promise(d, hunt);
+    d->current = NULL;
+    d->hunts--;
     if (hunt->victim.freed != 0) {
         d->blocks_freed++;
         d->bytes_freed += hunt->victim.freed;
@@ -12938,11 +13146,16 @@ SXVKI_COLD static void sxvki_defrag_drop_hunt(sxvki_defrag* d, sxvki_hunt* hunt)
     sxvki_host_free(&d->allocator->device.host, hunt);
 }
 
-/*  Work on a victim: plan it, or finish it, unless it has ended already. */
+/*  Work on a victim: plan it, unless the run is stopped, or finish it, unless it has ended already.
+    */
 SXVKI_COLD static void sxvki_defrag_resume(sxvki_defrag* d, sxvki_hunt* hunt) {
     sxvki_victim* victim = &hunt->victim;
     d->current = hunt;
     d->phase = SXVKI_PHASE_THAW;
+    d->unplaced_size = 0;
+    d->level = 0;
+    d->slot = 0;
+    hunt->is_planned |= d->is_last;
     sxvki_lock_take(&victim->domain->lock);
     if (sxvki_victim_is_frozen(victim)) {
         sxvki_frozen_rewind(&victim->frozen, victim->block->first);
@@ -12952,36 +13165,93 @@ SXVKI_COLD static void sxvki_defrag_resume(sxvki_defrag* d, sxvki_hunt* hunt) {
     sxvki_lock_drop(&victim->domain->lock);
 }
 
-/*  What to do next: finish what was moved, plan the victim in which the least lives, choose other
-    ones. Once all is planned there is nothing to do until moves end. */
+/*  What to do next: finish what was moved, plan the victim of the least share, choose other ones.
+    Once all is planned there is nothing to do until moves end. */
 SXVKI_COLD static VkResult sxvki_defrag_choose_next(sxvki_defrag* d) {
-    sxvki_hunt* best = NULL;
-    sxvki_hunt* hunt;
-    d->plan_count = 0;
-    d->plan_next = 0;
-    d->level = 0;
-    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
-        if (hunt->is_planned ? hunt->open == 0 : best == NULL || hunt->live < best->live) {
-            best = hunt;
-            if (hunt->is_planned) {
-                break;
-            }
-        }
-    }
-    if (best != NULL) {
-        sxvki_defrag_resume(d, best);
+    sxvki_hunt* hunt = sxvki_defrag_pop(d);
+    if (hunt != NULL) {
+        sxvki_defrag_resume(d, hunt);
     } else if (d->is_last) {
-        d->phase = d->hunts != NULL ? SXVKI_PHASE_NEXT : SXVKI_PHASE_DONE;
+        d->phase = d->hunts != 0 ? SXVKI_PHASE_NEXT : SXVKI_PHASE_DONE;
         return SXVKI_DEFRAG_DONE;
-    } else if (d->is_single && d->most != 0) {
+    } else if (!d->is_searched) {
         d->phase = SXVKI_PHASE_CHOOSE;
-    } else if (d->waits && d->hunts != NULL) {
+    } else if (d->waits && d->hunts != 0) {
         return SXVKI_DEFRAG_DONE;
     } else {
         d->is_last = !sxvki_defrag_next_group(d);
-        d->phase = d->is_last ? SXVKI_PHASE_NEXT : SXVKI_PHASE_SURVEY;
+        d->phase = d->is_last ? SXVKI_PHASE_NEXT : SXVKI_PHASE_ENTER;
     }
     return SXVKI_DEFRAG_MORE;
+}
+
+/* --- a queue of moves --- */
+
+/*  Room for so many more moves, no more than a part has. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_queue_reserve(sxvki_queue* queue, const sxvki_host* host,
+                                          uint32_t count) {
+    sxvki_queue_part* part;
+    if (queue->last != NULL &&
+        (queue->last->next != NULL || SXVKI_QUEUE_PART - queue->end >= count)) {
+        return 1;
+    }
+    part = (sxvki_queue_part*)sxvki_host_alloc(host, sizeof *part, 64);
+    if (part == NULL) {
+        return 0;
+    }
+    part->next = NULL;
+    if (queue->last != NULL) {
+        queue->last->next = part;
+    } else {
+        queue->first = part;
+        queue->last = part;
+    }
+    return 1;
+}
+
+/*  Where the next move goes, which has room. It stays there until it is taken out. */
+static sxvki_move* sxvki_queue_place(sxvki_queue* queue) {
+    if (queue->end == SXVKI_QUEUE_PART) {
+        queue->last = queue->last->next;
+        queue->end = 0;
+    }
+    return &queue->last->moves[queue->end];
+}
+
+static void sxvki_queue_add(sxvki_queue* queue) {
+    queue->end++;
+    queue->count++;
+}
+
+/*  The first move, of a plan that has one. */
+static const sxvki_move* sxvki_queue_first(const sxvki_queue* queue) {
+    return &queue->first->moves[queue->begin];
+}
+
+static void sxvki_queue_take(sxvki_queue* queue, const sxvki_host* host, sxvki_move* move) {
+    sxvki_queue_part* part = queue->first;
+    *move = part->moves[queue->begin++];
+    if (--queue->count == 0) {
+        queue->begin = 0;
+        queue->end = 0;
+        queue->first = queue->last;
+    } else if (queue->begin == SXVKI_QUEUE_PART) {
+        queue->begin = 0;
+        queue->first = part->next;
+    }
+    if (part != queue->first) {
+        sxvki_host_free(host, part);
+    }
+}
+
+/*  It is empty. */
+SXVKI_COLD static void sxvki_queue_shutdown(sxvki_queue* queue, const sxvki_host* host) {
+    while (queue->first != NULL) {
+        sxvki_queue_part* part = queue->first;
+        queue->first = part->next;
+        sxvki_host_free(host, part);
+    }
+    queue->last = NULL;
 }
 
 /* --- planning a victim --- */
@@ -13001,6 +13271,20 @@ static int sxvki_defrag_suits(sxvki_defrag* d, SxvkAllocation allocation) {
                : sxvki_movable_suits(movables, allocation, d->by_library, &d->waits);
 }
 
+/*  A move that is planned has no target yet. */
+SXVKI_COLD static void sxvki_defrag_await(sxvki_defrag* d, sxvki_move* move) {
+    uint32_t size = sxvki_high_bit(move->size);
+    sxvki_move_list* list = &d->unplaced[size];
+    if (list->first == NULL) {
+        list->first = move;
+    } else {
+        list->last->next = move;
+    }
+    list->last = move;
+    d->unplaced_size += sxvki_align_up(move->size, move->alignment);
+    d->level = size > d->level ? size : d->level;
+}
+
 /*  Plan for an allocation. Returns 0 where it cannot be moved. Caller holds the lock of the
     victim's domain, and there is room in the plan. */
 SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sxvki_record* host) {
@@ -13008,7 +13292,7 @@ SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sx
     uint32_t generation = sxvki_load32(sxvki_generation_of(&device->records, index));
     uint32_t* word = sxvki_state_of(device, index);
     uint32_t state = sxvki_load32(word);
-    sxvki_move* move = &d->plan[d->plan_count];
+    sxvki_move* move = sxvki_queue_place(&d->plan);
     if ((generation & (SXVKI_GENERATION_CLAIMED | 1)) != 1) {
         return 1; /* it goes anyway */
     }
@@ -13038,21 +13322,22 @@ SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sx
     move->state = state & (7u << SXVKI_STATE_KIND_SHIFT | 0xFFu << SXVKI_STATE_CLASS_SHIFT);
     sxvki_state_set(word, SXVKI_STATE_PLANNED);
     d->current->live += move->size; /* exact by now */
-    if (sxvki_high_bit(move->size) >= d->level) {
-        d->level = sxvki_high_bit(move->size) + 1;
-    }
-    d->plan_count++;
+    sxvki_queue_add(&d->plan);
+    sxvki_defrag_await(d, move);
     return 1;
 }
 
-/*  The same for what lives in a range: itself, the slot that it has taken in, or those of a slab.
-    */
+#define SXVKI_SLAB_PORTION 16u /* slots */
+
+/*  The same for what lives in a range: itself, the slot that it has taken in, or some of a slab: the
+    next time come the ones from `slot` on, unless that is 0. */
 SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
     const sxvki_records* records = &d->allocator->device.records;
     const sxvki_record* r = sxvki_record_at(records, index);
     uint32_t state = sxvki_record_state(r);
     const sxvki_slab* slab;
-    uint32_t i;
+    uint32_t i = d->slot, last = i + SXVKI_SLAB_PORTION;
+    d->slot = 0;
     if (!sxvki_record_is_live(r)) {
         return 1;
     }
@@ -13060,7 +13345,11 @@ SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
         return sxvki_defrag_add(d, state & SXVKI_STATE_HOST ? r->link_a : index, r);
     }
     slab = sxvki_slab_at(records, r->link_a);
-    for (i = 0; i < slab->slot_count; i++) {
+    for (; i < slab->slot_count; i++) {
+        if (i == last) {
+            d->slot = i;
+            break;
+        }
         if ((sxvki_load32(&slab->slots[i].state) & SXVKI_STATE_AWAY) == 0 &&
             !sxvki_defrag_add(d, sxvki_slot_index(r->link_a, i), NULL)) {
             return 0;
@@ -13069,51 +13358,34 @@ SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
     return 1;
 }
 
-/*  Room in the plan for a slab more than one step finds. Returns 0: no host memory. */
-SXVKI_COLD static int sxvki_defrag_reserve_plan(sxvki_defrag* d) {
-    const sxvki_host* host = &d->allocator->device.host;
-    uint32_t capacity = d->plan_capacity * 2 + 256;
-    sxvki_move* plan;
-    if (d->plan_capacity - d->plan_count >= SXVKI_DEFRAG_PORTION + SXVKI_SLAB_SLOTS) {
-        return 1;
-    }
-    plan = (sxvki_move*)sxvki_host_alloc(host, capacity * sizeof *plan, 64);
-    if (plan == NULL) {
-        return 0;
-    }
-    if (d->plan_count != 0) {
-        memcpy(plan, d->plan, d->plan_count * sizeof *plan);
-    }
-    sxvki_host_free(host, d->plan);
-    d->plan = plan;
-    d->plan_capacity = capacity;
-    return 1;
-}
-
+/*  Plan for some of what lives in the victim. With entries that are to be looked up each takes up to
+    1 us. */
 SXVKI_COLD static VkResult sxvki_defrag_collect(sxvki_defrag* d) {
     sxvki_victim* victim = &d->current->victim;
-    uint32_t most = d->plan_count + SXVKI_DEFRAG_PORTION;
+    uint32_t most = d->plan.count + SXVKI_DEFRAG_PORTION;
     uint32_t step;
-    if (!sxvki_defrag_reserve_plan(d)) {
+    if (!sxvki_queue_reserve(&d->plan, &d->allocator->device.host,
+                             SXVKI_DEFRAG_PORTION + SXVKI_SLAB_PORTION)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
     sxvki_lock_take(&victim->domain->lock);
-    for (step = 0; step < SXVKI_VICTIM_PORTION && d->plan_count < most; step++) {
-        uint32_t index;
+    for (step = 0; step < SXVKI_VICTIM_PORTION && d->plan.count < most; step += 1 + d->slot) {
+        uint32_t index = victim->frozen.cursor;
         if (!sxvki_victim_is_frozen(victim)) {
             d->phase = SXVKI_PHASE_UNDO; /* gone, or revived */
             break;
         }
-        index = sxvki_frozen_next(&victim->domain->bins, &victim->frozen);
         if (index == SXVKI_NONE) {
             int is_worth_it = sxvki_live_share(d->current->live, d->current->size) < d->price;
             d->phase = is_worth_it ? SXVKI_PHASE_PLACE : SXVKI_PHASE_UNDO;
-            d->plan_next = is_worth_it ? d->plan_count : 0;
             break;
         }
         if (!sxvki_defrag_add_range(d, index)) {
             d->phase = SXVKI_PHASE_UNDO;
             break;
+        }
+        if (d->slot == 0) {
+            (void)sxvki_frozen_next(&victim->domain->bins, &victim->frozen);
         }
     }
     sxvki_lock_drop(&victim->domain->lock);
@@ -13162,16 +13434,19 @@ SXVKI_COLD static VkResult sxvki_defrag_take(const sxvki_defrag* d, sxvki_move* 
     return result;
 }
 
-/*  A target for a move, in the victim's own domain first. */
-SXVKI_COLD static VkResult sxvki_defrag_place(const sxvki_defrag* d, sxvki_move* move) {
+/*  A target for a move, in the victim's own domain first. *takes counts the locks. */
+SXVKI_COLD static VkResult sxvki_defrag_place(const sxvki_defrag* d, sxvki_move* move,
+                                              uint32_t* takes) {
     sxvki_domain* own = d->current->victim.domain;
     VkResult result = sxvki_defrag_take(d, move, own);
     uint32_t i;
+    ++*takes;
     for (i = 0; i < sxvki_pool_domain_count(d->pool) && result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
          i++) {
         sxvki_domain* domain = sxvki_defrag_domain(d, i);
         if (domain != NULL && domain != own) {
             result = sxvki_defrag_take(d, move, domain);
+            ++*takes;
         }
     }
     return result;
@@ -13180,33 +13455,30 @@ SXVKI_COLD static VkResult sxvki_defrag_place(const sxvki_defrag* d, sxvki_move*
 /*  Targets for some moves: those of one power of two after the other, so that the large ones find
     room. */
 SXVKI_COLD static VkResult sxvki_defrag_place_some(sxvki_defrag* d) {
-    uint32_t step, placed = 0;
-    for (step = 0; step < SXVKI_VICTIM_PORTION * 4 && placed < SXVKI_DEFRAG_PORTION; step++) {
-        sxvki_move* move;
+    uint32_t takes = 0;
+    while (takes < SXVKI_DEFRAG_PORTION) {
+        sxvki_move_list* list = &d->unplaced[d->level];
+        sxvki_move* move = list->first;
         VkResult result;
-        if (d->plan_next == d->plan_count) {
-            if (d->level == 0 || d->plan_count == 0) {
-                d->plan_next = 0;
-                d->current->is_planned = 1;
-                d->phase = SXVKI_PHASE_HAND_OUT;
-                break;
-            }
-            d->plan_next = 0;
+        if (move == NULL && d->level == 0) {
+            d->current->is_planned = 1;
+            d->phase = SXVKI_PHASE_HAND_OUT;
+            break;
+        }
+        if (move == NULL) {
             d->level--;
+            continue;
         }
-        move = &d->plan[d->plan_next];
-        if (move->target == VK_NULL_HANDLE && sxvki_high_bit(move->size) >= d->level) {
-            result = sxvki_defrag_place(d, move);
-            placed++;
-            if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
-                return result;
-            }
-            if (result != VK_SUCCESS) {
-                d->phase = SXVKI_PHASE_GROW;
-                break;
-            }
+        result = sxvki_defrag_place(d, move, &takes);
+        if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+            return result;
         }
-        d->plan_next++;
+        if (result != VK_SUCCESS) {
+            d->phase = SXVKI_PHASE_GROW;
+            break;
+        }
+        list->first = move->next;
+        d->unplaced_size -= sxvki_align_up(move->size, move->alignment);
     }
     return SXVKI_DEFRAG_MORE;
 }
@@ -13227,18 +13499,12 @@ SXVKI_COLD static VkDeviceSize sxvki_defrag_new_size(const sxvki_defrag* d) {
     const struct SxvkPool_T* pool = d->pool;
     const sxvki_hunt* hunt = d->current;
     VkDeviceSize old = hunt->size << SXVKI_GRANULE_SHIFT;
-    VkDeviceSize size = 0;
-    uint32_t i;
+    VkDeviceSize size = d->unplaced_size << SXVKI_GRANULE_SHIFT;
     if (!sxvki_hunt_is_on(hunt) || !d->is_single || d->new_price == 0 || hunt->grown != 0 ||
         pool->block_size != 0) {
         return 0;
     }
-    for (i = 0; i < d->plan_count; i++) {
-        if (d->plan[i].target == VK_NULL_HANDLE) {
-            size += sxvki_align_up(d->plan[i].size, d->plan[i].alignment);
-        }
-    }
-    size = sxvki_align_up(size << SXVKI_GRANULE_SHIFT, SXVKI_BLOCK_UNIT);
+    size = sxvki_align_up(size, SXVKI_BLOCK_UNIT);
     size = sxvki_max64(size, sxvki_pool_size_floor(pool));
     return size + old / SXVKI_DEFRAG_GAIN <= old &&
                    (hunt->live << SXVKI_GRANULE_SHIFT) / (old - size) * SXVKI_SHARES < d->new_price
@@ -13254,7 +13520,6 @@ SXVKI_COLD static VkResult sxvki_defrag_grow(sxvki_defrag* d) {
     sxvki_block* block = NULL;
     int is_prepared;
     if (size == 0 || sxvki_pool_make_block(d->pool, size, size, 1, &block) != VK_SUCCESS) {
-        d->plan_next = 0;
         d->phase = SXVKI_PHASE_UNDO;
         return SXVKI_DEFRAG_MORE;
     }
@@ -13447,7 +13712,7 @@ SXVKI_COLD static sxvki_move_result sxvki_defrag_commit(sxvki_defrag* d, sxvki_m
         *left = SXVKI_NONE;
         return SXVKI_MOVE_MAPPED;
     }
-    move->hunt->open--;
+    sxvki_hunt_close(d, move->hunt);
     if (result == SXVKI_MOVE_DONE) {
         d->moves++;
         d->bytes_moved += move->size << SXVKI_GRANULE_SHIFT;
@@ -13472,36 +13737,54 @@ SXVKI_COLD static void sxvki_move_forget(sxvki_defrag* d, const sxvki_move* move
 }
 
 SXVKI_COLD static void sxvki_defrag_cancel(sxvki_defrag* d, const sxvki_move* move) {
-    move->hunt->open--;
+    sxvki_hunt_break_promise(d, move->hunt);
     move->hunt->is_refused = 1;
     sxvki_move_forget(d, move);
+    sxvki_hunt_close(d, move->hunt);
 }
 
-/*  A new block was made for nothing: give it back, with what else is empty. */
-SXVKI_COLD static void sxvki_defrag_shrink(sxvki_defrag* d) {
-    uint32_t all = UINT32_MAX;
+/*  The victim is given up; there may be moves under way yet. */
+SXVKI_COLD static void sxvki_defrag_give_up(sxvki_defrag* d) {
+    d->phase = SXVKI_PHASE_THAW;
+    if (d->current->open != 0) {
+        d->phase = SXVKI_PHASE_NEXT;
+        d->current = NULL;
+    }
+}
+
+/*  Undo some of what is left of a plan, and give the victim up. */
+SXVKI_COLD static VkResult sxvki_defrag_undo(sxvki_defrag* d) {
+    uint32_t step;
+    for (step = 0; step < SXVKI_DEFRAG_PORTION && d->plan.count != 0; step++) {
+        sxvki_move move;
+        sxvki_queue_take(&d->plan, &d->allocator->device.host, &move);
+        sxvki_move_forget(d, &move);
+    }
+    if (d->plan.count == 0) {
+        memset(d->unplaced, 0, sizeof d->unplaced);
+        d->current->is_planned = 1;
+        d->current->is_refused = 1;
+        d->phase = SXVKI_PHASE_SHRINK;
+    }
+    return SXVKI_DEFRAG_MORE;
+}
+
+/*  A new block was made for nothing: give it back, with what else is empty, one at a time. */
+SXVKI_COLD static VkResult sxvki_defrag_shrink(sxvki_defrag* d) {
+    sxvki_hunt* hunt = d->current;
     sxvki_block* chain = NULL;
     VkDeviceSize freed, unmade;
-    if (d->current->grown != 0) {
-        sxvki_domain_detach(d->current->victim.domain, 0, &all, &chain);
+    uint32_t one = 1;
+    if (hunt->grown != 0) {
+        sxvki_domain_detach(hunt->victim.domain, 0, &one, &chain);
         freed = sxvki_blocks_destroy(&d->allocator->device, chain);
-        unmade = sxvki_min64(freed, d->current->grown);
+        unmade = sxvki_min64(freed, hunt->grown);
+        hunt->grown -= unmade;
         d->bytes_made -= unmade;
         d->bytes_freed += freed - unmade;
     }
-}
-
-/*  Undo some of a plan, from plan_next on, and give the victim up. */
-SXVKI_COLD static VkResult sxvki_defrag_undo(sxvki_defrag* d) {
-    uint32_t step;
-    for (step = 0; step < SXVKI_DEFRAG_PORTION && d->plan_next != d->plan_count; step++) {
-        sxvki_move_forget(d, &d->plan[d->plan_next++]);
-    }
-    if (d->plan_next == d->plan_count) {
-        sxvki_defrag_shrink(d);
-        d->current->is_planned = 1;
-        d->current->is_refused = 1;
-        d->phase = d->current->open == 0 ? SXVKI_PHASE_THAW : SXVKI_PHASE_NEXT;
+    if (one != 0) {
+        sxvki_defrag_give_up(d);
     }
     return SXVKI_DEFRAG_MORE;
 }
@@ -13536,7 +13819,9 @@ SXVKI_COLD static VkResult sxvki_defrag_finish(sxvki_defrag* d) {
         if (index != SXVKI_NONE) {
             const sxvki_record* r = sxvki_record_at(domain->bins.records, index);
             if (sxvki_record_is_live(r) && (sxvki_record_state(r) & SXVKI_STATE_SLAB) != 0) {
-                sxvki_slab_hollow(domain, sxvki_slab_at(domain->bins.records, r->link_a), &chain);
+                sxvki_slab* slab = sxvki_slab_at(domain->bins.records, r->link_a);
+                step += slab->slot_count / 4; /* its slots are in so many cache lines */
+                sxvki_slab_hollow(domain, slab, &chain);
             }
             continue;
         }
@@ -13562,8 +13847,7 @@ SXVKI_COLD static VkResult sxvki_defrag_thaw(sxvki_defrag* d) {
     is_done = victim->block == NULL || sxvki_victim_thaw(victim);
     sxvki_lock_drop(&victim->domain->lock);
     if (is_done) {
-        sxvki_defrag_drop_hunt(d, d->current);
-        d->current = NULL;
+        sxvki_defrag_drop_hunt(d);
         d->phase = SXVKI_PHASE_NEXT;
     }
     return SXVKI_DEFRAG_MORE;
@@ -13572,9 +13856,14 @@ SXVKI_COLD static VkResult sxvki_defrag_thaw(sxvki_defrag* d) {
 /*  The moves of the plan are there for sxvki_defrag_next, unless one was refused, or the victim was
     revived. */
 SXVKI_COLD static VkResult sxvki_defrag_offer(sxvki_defrag* d) {
-    if (d->plan_next == d->plan_count) {
+    sxvki_hunt* hunt = d->current;
+    if (d->plan.count == 0 && hunt->open == 0) {
+        sxvki_defrag_resume(d, hunt);
+    } else if (d->plan.count == 0) {
+        sxvki_hunt_promise(d, hunt);
+        d->current = NULL;
         d->phase = SXVKI_PHASE_NEXT;
-    } else if (d->current->is_refused || !sxvki_hunt_is_on(d->current)) {
+    } else if (hunt->is_refused || !sxvki_hunt_is_on(hunt)) {
         d->phase = SXVKI_PHASE_UNDO;
     } else {
         return SXVKI_DEFRAG_READY;
@@ -13586,7 +13875,9 @@ SXVKI_COLD static VkResult sxvki_defrag_offer(sxvki_defrag* d) {
     until they end. */
 SXVKI_COLD static VkResult sxvki_defrag_step(sxvki_defrag* d) {
     switch (d->phase) {
-    case SXVKI_PHASE_SURVEY: d->phase = SXVKI_PHASE_CHOOSE; return sxvki_defrag_survey(d);
+    case SXVKI_PHASE_ENTER: return sxvki_defrag_enter(d);
+    case SXVKI_PHASE_SWEEP: return sxvki_defrag_sweep(d);
+    case SXVKI_PHASE_SURVEY: return sxvki_defrag_survey(d);
     case SXVKI_PHASE_CHOOSE: return sxvki_defrag_choose(d);
     case SXVKI_PHASE_FREEZE: return sxvki_defrag_freeze(d);
     case SXVKI_PHASE_NEXT: return sxvki_defrag_choose_next(d);
@@ -13595,6 +13886,7 @@ SXVKI_COLD static VkResult sxvki_defrag_step(sxvki_defrag* d) {
     case SXVKI_PHASE_GROW: return sxvki_defrag_grow(d);
     case SXVKI_PHASE_HAND_OUT: return sxvki_defrag_offer(d);
     case SXVKI_PHASE_UNDO: return sxvki_defrag_undo(d);
+    case SXVKI_PHASE_SHRINK: return sxvki_defrag_shrink(d);
     case SXVKI_PHASE_FINISH: return sxvki_defrag_finish(d);
     case SXVKI_PHASE_THAW: return sxvki_defrag_thaw(d);
     case SXVKI_PHASE_DONE: break;
@@ -13605,7 +13897,7 @@ SXVKI_COLD static VkResult sxvki_defrag_step(sxvki_defrag* d) {
 /*  The next move, where a step has just said READY; its target is mapped where the source is for
     ever. VK_NOT_READY: not this time, step on. */
 SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move) {
-    *move = d->plan[d->plan_next++];
+    sxvki_queue_take(&d->plan, &d->allocator->device.host, move);
     if (!sxvki_allocation_is_valid(&d->allocator->device, move->source)) {
         sxvki_move_forget(d, move); /* freed meanwhile */
         return VK_NOT_READY;
@@ -13619,37 +13911,44 @@ SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move) 
     return VK_SUCCESS;
 }
 
-/*  Plan no more: what is not handed out is undone, and what is done is finished; victims with moves
-    under way stay. */
-SXVKI_COLD static void sxvki_defrag_wind_up(sxvki_defrag* d) {
-    sxvki_hunt* hunt;
-    if (d->phase == SXVKI_PHASE_COLLECT || d->phase == SXVKI_PHASE_PLACE ||
-        d->phase == SXVKI_PHASE_GROW) {
-        d->plan_next = 0;
-        d->phase = SXVKI_PHASE_UNDO;
-    } else if (d->phase == SXVKI_PHASE_HAND_OUT) {
-        d->phase = SXVKI_PHASE_UNDO;
+/*  Plan no more: from here on the steps undo what was not handed out, and finish what was moved;
+    victims with moves under way stay until these end. O(1). */
+SXVKI_COLD static void sxvki_defrag_stop(sxvki_defrag* d) {
+    switch (d->phase) {
+    case SXVKI_PHASE_COLLECT:
+    case SXVKI_PHASE_PLACE:
+    case SXVKI_PHASE_GROW: d->phase = SXVKI_PHASE_UNDO; break;
+    case SXVKI_PHASE_HAND_OUT:
+        d->phase = d->plan.count != 0 ? SXVKI_PHASE_UNDO : SXVKI_PHASE_HAND_OUT;
+        break;
+    case SXVKI_PHASE_FREEZE:
+        sxvki_defrag_delay(d);
+        d->phase = SXVKI_PHASE_NEXT;
+        break;
+    case SXVKI_PHASE_ENTER:
+    case SXVKI_PHASE_SWEEP:
+    case SXVKI_PHASE_SURVEY:
+    case SXVKI_PHASE_CHOOSE: d->phase = SXVKI_PHASE_NEXT; break;
+    default: break;
     }
-    while (d->phase == SXVKI_PHASE_UNDO || d->phase == SXVKI_PHASE_FINISH ||
-           d->phase == SXVKI_PHASE_THAW) {
-        (void)sxvki_defrag_step(d);
-    }
-    d->current = NULL;
+    sxvki_defrag_leave(d);
     d->is_last = 1;
-    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
-        hunt->is_planned = 1;
-    }
-    d->phase = SXVKI_PHASE_NEXT;
+}
+
+/*  The same, and take these steps. */
+SXVKI_COLD static void sxvki_defrag_wind_up(sxvki_defrag* d) {
+    sxvki_defrag_stop(d);
     while (sxvki_defrag_step(d) == SXVKI_DEFRAG_MORE) {
     }
 }
 
 /*  End the run; what is open must have been committed or cancelled. */
 SXVKI_COLD static void sxvki_defrag_shutdown(sxvki_defrag* d) {
+    const sxvki_host* host = &d->allocator->device.host;
     sxvki_defrag_wind_up(d);
-    sxvki_host_free(&d->allocator->device.host, d->plan);
-    d->plan = NULL;
-    d->plan_capacity = 0;
+    sxvki_queue_shutdown(&d->plan, host);
+    sxvki_host_free(host, d->spare);
+    d->spare = NULL;
     d->phase = SXVKI_PHASE_DONE;
 }
 
@@ -13760,7 +14059,7 @@ SXVKI_COLD static int sxvki_pass_reserve(SxvkDefragmentationContext context) {
 /*  A step has said READY: add its move, unless the pass is full. */
 SXVKI_COLD static VkResult sxvki_pass_add(SxvkDefragmentationContext context, uint64_t* bytes) {
     sxvki_defrag* d = &context->run;
-    uint64_t size = d->plan[d->plan_next].size << SXVKI_GRANULE_SHIFT;
+    uint64_t size = sxvki_queue_first(&d->plan)->size << SXVKI_GRANULE_SHIFT;
     SxvkDefragmentationMove* shown;
     if (size > context->max_bytes - *bytes || context->count == context->max_moves) {
         return VK_INCOMPLETE;
@@ -13822,7 +14121,7 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
     if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY) {
         (void)sxvki_free(d->allocator, move->source, function);
         (void)sxvki_free(d->allocator, move->target, NULL);
-        move->hunt->open--;
+        sxvki_hunt_close(d, move->hunt);
         return 1;
     }
     if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE) {
@@ -15581,7 +15880,7 @@ SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, u
     if (result == SXVKI_MOVE_DONE) {
         return 1;
     }
-    move->hunt->open--;
+    sxvki_hunt_close(d, move->hunt);
     if (result != SXVKI_MOVE_GONE) {
         sxvki_defrag_cancel(d, move);
     } else if (*left != SXVKI_NONE) {
@@ -15639,7 +15938,7 @@ SXVKI_COLD static void sxvki_movable_land(SxvkAllocator allocator, sxvki_movable
     if (m->old_range != SXVKI_NONE) {
         sxvki_give_later(device, returns, m->old_range, NULL);
     }
-    m->hunt->open--;
+    sxvki_hunt_close(&context->run, m->hunt);
     context->flights--;
     sxvki_movable_rest(allocator, m);
 }
@@ -15830,7 +16129,7 @@ SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
     SxvkDefragmentationContext context = mover->context;
     sxvki_defrag* d = &context->run;
     SxvkAllocator allocator = d->allocator;
-    uint64_t size = d->plan[d->plan_next].size << SXVKI_GRANULE_SHIFT;
+    uint64_t size = sxvki_queue_first(&d->plan)->size << SXVKI_GRANULE_SHIFT;
     SxvkMoveUsage usage;
     sxvki_movable* m;
     sxvki_move move;
@@ -15861,17 +16160,9 @@ SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
     return VK_SUCCESS;
 }
 
-/*  Bytes of the blocks that will be free once all flights have landed. */
+/*  Bytes of the blocks that are free, and of those that will be once all flights have landed. */
 static uint64_t sxvki_defrag_promised(const sxvki_defrag* d) {
-    const sxvki_hunt* hunt;
-    uint64_t bytes = d->bytes_freed;
-    for (hunt = d->hunts; hunt != NULL; hunt = hunt->next) {
-        int is_under_way = hunt == d->current && d->phase == SXVKI_PHASE_HAND_OUT;
-        if (hunt->open != 0 && !hunt->is_refused && !is_under_way) {
-            bytes += hunt->size << SXVKI_GRANULE_SHIFT;
-        }
-    }
-    return bytes;
+    return d->bytes_freed + (d->promised << SXVKI_GRANULE_SHIFT);
 }
 
 static int sxvki_mover_is_over(const sxvki_mover* mover) {
@@ -16156,8 +16447,7 @@ SXVKI_COLD static VkResult sxvki_tick(SxvkAllocator allocator,
     SxvkMoveInfo moves = info->moves;
     VkResult result;
     if (movables->tick != NULL && movables->seen_revivals != revivals) {
-        sxvki_tick_end(allocator); /* somebody needs the room */
-        return VK_SUCCESS;
+        sxvki_defrag_stop(&movables->tick->run); /* somebody needs the room */
     }
     if (movables->tick == NULL) {
         movables->calm++;
