@@ -1641,10 +1641,11 @@ SX_VKALLOC_API void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value);
 /*  Defragment in the background: call once per frame. It begins a run where enough of what the
     default pools have committed is not used, or a heap is over its budget; not again for the same
     waste, nor within 60 calls after a run; and gives up at once where an allocation needs the room
-    that it was about to free. It moves as sxvkRecordMoves does; call sxvkCompleteMoves as well.
+    that it was about to free: it moves no more, and undoes what was begun in this and the next
+    calls. It moves as sxvkRecordMoves does; call sxvkCompleteMoves as well.
     Returns   VK_SUCCESS (at rest), VK_INCOMPLETE (at work), as sxvkRecordMoves
     Cost      at rest O(pools), counters only; else at most moves.maxMicroseconds and what the last
-              step takes: some 20 us, or one driver call
+              step takes, whatever there is to do: some 20 us and a few driver calls
 */
 SX_VKALLOC_API VkResult sxvkDefragmentationTick(SxvkAllocator allocator,
                                                 const SxvkDefragmentationTickInfo* pInfo);
@@ -9348,9 +9349,9 @@ typedef struct sxvki_history {
 /*  See >>movable, and from first_flight on >>moves. */
 typedef struct sxvki_movables {
     sxvki_lock lock;
-    uint32_t count; /* atomic; of entries in the table */
-    uint32_t capacity;
-    struct sxvki_movable** heads;
+    uint32_t count;                     /* atomic; of entries that can be found */
+    sxvki_table entries;                /* sxvki_movable */
+    sxvki_table heads;                  /* sxvki_movable*, of the hash table's lists */
     struct sxvki_movable* first_flight; /* in the order of their values */
     struct sxvki_movable* last_flight;
     uint64_t last_value;
@@ -9424,7 +9425,8 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_lock_shutdown(&device->blocks_lock);
     sxvki_lock_shutdown(&allocator->pools_lock);
 #if !SX_VKALLOC_NO_DEFRAG
-    sxvki_host_free(host, allocator->movables.heads);
+    sxvki_table_shutdown(&allocator->movables.entries, host);
+    sxvki_table_shutdown(&allocator->movables.heads, host);
     sxvki_lock_shutdown(&allocator->movables.lock);
 #endif
     sxvki_lock_shutdown(&allocator->history.lock);
@@ -12123,7 +12125,9 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
     What was made with MOVABLE_BIT has an entry here: the handles that its owner uses and a copy of
     its create info, found by the allocation's handle in a hash table under one lock, which nobody
     holds while he takes another one. Others have none, and pay for it with one look at a counter
-    when a resource is destroyed. What becomes of an entry:
+    when a resource is destroyed. Entries stand in a table of their own: a hundred thousand that go
+    back to malloc one by one cost who asks it for memory next, in a tick, 2 ms. What becomes of an
+    entry:
 
         RESTING -> MOVING     a new resource is being made; back where that fails
                 -> FLYING     the allocation is at its new place, and the device copies
@@ -12171,6 +12175,8 @@ typedef enum sxvki_movable_fate {
 } sxvki_movable_fate;
 
 typedef struct sxvki_movable {
+    uint32_t id;   /* in the table of entries */
+    uint32_t link; /* while nobody has it */
     SxvkAllocation allocation;
     struct sxvki_movable* next; /* with the same hash */
     SxvkPool pool;              /* null: a default one */
@@ -12196,81 +12202,160 @@ typedef struct sxvki_movable {
 #ifdef VK_KHR_maintenance5
     VkBufferUsageFlags2CreateInfoKHR usage2;
 #endif
-    uint32_t lists[1]; /* queue families, then formats */
+    uint32_t* lists; /* queue families, then formats; null: none */
 } sxvki_movable;
 
-static uint32_t sxvki_movable_slot(const sxvki_movables* movables, SxvkAllocation allocation) {
-    return (uint32_t)sxvki_mix((uintptr_t)allocation) & (movables->capacity - 1);
+#define SXVKI_MOVABLES_FIRST_SHIFT 4 /* entries to start with */
+#define SXVKI_HEADS_FIRST_SHIFT    6
+#define SXVKI_MOVABLES_STEP        8 /* entries that are made at once: 3 KB */
+
+static sxvki_movable* sxvki_movable_at(const sxvki_movables* movables, uint32_t id) {
+    return (sxvki_movable*)sxvki_table_at(&movables->entries, id, SXVKI_MOVABLES_FIRST_SHIFT,
+                                          sizeof(sxvki_movable));
+}
+
+/*  A new entry, all zero; null: no host memory. */
+SXVKI_COLD static sxvki_movable* sxvki_movable_new(sxvki_movables* movables,
+                                                   const sxvki_host* host) {
+    sxvki_table* entries = &movables->entries;
+    sxvki_movable* m = NULL;
+    uint32_t id, from, to;
+    sxvki_lock_take(&movables->lock);
+    if (entries->element_size == 0) {
+        sxvki_table_init(entries, SXVKI_MOVABLES_FIRST_SHIFT, sizeof *m,
+                         offsetof(sxvki_movable, link));
+    }
+    id = sxvki_table_take(entries);
+    if (id == SXVKI_NONE && sxvki_table_grow(entries, host, SXVKI_MOVABLES_STEP, &from, &to)) {
+        sxvki_table_add(entries, from, to);
+        id = sxvki_table_take(entries);
+    }
+    if (id != SXVKI_NONE) {
+        m = sxvki_movable_at(movables, id);
+        memset(m, 0, sizeof *m);
+        m->id = id;
+    }
+    sxvki_lock_drop(&movables->lock);
+    return m;
+}
+
+/*  Nobody can find it any more. Caller holds the lock. */
+SXVKI_COLD static void sxvki_movable_drop(sxvki_movables* movables, const sxvki_host* host,
+                                          sxvki_movable* m) {
+    sxvki_host_free(host, m->lists);
+    sxvki_table_give(&movables->entries, m->id, &m->link);
+}
+
+SXVKI_COLD static void sxvki_movable_delete(sxvki_movables* movables, const sxvki_host* host,
+                                            sxvki_movable* m) {
+    sxvki_lock_take(&movables->lock);
+    sxvki_movable_drop(movables, host, m);
+    sxvki_lock_drop(&movables->lock);
+}
+
+/*  Give back the host memory that entries were in. */
+SXVKI_COLD static void sxvki_movables_trim(sxvki_movables* movables, const sxvki_host* host) {
+    sxvki_table entries, heads;
+    sxvki_lock_take(&movables->lock);
+    (void)sxvki_table_retire(&movables->entries);
+    sxvki_table_detach(&movables->entries, &entries);
+    if (movables->count == 0) {
+        (void)sxvki_table_retire(&movables->heads);
+    }
+    sxvki_table_detach(&movables->heads, &heads);
+    sxvki_lock_drop(&movables->lock);
+    sxvki_table_drop(&entries, host);
+    sxvki_table_drop(&heads, host);
+}
+
+/* --- the hash table, which has as many lists as there are entries: it grows by one with each, and
+       shares out one of the others. Grown to twice the size at once, with the lock held, it took a
+       millisecond for 100,000 --- */
+
+static sxvki_movable** sxvki_movable_head(const sxvki_movables* movables, uint32_t i) {
+    return (sxvki_movable**)sxvki_table_at(&movables->heads, i, SXVKI_HEADS_FIRST_SHIFT,
+                                           sizeof(sxvki_movable*));
+}
+
+/*  The list for an allocation, where there are so many. */
+static uint32_t sxvki_movable_slot(uint32_t heads, SxvkAllocation allocation) {
+    uint32_t half = 1u << sxvki_high_bit(heads);
+    uint32_t hash = (uint32_t)sxvki_mix((uintptr_t)allocation);
+    uint32_t i = hash & (2 * half - 1);
+    return i < heads ? i : i ^ half;
 }
 
 /*  Where an entry hangs, null if there is none. Caller holds the lock. */
 static sxvki_movable** sxvki_movable_link(sxvki_movables* movables, SxvkAllocation allocation) {
+    uint32_t heads = movables->heads.capacity;
     sxvki_movable** link;
-    if (movables->capacity == 0) {
+    if (heads == 0) {
         return NULL;
     }
-    link = &movables->heads[sxvki_movable_slot(movables, allocation)];
+    link = sxvki_movable_head(movables, sxvki_movable_slot(heads, allocation));
     while (*link != NULL && (*link)->allocation != allocation) {
         link = &(*link)->next;
     }
     return *link != NULL ? link : NULL;
 }
 
-/*  Twice the heads. A thousand entries take 10 us, with the lock held. Where there is no memory the
-    chains get longer. Caller holds the lock. */
+/*  One more list. Where there is no memory they get longer. Caller holds the lock. */
 SXVKI_COLD static void sxvki_movables_grow(sxvki_movables* movables, const sxvki_host* host) {
-    uint32_t capacity = movables->capacity == 0 ? 64 : movables->capacity * 2;
-    uint32_t old_capacity = movables->capacity;
-    sxvki_movable** old = movables->heads;
-    sxvki_movable** heads =
-        (sxvki_movable**)sxvki_host_alloc_zeroed(host, capacity * sizeof *heads);
-    uint32_t i;
-    if (heads == NULL) {
+    uint32_t from, to;
+    sxvki_movable **link, **head;
+    if (movables->heads.element_size == 0) {
+        sxvki_table_init(&movables->heads, SXVKI_HEADS_FIRST_SHIFT, sizeof(sxvki_movable*), 0);
+    }
+    if (!sxvki_table_grow(&movables->heads, host, 1, &from, &to)) {
         return;
     }
-    movables->heads = heads;
-    movables->capacity = capacity;
-    for (i = 0; i < old_capacity; i++) {
-        while (old[i] != NULL) {
-            sxvki_movable* m = old[i];
-            uint32_t slot = sxvki_movable_slot(movables, m->allocation);
-            old[i] = m->next;
-            m->next = heads[slot];
-            heads[slot] = m;
+    sxvki_table_publish(&movables->heads, to);
+    if (from == 0) {
+        return;
+    }
+    head = sxvki_movable_head(movables, from);
+    link = sxvki_movable_head(movables, from ^ (1u << sxvki_high_bit(from)));
+    while (*link != NULL) {
+        sxvki_movable* m = *link;
+        if (sxvki_movable_slot(to, m->allocation) == from) {
+            *link = m->next;
+            m->next = *head;
+            *head = m;
+        } else {
+            link = &m->next;
         }
     }
-    sxvki_host_free(host, old);
 }
 
 /*  Returns 0: no host memory. */
 SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_host* host,
                                          sxvki_movable* m) {
-    sxvki_movable* stale = NULL;
     sxvki_movable** link;
     sxvki_lock_take(&movables->lock);
-    if (movables->count >= movables->capacity) {
+    if (movables->count >= movables->heads.capacity) {
         sxvki_movables_grow(movables, host);
     }
-    if (movables->capacity == 0) {
+    if (movables->heads.capacity == 0) {
         sxvki_lock_drop(&movables->lock);
         return 0;
     }
     link = sxvki_movable_link(movables, m->allocation);
     if (link != NULL) { /* somebody has freed the memory alone, and the handle has come again */
-        stale = *link;
+        sxvki_movable* stale = *link;
         *link = stale->next;
         stale->fate = SXVKI_MOVABLE_GONE;
         stale->dead_index = SXVKI_NONE;
         sxvki_store32_relaxed(&movables->count, movables->count - 1);
+        if (stale->state == SXVKI_MOVABLE_RESTING) {
+            sxvki_movable_drop(movables, host, stale);
+        }
     }
-    link = &movables->heads[sxvki_movable_slot(movables, m->allocation)];
+    link =
+        sxvki_movable_head(movables, sxvki_movable_slot(movables->heads.capacity, m->allocation));
     m->next = *link;
     *link = m;
     sxvki_store32_relaxed(&movables->count, movables->count + 1);
     sxvki_lock_drop(&movables->lock);
-    if (stale != NULL && stale->state == SXVKI_MOVABLE_RESTING) {
-        sxvki_host_free(host, stale);
-    }
     return 1;
 }
 
@@ -12280,36 +12365,32 @@ SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_h
 SXVKI_COLD static int sxvki_movable_leave(sxvki_movables* movables, const sxvki_host* host,
                                           SxvkAllocation allocation, uint32_t index,
                                           VkBuffer* buffer, VkImage* image) {
-    sxvki_movable* m = NULL;
+    int has_buffer = buffer != NULL && *buffer != VK_NULL_HANDLE;
+    int has_image = image != NULL && *image != VK_NULL_HANDLE;
     sxvki_movable** link;
     int waits = 0;
     sxvki_lock_take(&movables->lock);
     link = sxvki_movable_link(movables, allocation);
     if (link != NULL) {
-        m = *link;
+        sxvki_movable* m = *link;
         *link = m->next;
         sxvki_store32_relaxed(&movables->count, movables->count - 1);
         waits = m->state != SXVKI_MOVABLE_RESTING;
         if (waits) {
-            m->fate = (buffer != NULL && *buffer != VK_NULL_HANDLE) ||
-                              (image != NULL && *image != VK_NULL_HANDLE)
-                          ? SXVKI_MOVABLE_DEAD
-                          : SXVKI_MOVABLE_GONE;
+            m->fate = has_buffer || has_image ? SXVKI_MOVABLE_DEAD : SXVKI_MOVABLE_GONE;
             m->dead_index = index;
+        } else {
+            if (has_buffer) {
+                *buffer = m->buffer;
+            }
+            if (has_image) {
+                *image = m->image;
+            }
+            sxvki_movable_drop(movables, host, m);
         }
     }
     sxvki_lock_drop(&movables->lock);
-    if (m == NULL || waits) {
-        return waits;
-    }
-    if (buffer != NULL && *buffer != VK_NULL_HANDLE) {
-        *buffer = m->buffer;
-    }
-    if (image != NULL && *image != VK_NULL_HANDLE) {
-        *image = m->image;
-    }
-    sxvki_host_free(host, m);
-    return 0;
+    return waits;
 }
 
 /*  May an allocation be moved: by the library the ones that have an entry, by passes the others?
@@ -12405,16 +12486,24 @@ SXVKI_COLD static const char* sxvki_movable_refuse_image(const VkImageCreateInfo
 }
 
 /*  An entry with the lists copied; null: no host memory. */
-SXVKI_COLD static sxvki_movable* sxvki_movable_make(const sxvki_host* host, uint32_t family_count,
+SXVKI_COLD static sxvki_movable* sxvki_movable_make(sxvki_movables* movables,
+                                                    const sxvki_host* host, uint32_t family_count,
                                                     const uint32_t* families, const void* chain) {
     const VkImageFormatListCreateInfo* formats =
         (const VkImageFormatListCreateInfo*)sxvki_chain_find(
             chain, VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO);
     uint32_t format_count = formats != NULL ? formats->viewFormatCount : 0;
-    sxvki_movable* m = (sxvki_movable*)sxvki_host_alloc_zeroed(
-        host, sizeof *m + (family_count + format_count) * sizeof(uint32_t));
+    sxvki_movable* m = sxvki_movable_new(movables, host);
     if (m == NULL) {
         return NULL;
+    }
+    if (family_count + format_count != 0) {
+        m->lists = (uint32_t*)sxvki_host_alloc(
+            host, (family_count + format_count) * sizeof(uint32_t), sizeof(uint32_t));
+        if (m->lists == NULL) {
+            sxvki_movable_delete(movables, host, m);
+            return NULL;
+        }
     }
     if (family_count != 0) {
         memcpy(m->lists, families, family_count * sizeof(uint32_t));
@@ -12423,22 +12512,23 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_make(const sxvki_host* host, uint
         m->formats = *formats;
         m->formats.pNext = NULL;
         if (format_count != 0) {
-            memcpy(&m->lists[family_count], formats->pViewFormats, format_count * sizeof(VkFormat));
+            memcpy(m->lists + family_count, formats->pViewFormats, format_count * sizeof(VkFormat));
+            m->formats.pViewFormats = (const VkFormat*)(const void*)(m->lists + family_count);
         }
-        m->formats.pViewFormats = (const VkFormat*)(const void*)&m->lists[family_count];
     }
     return m;
 }
 
 SXVKI_STATIC_ASSERT(formats_are_words, sizeof(VkFormat) == sizeof(uint32_t));
 
-SXVKI_COLD static sxvki_movable* sxvki_movable_of_buffer(const sxvki_host* host,
+SXVKI_COLD static sxvki_movable* sxvki_movable_of_buffer(sxvki_movables* movables,
+                                                         const sxvki_host* host,
                                                          const VkBufferCreateInfo* info) {
     const VkBufferUsageFlags copies =
         VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     uint32_t count =
         info->sharingMode == VK_SHARING_MODE_CONCURRENT ? info->queueFamilyIndexCount : 0;
-    sxvki_movable* m = sxvki_movable_make(host, count, info->pQueueFamilyIndices, NULL);
+    sxvki_movable* m = sxvki_movable_make(movables, host, count, info->pQueueFamilyIndices, NULL);
     if (m == NULL) {
         return NULL;
     }
@@ -12463,7 +12553,8 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_of_buffer(const sxvki_host* host,
     return m;
 }
 
-SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(const sxvki_host* host,
+SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(sxvki_movables* movables,
+                                                        const sxvki_host* host,
                                                         const VkImageCreateInfo* info) {
     const VkImageUsageFlags copies =
         VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
@@ -12472,7 +12563,8 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(const sxvki_host* host,
             info->pNext, VK_STRUCTURE_TYPE_IMAGE_STENCIL_USAGE_CREATE_INFO);
     uint32_t count =
         info->sharingMode == VK_SHARING_MODE_CONCURRENT ? info->queueFamilyIndexCount : 0;
-    sxvki_movable* m = sxvki_movable_make(host, count, info->pQueueFamilyIndices, info->pNext);
+    sxvki_movable* m =
+        sxvki_movable_make(movables, host, count, info->pQueueFamilyIndices, info->pNext);
     const void* chain = NULL;
     if (m == NULL) {
         return NULL;
@@ -12495,31 +12587,31 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(const sxvki_host* host,
     return m;
 }
 
-/*  Forget those of a pool, or all. What flies has been completed. */
+#define SXVKI_FORGET_PORTION 64u /* lists under one lock */
+
+/*  Forget those of a pool, or all. What flies has been completed. Lists that are added meanwhile
+    share out such that are still to be seen, or were seen. */
 SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxvki_host* host,
                                              SxvkPool pool) {
-    sxvki_movable* gone = NULL;
-    uint32_t i;
-    sxvki_lock_take(&movables->lock);
-    for (i = 0; i < movables->capacity; i++) {
-        sxvki_movable** link = &movables->heads[i];
-        while (*link != NULL) {
-            sxvki_movable* m = *link;
-            if (pool == NULL || m->pool == pool) {
+    uint32_t i = 0, end = 1;
+    while (i < end) {
+        uint32_t last = i + SXVKI_FORGET_PORTION;
+        sxvki_lock_take(&movables->lock);
+        end = movables->heads.capacity;
+        for (; i < end && i < last; i++) {
+            sxvki_movable** link = sxvki_movable_head(movables, i);
+            while (*link != NULL) {
+                sxvki_movable* m = *link;
+                if (pool != NULL && m->pool != pool) {
+                    link = &m->next;
+                    continue;
+                }
                 *link = m->next;
-                m->next = gone;
-                gone = m;
+                sxvki_movable_drop(movables, host, m);
                 sxvki_store32_relaxed(&movables->count, movables->count - 1);
-            } else {
-                link = &m->next;
             }
         }
-    }
-    sxvki_lock_drop(&movables->lock);
-    while (gone != NULL) {
-        sxvki_movable* m = gone;
-        gone = m->next;
-        sxvki_host_free(host, m);
+        sxvki_lock_drop(&movables->lock);
     }
 }
 #endif /* !SX_VKALLOC_NO_DEFRAG */
@@ -12539,15 +12631,18 @@ SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxv
 
     For each group of domains that may share their blocks:
 
-        SURVEY -> CHOOSE -> FREEZE, for each victim, or for the next one
+        ENTER -> SWEEP -> SURVEY
+        CHOOSE -> FREEZE, for each victim, or for the next one
         NEXT -> COLLECT -> PLACE -> (GROW ->) HAND_OUT -> NEXT, for each victim that is not planned
                       \        \        \        \
-                       +--------+--------+--------+-> UNDO -> THAW   it is given up
+                       +--------+--------+--------+-> UNDO -> SHRINK -> THAW   it is given up
         NEXT -> FINISH -> THAW, for each of which all moves have ended; if the block is not gone
 
-    sxvki_defrag_step does a small part of that and takes locks for some 10 us; who calls it looks
-    at the clock, and stops where he likes. Everything in it may fail for want of host memory: then
-    the same step is done again by the next call.
+    sxvki_defrag_step does a small part of that, some 10 us, or one call of the driver, and takes no
+    lock for longer; who calls it looks at the clock, and stops where he likes. So no step goes
+    through anything that grows with what there is: blocks are walked over some at a time (visits),
+    victims wait in lists by what lives in them, moves in a queue of parts. Everything in it may
+    fail for want of host memory: then the same step is done again by the next call.
 
     What uses it:
 
@@ -12556,6 +12651,7 @@ SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxv
         sxvki_defrag_next       the next move: the caller copies, and does one of the next two
         sxvki_defrag_commit     the allocation is where the target was, and the target is gone
         sxvki_defrag_cancel     the allocation stays; the block it is in is given up
+        sxvki_defrag_stop       from here on the steps end what was begun, and begin nothing
         sxvki_defrag_shutdown   cancels what is open; may be called at any time
 
     A move is an exchange: the records of the source and of the target change their places, so the
@@ -12594,8 +12690,8 @@ SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxv
     moves to it were under way, and no more than SXVKI_DEFRAG_REPEATS of them. Blocks that others
     make meanwhile do not count: no more are tried than there were.
 
-    Memory that is tight needs no more than sxvki_defrag_shutdown, or to stop stepping: a frozen
-    block is found by who needs it.
+    Memory that is tight needs no more than sxvki_defrag_stop, or to stop stepping: a frozen block
+    is found by who needs it.
 */
 #if !SX_VKALLOC_NO_DEFRAG
 
@@ -12645,7 +12741,7 @@ static uint32_t sxvki_shares_choose(const sxvki_shares* shares, uint32_t price, 
 
 /* --- a run --- */
 
-#define SXVKI_MOVE_SIZES 39u /* powers of two of granules */
+#define SXVKI_SIZES 39u /* powers of two of granules */
 
 typedef struct sxvki_move {
     SxvkAllocation source;
@@ -12664,7 +12760,6 @@ typedef struct sxvki_hunt {
     sxvki_victim victim;
     struct sxvki_hunt* next; /* in a list of the run's */
     uint32_t open;           /* moves under way */
-    uint32_t share;          /* when it was chosen */
     uint64_t live;           /* granules; a guess until the plan is made */
     uint64_t size;
     int is_planned;
@@ -12746,15 +12841,15 @@ typedef struct sxvki_defrag {
     int is_searched;     /* there is nothing more to choose in the group */
     sxvki_shares shares; /* of the group */
     sxvki_hunt* spare;   /* for the next victim */
-    sxvki_hunt* waiting[SXVKI_SHARES]; /* to be planned, by their share */
-    uint64_t waiting_bits;             /* for each list of them */
-    sxvki_hunt* ended;                 /* planned, and no move is under way any more */
-    uint32_t hunts;                    /* these, `current`, and those with moves under way */
-    uint64_t promised;                 /* granules of the last ones */
-    sxvki_hunt* current;               /* at work; in no list */
-    uint32_t slot;                     /* COLLECT: of the slab at the cursor */
-    sxvki_queue plan;                  /* for `current` */
-    sxvki_move_list unplaced[SXVKI_MOVE_SIZES];
+    sxvki_hunt* waiting[SXVKI_SIZES]; /* to be planned, by what lives there: powers of two */
+    uint64_t waiting_bits;            /* for each list of them */
+    sxvki_hunt* ended;                /* planned, and no move is under way any more */
+    uint32_t hunts;                   /* these, `current`, and those with moves under way */
+    uint64_t promised;                /* granules of the last ones */
+    sxvki_hunt* current;              /* at work; in no list */
+    uint32_t slot;                    /* COLLECT: of the slab at the cursor */
+    sxvki_queue plan;                 /* for `current` */
+    sxvki_move_list unplaced[SXVKI_SIZES];
     uint32_t level;         /* PLACE: the larger ones have a target */
     uint64_t unplaced_size; /* granules, aligned */
     uint64_t bytes_moved;
@@ -12877,8 +12972,8 @@ SXVKI_COLD static VkResult sxvki_defrag_sweep(sxvki_defrag* d) {
     return SXVKI_DEFRAG_MORE;
 }
 
-/*  The domain in which the walk over the blocks of the group goes on, with its lock held; null after
-    the last. */
+/*  The domain in which the walk over the blocks of the group goes on, with its lock held; null
+    after the last. */
 SXVKI_COLD static sxvki_domain* sxvki_defrag_lock_next(sxvki_defrag* d) {
     sxvki_domain* domain = d->visit.domain;
     while (domain == NULL && d->domain < sxvki_pool_domain_count(d->pool)) {
@@ -12996,7 +13091,6 @@ SXVKI_COLD static void sxvki_defrag_chase(sxvki_defrag* d, sxvki_domain* domain,
     block->in.stock.tried = d->serial;
     hunt->live = live;
     hunt->size = block->size >> SXVKI_GRANULE_SHIFT;
-    hunt->share = share;
     d->spare = NULL;
     if (!d->is_single) {
         d->most -= live;
@@ -13074,10 +13168,11 @@ SXVKI_COLD static int sxvki_victim_freeze(sxvki_victim* victim) {
 
 /* --- the lists of hunts: none is walked through --- */
 
-/*  The current one waits to be planned, after those of a lesser share. */
+/*  The current one waits to be planned, after those in which half as much lives. By their shares:
+    small ones of which 80 % were freed end with 1.82 times what lives, for 1.47. */
 SXVKI_COLD static void sxvki_defrag_delay(sxvki_defrag* d) {
     sxvki_hunt* hunt = d->current;
-    uint32_t i = hunt->share < SXVKI_SHARES ? hunt->share : SXVKI_SHARES - 1;
+    uint32_t i = hunt->live != 0 ? sxvki_high_bit(hunt->live) : 0;
     hunt->next = d->waiting[i];
     d->waiting[i] = hunt;
     d->waiting_bits |= (uint64_t)1 << i;
@@ -13165,7 +13260,7 @@ SXVKI_COLD static void sxvki_defrag_resume(sxvki_defrag* d, sxvki_hunt* hunt) {
     sxvki_lock_drop(&victim->domain->lock);
 }
 
-/*  What to do next: finish what was moved, plan the victim of the least share, choose other ones.
+/*  What to do next: finish what was moved, plan a victim in which little lives, choose other ones.
     Once all is planned there is nothing to do until moves end. */
 SXVKI_COLD static VkResult sxvki_defrag_choose_next(sxvki_defrag* d) {
     sxvki_hunt* hunt = sxvki_defrag_pop(d);
@@ -13329,8 +13424,8 @@ SXVKI_COLD static int sxvki_defrag_add(sxvki_defrag* d, uint32_t index, const sx
 
 #define SXVKI_SLAB_PORTION 16u /* slots */
 
-/*  The same for what lives in a range: itself, the slot that it has taken in, or some of a slab: the
-    next time come the ones from `slot` on, unless that is 0. */
+/*  The same for what lives in a range: itself, the slot that it has taken in, or some of a slab:
+    the next time come the ones from `slot` on, unless that is 0. */
 SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
     const sxvki_records* records = &d->allocator->device.records;
     const sxvki_record* r = sxvki_record_at(records, index);
@@ -13358,8 +13453,8 @@ SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
     return 1;
 }
 
-/*  Plan for some of what lives in the victim. With entries that are to be looked up each takes up to
-    1 us. */
+/*  Plan for some of what lives in the victim. With entries that are to be looked up each takes up
+    to 1 us. */
 SXVKI_COLD static VkResult sxvki_defrag_collect(sxvki_defrag* d) {
     sxvki_victim* victim = &d->current->victim;
     uint32_t most = d->plan.count + SXVKI_DEFRAG_PORTION;
@@ -15744,7 +15839,7 @@ SXVKI_COLD static void sxvki_movable_rest(SxvkAllocator allocator, sxvki_movable
     if (m->dead_index != SXVKI_NONE) {
         sxvki_give(device, m->dead_index, NULL);
     }
-    sxvki_host_free(&device->host, m);
+    sxvki_movable_delete(&allocator->movables, &device->host, m);
 }
 
 /* --- one move --- */
@@ -19448,6 +19543,9 @@ SX_VKALLOC_API SXVKI_COLD VkDeviceSize sxvkTrim(SxvkAllocator allocator) {
         sxvki_trim_domains(allocator); /* sweeps what would be swept with a pool's last block */
         bytes = sxvki_release_empty(allocator, 0, UINT32_MAX, 0);
         sxvki_trim_tables(allocator);
+#if !SX_VKALLOC_NO_DEFRAG
+        sxvki_movables_trim(&allocator->movables, &allocator->device.host);
+#endif
         sxvki_settle(allocator);
     }
     return bytes;
@@ -19806,12 +19904,48 @@ SX_VKALLOC_API SXVKI_ENTRY VkResult sxvkAllocateMemoryForImage(
         pCreateInfo, requirements.memory->size, pAllocation, pAllocationInfo);
 }
 
+/*  Of what was claimed: does the library move it right now? Then it goes, and a resource whose
+    handle is not null with it, when that is over. */
+SXVKI_INLINE int sxvki_leaves_later(SxvkAllocator allocator, SxvkAllocation allocation,
+                                    VkBuffer* buffer, VkImage* image) {
+#if !SX_VKALLOC_NO_DEFRAG
+    return sxvki_load32_relaxed(&allocator->movables.count) != 0 && allocation != VK_NULL_HANDLE &&
+           sxvki_movable_leave(&allocator->movables, &allocator->device.host, allocation,
+                               sxvki_allocation_index(allocation), buffer, image);
+#else
+    (void)allocator;
+    (void)allocation;
+    (void)buffer;
+    (void)image;
+    return 0;
+#endif
+}
+
+#if !SX_VKALLOC_NO_DEFRAG
+/*  sxvkFreeMemory, where something is movable. */
+SXVKI_COLD SXVKI_APART static void sxvki_free_movable(SxvkAllocator allocator,
+                                                      SxvkAllocation allocation,
+                                                      const char* function) {
+    if (sxvki_claim_checked(allocator, function, "allocation", allocation, NULL) &&
+        !sxvki_leaves_later(allocator, allocation, NULL, NULL)) {
+        sxvki_give(&allocator->device, sxvki_allocation_index(allocation), function);
+    }
+    sxvki_settle(allocator);
+}
+#endif
+
 SX_VKALLOC_API void sxvkFreeMemory(SxvkAllocator allocator, SxvkAllocation allocation) {
     const char* function = "sxvkFreeMemory";
     SXVKI_PROFILE("sxvkFreeMemory");
     if (allocator == VK_NULL_HANDLE || allocation == VK_NULL_HANDLE) {
         return;
     }
+#if !SX_VKALLOC_NO_DEFRAG
+    if (sxvki_load32_relaxed(&allocator->movables.count) != 0) {
+        sxvki_free_movable(allocator, allocation, function);
+        return;
+    }
+#endif
     if (!sxvki_free(allocator, allocation, function)) {
         sxvki_reject(allocator, SXVK_MESSAGE_INVALID_ALLOCATION, function, "allocation");
     }
@@ -19830,7 +19964,8 @@ SX_VKALLOC_API void sxvkFreeMemoryPages(SxvkAllocator allocator, size_t allocati
     returns.count = 0;
     for (i = 0; i < allocationCount; i++) {
         if (pAllocations[i] != VK_NULL_HANDLE &&
-            sxvki_claim_checked(allocator, function, "pAllocations", pAllocations[i], &returns)) {
+            sxvki_claim_checked(allocator, function, "pAllocations", pAllocations[i], &returns) &&
+            !sxvki_leaves_later(allocator, pAllocations[i], NULL, NULL)) {
             sxvki_give_later(&allocator->device, &returns, sxvki_allocation_index(pAllocations[i]),
                              function);
         }
@@ -20347,7 +20482,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_buffer(
         sxvki_movable* m;
         SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
         SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, pBufferCreateInfo, NULL));
-        m = sxvki_movable_of_buffer(&device->host, pBufferCreateInfo);
+        m = sxvki_movable_of_buffer(&allocator->movables, &device->host, pBufferCreateInfo);
         if (m == NULL) {
             return sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info,
                                     pBufferCreateInfo->size);
@@ -20368,7 +20503,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_buffer(
             result = sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info,
                                       pBufferCreateInfo->size);
         }
-        sxvki_host_free(&device->host, m);
+        sxvki_movable_delete(&allocator->movables, &device->host, m);
     }
 #else
     (void)pAllocationInfo;
@@ -20478,23 +20613,6 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkCreateAliasingBuffer2(
     const VkBufferCreateInfo* pBufferCreateInfo, VkBuffer* pBuffer) {
     return sxvki_alias_buffer(allocator, "sxvkCreateAliasingBuffer2", allocation,
                               allocationLocalOffset, pBufferCreateInfo, pBuffer);
-}
-
-/*  Has the library made this resource, and moves it right now? Then it is destroyed when that is
-    over. */
-SXVKI_INLINE int sxvki_leaves_later(SxvkAllocator allocator, SxvkAllocation allocation,
-                                    VkBuffer* buffer, VkImage* image) {
-#if !SX_VKALLOC_NO_DEFRAG
-    return sxvki_load32_relaxed(&allocator->movables.count) != 0 && allocation != VK_NULL_HANDLE &&
-           sxvki_movable_leave(&allocator->movables, &allocator->device.host, allocation,
-                               sxvki_allocation_index(allocation), buffer, image);
-#else
-    (void)allocator;
-    (void)allocation;
-    (void)buffer;
-    (void)image;
-    return 0;
-#endif
 }
 
 /*  With no `returns` the memory goes back at once. */
@@ -20621,7 +20739,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_image(
         sxvki_movable* m;
         SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &info));
         SXVKI_CHECK(sxvki_check_movable(allocator, function, &info, NULL, pImageCreateInfo));
-        m = sxvki_movable_of_image(&device->host, pImageCreateInfo);
+        m = sxvki_movable_of_image(&allocator->movables, &device->host, pImageCreateInfo);
         if (m == NULL) {
             return sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info, 0);
         }
@@ -20640,7 +20758,7 @@ SXVKI_COLD static VkResult sxvki_create_movable_image(
             sxvki_null_image(pImage, pAllocation, pAllocationInfo);
             result = sxvki_failed_for(allocator, function, VK_ERROR_OUT_OF_HOST_MEMORY, &info, 0);
         }
-        sxvki_host_free(&device->host, m);
+        sxvki_movable_delete(&allocator->movables, &device->host, m);
     }
 #else
     (void)pAllocationInfo;

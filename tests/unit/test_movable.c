@@ -942,6 +942,56 @@ static void test_creation_fails(void** state) {
     program_close(p);
 }
 
+/*  Entries of what has gone take no room, whichever way it went; trimmed, none at all. */
+static void test_entries_go(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const sxvki_table* entries = &allocator->movables.entries;
+    SxvkDefragmentationContext context;
+    uint64_t live;
+    (void)state;
+    (void)add_buffer(p, &(SxvkAllocationCreateInfo){.memoryTypeBits = 1u << HOST}, 100);
+    for (uint32_t i = 0; i < 500; i++) {
+        Res* res = add_buffer(p, &movable_host, 300);
+        sxvki_destroy_pair(&allocator->device, res->buffer, VK_NULL_HANDLE);
+        if (i % 2 != 0) {
+            sxvkFreeMemory(allocator, res->allocation);
+        } else {
+            sxvkFreeMemoryPages(allocator, 1, &res->allocation);
+        }
+        memset(res, 0, sizeof *res);
+        assert_int_equal(allocator->movables.count, 0);
+    }
+    assert_in_range(entries->made, 1, 16);
+    /* And those that are moving at that moment. */
+    fill(p, &movable_host, 300, 4);
+    context = begin(p, ALL);
+    assert_int_equal(sxvkRecordMoves(allocator, context, &p->moves), VK_INCOMPLETE);
+    sim_execute_copies(p->rig->sim);
+    for (uint32_t i = 0; i < MOST; i++) {
+        Res* res = &p->all[i];
+        if (res->moves != 0) {
+            sxvki_destroy_pair(&allocator->device, res->buffer, res->image);
+            sxvkFreeMemory(allocator, res->allocation);
+            memset(res, 0, sizeof *res);
+        }
+    }
+    end_frame(p);
+    (void)run(p, context);
+    sxvkEndDefragmentation(allocator, context, NULL);
+    for (uint32_t i = 1; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    assert_int_equal(allocator->movables.count, 0);
+    live = p->rig->host.liveBytes;
+    (void)sxvkTrim(allocator);
+    assert_int_equal(entries->made, 0);
+    assert_true(p->rig->host.liveBytes + 100 * sizeof(sxvki_movable) <= live);
+    program_close(p);
+}
+
 /* ------------------------------------------------------------------ ticks, evacuation, room */
 
 static uint64_t thread_microseconds(void) {
@@ -1041,6 +1091,172 @@ static void test_ticks(void** state) {
     assert_in_range(longest, 0, 700); /* a budget of 500 us, and 0.2 ms */
 #endif
     program_close(p);
+}
+
+/* ---- how long a tick takes: with a budget of a microsecond it is one step */
+
+#define LOAD 24000u
+
+typedef struct Load {
+    Rig* rig;
+    VkBuffer buffers[LOAD];
+    SxvkAllocation allocations[LOAD];
+    uint64_t random;
+    SxvkDefragmentationTickInfo tick;
+    uint64_t longest;   /* microseconds of a tick */
+    uint64_t mostFrees; /* of device memory in a tick */
+} Load;
+
+static VkBool32 VKAPI_PTR agree(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    (void)data;
+    (void)r;
+    (void)usage;
+    return VK_TRUE;
+}
+
+static void VKAPI_PTR load_note(void* data, const SxvkMovableResource* before,
+                                const SxvkMovableResource* after) {
+    (void)data;
+    (void)before;
+    *(VkBuffer*)after->pUserData = after->buffer;
+}
+
+static void load_add(Load* load, uint32_t i, VkDeviceSize least, VkDeviceSize most) {
+    VkBufferCreateInfo buffer = testing_buffer(testing_log_uniform(&load->random, least, most),
+                                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    SxvkAllocationCreateInfo info = {.flags = SXVK_ALLOCATION_CREATE_MOVABLE_BIT,
+                                     .memoryTypeBits = 1u << LOCAL,
+                                     .pUserData = &load->buffers[i]};
+    assert_int_equal(sxvkCreateBuffer(load->rig->allocator, &buffer, &info, &load->buffers[i],
+                                      &load->allocations[i], NULL),
+                     VK_SUCCESS);
+}
+
+/*  So many buffers, of which one in five stays. */
+static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDeviceSize most,
+                       VkDeviceSize block) {
+    RigOptions options = rig_options();
+    Load* load = calloc(1, sizeof *load);
+    assert_non_null(load);
+    options.sim.backing = false;
+    options.info.preferredLargeHeapBlockSize = block;
+    load->rig = rig_create(&options);
+    load->random = seed;
+    load->tick.moves = (SxvkMoveInfo){.commandBuffer = sim_command_buffer(load->rig->sim),
+                                      .value = 1,
+                                      .maxMicroseconds = 1,
+                                      .pfnQuery = agree,
+                                      .pfnMoved = load_note};
+    for (uint32_t i = 0; i < count; i++) {
+        load_add(load, i, least, most);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (testing_below(&load->random, 5) != 0) {
+            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+            load->allocations[i] = VK_NULL_HANDLE;
+        }
+    }
+    return load;
+}
+
+static VkResult load_tick(Load* load) {
+    uint64_t frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY);
+    uint64_t took;
+    VkResult result;
+    if (load->tick.moves.value > 2) {
+        sxvkCompleteMoves(load->rig->allocator, load->tick.moves.value - 2);
+        frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY);
+    }
+    took = thread_microseconds();
+    result = sxvkDefragmentationTick(load->rig->allocator, &load->tick);
+    took = thread_microseconds() - took;
+    frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY) - frees;
+    load->longest = took > load->longest ? took : load->longest;
+    load->mostFrees = frees > load->mostFrees ? frees : load->mostFrees;
+    load->tick.moves.value++;
+    assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
+    return result;
+}
+
+static void load_tick_until(Load* load, VkResult wanted) {
+    uint32_t ticks = 0;
+    while (load_tick(load) != wanted) {
+        assert_true(++ticks < 1000000);
+    }
+}
+
+static void load_close(Load* load) {
+    assert_int_equal(sxvkCheckIntegrity(load->rig->allocator), VK_SUCCESS);
+    sxvkCompleteMoves(load->rig->allocator, load->tick.moves.value);
+    for (uint32_t i = 0; i < LOAD; i++) {
+        if (load->allocations[i] != VK_NULL_HANDLE) {
+            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+        }
+    }
+    rig_destroy(load->rig);
+    free(load);
+}
+
+/*  Several hundred blocks, to the end. */
+static void load_many_blocks(Load* load) {
+    SxvkStatistics stats;
+    load_tick_until(load, VK_INCOMPLETE);
+    load_tick_until(load, VK_SUCCESS);
+    stats = rig_statistics(load->rig);
+    assert_true((double)stats.blockBytes <= 1.25 * (double)stats.allocationBytes);
+}
+
+/*  The same, until most blocks are frozen, and somebody needs the room. */
+static void load_stop(Load* load) {
+    uint32_t i;
+    load_tick_until(load, VK_INCOMPLETE);
+    for (i = 0; i < 600; i++) {
+        assert_int_equal(load_tick(load), VK_INCOMPLETE);
+    }
+    for (i = 0; sxvki_load64(&load->rig->allocator->device.revivals) == 0; i++) {
+        assert_true(i < LOAD);
+        if (load->allocations[i] == VK_NULL_HANDLE) {
+            load_add(load, i, 16 * KIB, 64 * KIB);
+        }
+    }
+    load_tick_until(load, VK_SUCCESS);
+    assert_true(load->rig->allocator->movables.tick == NULL);
+}
+
+/*  Few blocks, in which a lot lives. */
+static void load_many_moves(Load* load) {
+    load_tick_until(load, VK_INCOMPLETE);
+    load_tick_until(load, VK_SUCCESS);
+}
+
+/*  The longest tick of the best of some rounds: others use the machine as well. */
+static uint64_t longest_tick(void (*play)(Load* load), VkDeviceSize least, VkDeviceSize most,
+                             VkDeviceSize block) {
+    uint64_t best = UINT64_MAX;
+    for (uint64_t round = 0; round < 8 && best > 100; round++) {
+        Load* load = load_open(round, LOAD, least, most, block);
+        play(load);
+        assert_in_range(load->mostFrees, 0, 1);
+        best = load->longest < best ? load->longest : best;
+        load_close(load);
+    }
+    return best;
+}
+
+/*  No step is long, whatever there is: a tick is over its budget by one step at most. */
+static void test_no_tick_is_long(void** state) {
+    uint64_t longest[3];
+    (void)state;
+    longest[0] = longest_tick(load_many_blocks, 16 * KIB, 64 * KIB, MIB);
+    longest[1] = longest_tick(load_stop, 16 * KIB, 64 * KIB, MIB);
+    longest[2] = longest_tick(load_many_moves, 256, 4 * KIB, 0);
+    print_message("longest ticks: %llu, %llu, %llu us\n", (unsigned long long)longest[0],
+                  (unsigned long long)longest[1], (unsigned long long)longest[2]);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_in_range(longest[i], 0, 200);
+    }
+#endif
 }
 
 /*  The blocks that a run is about to free are needed after all: it gives up. */
@@ -1296,7 +1512,9 @@ int main(void) {
         cmocka_unit_test(test_the_host_fails_once),
         cmocka_unit_test(test_the_host_fails),
         cmocka_unit_test(test_creation_fails),
+        cmocka_unit_test(test_entries_go),
         cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_no_tick_is_long),
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
