@@ -758,6 +758,7 @@ typedef struct SxvkDefragmentationInfo {
     uint32_t maxAllocationsPerPass; /* 0 = no limit */
     PFN_sxvkCheckDefragmentationBreakFunction pfnBreakCallback; /* optional */
     void* pBreakCallbackUserData;
+    uint32_t maxMicrosecondsPerPass; /* for planning one, and one step more; 0 = no limit */
 } SxvkDefragmentationInfo;
 
 typedef enum SxvkDefragmentationMoveOperation {
@@ -1570,8 +1571,9 @@ SX_VKALLOC_API VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
                                                  SxvkDefragmentationContext* pContext);
 /*  Plan a pass.
     Returns   VK_SUCCESS (nothing is left to be done, no pass was begun), VK_INCOMPLETE (a pass was
-              begun; moveCount may be 0 where the break callback ended it), OUT_OF_HOST_MEMORY (try
-              again, or end it), VALIDATION_FAILED
+              begun; moveCount may be 0 where its time was up or the break callback ended it: the
+              next one goes on from there), OUT_OF_HOST_MEMORY (try again, or end it),
+              VALIDATION_FAILED
     Cost      5 to 50 us for each block that it looks into, and one vkFreeMemory for each that is
               empty
 */
@@ -14057,10 +14059,33 @@ SXVKI_COLD static void sxvki_defrag_get_stats(const sxvki_defrag* d,
 
 /* --- passes, as VMA has them --- */
 
+/*  Of a clock that does not go back, where there is one. */
+static uint64_t sxvki_microseconds(void) {
+#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
+    LARGE_INTEGER ticks, frequency;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&frequency);
+    return (uint64_t)ticks.QuadPart / (uint64_t)frequency.QuadPart * 1000000u +
+           (uint64_t)ticks.QuadPart % (uint64_t)frequency.QuadPart * 1000000u /
+               (uint64_t)frequency.QuadPart;
+#elif defined(CLOCK_MONOTONIC)
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+#elif defined(TIME_UTC)
+    struct timespec now;
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+#else
+    return (uint64_t)clock() * (1000000u / CLOCKS_PER_SEC);
+#endif
+}
+
 struct SxvkDefragmentationContext_T {
     sxvki_defrag run;
     uint64_t max_bytes;
     uint32_t max_moves;
+    uint32_t max_microseconds; /* 0: no limit */
     PFN_sxvkCheckDefragmentationBreakFunction stops;
     void* stops_data;
     sxvki_move* moves; /* of the pass, and what the user sees of them */
@@ -14110,6 +14135,7 @@ SXVKI_COLD static VkResult sxvki_begin_defragmentation(SxvkAllocator allocator,
     context->max_moves =
         info->maxAllocationsPerPass != 0 ? info->maxAllocationsPerPass : UINT32_MAX;
     context->run.max_size = context->max_bytes >> SXVKI_GRANULE_SHIFT;
+    context->max_microseconds = info->maxMicrosecondsPerPass;
     context->stops = info->pfnBreakCallback;
     context->stops_data = info->pBreakCallbackUserData;
     sxvki_lock_take(&allocator->pools_lock);
@@ -14174,14 +14200,22 @@ SXVKI_COLD static VkResult sxvki_pass_add(SxvkDefragmentationContext context, ui
     return VK_SUCCESS;
 }
 
+/*  Is the time of a pass up, or does the user want it to end? */
+static int sxvki_pass_is_over(const struct SxvkDefragmentationContext_T* context, uint64_t began) {
+    uint64_t most = context->max_microseconds;
+    return (most != 0 && sxvki_microseconds() - began >= most) ||
+           (context->stops != NULL && context->stops(context->stops_data));
+}
+
 /*  An error ends a pass that has moves as the break callback does: the next one meets it again. */
 SXVKI_COLD static VkResult sxvki_begin_pass(SxvkDefragmentationContext context,
                                             SxvkDefragmentationPassMoveInfo* info) {
     sxvki_defrag* d = &context->run;
+    uint64_t began = context->max_microseconds != 0 ? sxvki_microseconds() : 0;
     uint64_t bytes = 0;
     VkResult result;
     sxvki_records_pin(&d->allocator->device.records); /* it looks at what may be free by now */
-    for (;;) {
+    do {
         result = sxvki_defrag_step(d);
         if (result == SXVKI_DEFRAG_READY) {
             result = sxvki_pass_add(context, &bytes);
@@ -14191,10 +14225,7 @@ SXVKI_COLD static VkResult sxvki_begin_pass(SxvkDefragmentationContext context,
         } else if (result != SXVKI_DEFRAG_MORE) {
             break;
         }
-        if (context->stops != NULL && context->stops(context->stops_data)) {
-            break;
-        }
-    }
+    } while (!sxvki_pass_is_over(context, began));
     sxvki_records_unpin(&d->allocator->device.records);
     if (result < 0 && context->count == 0) {
         return result;
@@ -15759,28 +15790,6 @@ SXVKI_COLD static void sxvki_text_report(sxvki_text* text, SxvkAllocator allocat
 */
 #if !SX_VKALLOC_NO_DEFRAG
 
-/*  Of a clock that does not go back, where there is one. */
-static uint64_t sxvki_microseconds(void) {
-#if defined(_WIN32) && !SX_VKALLOC_NO_THREADS
-    LARGE_INTEGER ticks, frequency;
-    QueryPerformanceCounter(&ticks);
-    QueryPerformanceFrequency(&frequency);
-    return (uint64_t)ticks.QuadPart / (uint64_t)frequency.QuadPart * 1000000u +
-           (uint64_t)ticks.QuadPart % (uint64_t)frequency.QuadPart * 1000000u /
-               (uint64_t)frequency.QuadPart;
-#elif defined(CLOCK_MONOTONIC)
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-#elif defined(TIME_UTC)
-    struct timespec now;
-    (void)timespec_get(&now, TIME_UTC);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-#else
-    return (uint64_t)clock() * (1000000u / CLOCKS_PER_SEC);
-#endif
-}
-
 #define SXVKI_MOVER_BATCH 16u /* resources between two pairs of barriers */
 
 /*  One call that moves. */
@@ -16265,7 +16274,7 @@ static int sxvki_mover_is_over(const sxvki_mover* mover) {
     uint64_t most = mover->info->maxMicroseconds;
     return (most != 0 && sxvki_microseconds() - mover->began >= most) ||
            (mover->goal != 0 && sxvki_defrag_promised(&context->run) >= mover->goal) ||
-           (context->stops != NULL && context->stops(context->stops_data));
+           sxvki_pass_is_over(context, mover->began);
 }
 
 /*  What a call has done, for sxvkGetMoveStatistics. */

@@ -753,6 +753,42 @@ static void test_limits(void** state) {
     rig_destroy(rig);
 }
 
+/*  With a microsecond for each pass it takes many of them, of few moves, and the same is done. */
+static void test_time_limit(void** state) {
+    uint32_t most[2] = {0, 0}, passes[2] = {0, 0};
+    VkDeviceSize committed[2];
+    (void)state;
+    for (uint32_t timed = 0; timed < 2; timed++) {
+        Rig* rig = create_rig();
+        SxvkPool pool = create_pool(rig);
+        SxvkAllocationCreateInfo info = {.pool = pool};
+        SxvkDefragmentationInfo run = {.pool = pool, .maxMicrosecondsPerPass = timed};
+        SxvkDefragmentationPassMoveInfo pass;
+        SxvkDefragmentationContext context;
+        Things things;
+        things_open(&things, rig, 2000);
+        fill(&things, &info, 2000, 256, 16 * KIB, 5);
+        assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+        while (sxvkBeginDefragmentationPass(rig->allocator, context, &pass) == VK_INCOMPLETE) {
+            most[timed] = pass.moveCount > most[timed] ? pass.moveCount : most[timed];
+            for (uint32_t i = 0; i < pass.moveCount; i++) {
+                things_move(&things, &pass.pMoves[i]);
+            }
+            (void)sxvkEndDefragmentationPass(rig->allocator, context, &pass);
+            assert_true(++passes[timed] < 100000);
+        }
+        sxvkEndDefragmentation(rig->allocator, context, NULL);
+        committed[timed] = pool_statistics(rig, pool).blockBytes;
+        things_compare(&things);
+        things_close(&things);
+        sxvkDestroyPool(rig->allocator, pool);
+        rig_destroy(rig);
+    }
+    assert_true(passes[1] > 10 && passes[1] > 2 * passes[0]);
+    assert_true(most[1] < most[0] / 2);
+    assert_in_range(committed[1], 0, committed[0] + MIB);
+}
+
 /*  Room in frozen blocks is found before a new block is made, and the moves under way go on. */
 static void test_revival(void** state) {
     Site site;
@@ -1064,6 +1100,7 @@ int main(void) {
         cmocka_unit_test(test_mapped_slots),
         cmocka_unit_test(test_alignment_stays),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_revival),
         cmocka_unit_test(test_revived_slabs),
         cmocka_unit_test(test_a_smaller_block),
