@@ -375,6 +375,7 @@ typedef enum SxvkMessageSeverity {
     X(OUT_OF_HOST_MEMORY, WARNING, "a host allocation failed")                                     \
     X(OUT_OF_DEVICE_MEMORY, WARNING, "the device could not serve a request")                       \
     X(BAD_FRAME_VALUE, ERROR, "a value goes back, was not begun, is complete, or in flight")       \
+    X(MOVE_FAILED, WARNING, "an allocation could not be moved, and stays where it is")             \
     X(ALLOCATED, INFO, "memory was allocated")                                                     \
     X(FREED, INFO, "memory was freed")                                                             \
     X(MEMORY_TYPE_CHOSEN, INFO, "the memory type that was chosen")
@@ -713,7 +714,7 @@ typedef struct SxvkColdAllocation {
 /*  What happened from one sxvkSetCurrentFrameIndex to the next. */
 typedef struct SxvkFrameStatistics {
     uint32_t frameIndex;         /* as it was told at the start */
-    uint32_t allocationCount;    /* made in this frame, as are the next two */
+    uint32_t allocationCount;    /* made in this frame, as are the next two; no moves */
     uint32_t freeCount;
     uint32_t driverCallCount;    /* that allocate, free, map or unmap a VkDeviceMemory */
     uint32_t liveCount;          /* at its end, as are the next two */
@@ -1574,6 +1575,8 @@ SX_VKALLOC_API VkResult sxvkBeginDefragmentation(SxvkAllocator allocator,
               begun; moveCount may be 0 where its time was up or the break callback ended it: the
               next one goes on from there), OUT_OF_HOST_MEMORY (try again, or end it),
               VALIDATION_FAILED
+    Messages  MOVE_FAILED: what is mapped for ever had its new place not mapped by the driver; it
+              stays, and its block with it, at least for now
     Cost      5 to 50 us for each block that it looks into, and one vkFreeMemory for each that is
               empty
 */
@@ -6719,6 +6722,7 @@ typedef struct sxvki_device {
     sxvki_shared64 resets;      /* atomic; of all linear pools; see sxvki_sweep_if_reset */
     sxvki_shared64 revivals;    /* atomic; times that a frozen block was needed after all */
     sxvki_shared64 moved_bytes; /* atomic; by defragmentation, ever */
+    sxvki_shared64 doubles;     /* atomic; ranges of what moves, beside the one that it lives in */
     SxvkAllocator allocator;
     SxvkAllocatorCreateFlags flags;
     SxvkDeviceMemoryCallbacks callbacks;
@@ -9339,10 +9343,10 @@ SXVKI_COLD static int sxvki_pool_dedicated_is_valid(const struct SxvkPool_T* poo
 typedef struct sxvki_history {
     sxvki_lock lock; /* guards all of it */
     SxvkFrameStatistics* frames;
-    uint32_t capacity; /* 0: none */
-    uint32_t count;    /* frames written, ever */
-    uint32_t takes;    /* at the last tick: allocations made, ever, modulo 2^28 */
-    uint32_t live_count;
+    uint32_t capacity;   /* 0: none */
+    uint32_t count;      /* frames written, ever */
+    uint32_t takes;      /* at the last tick: allocations made, ever, modulo 2^28 */
+    uint32_t live_count; /* of allocations: what moves counts once */
     uint64_t driver_calls;
     uint64_t moved_bytes;
 } sxvki_history;
@@ -13321,7 +13325,7 @@ static void sxvki_queue_add(sxvki_queue* queue) {
 }
 
 /*  The first move, of a plan that has one. */
-static const sxvki_move* sxvki_queue_first(const sxvki_queue* queue) {
+static sxvki_move* sxvki_queue_first(const sxvki_queue* queue) {
     return &queue->first->moves[queue->begin];
 }
 
@@ -13519,11 +13523,13 @@ SXVKI_COLD static VkResult sxvki_defrag_take(const sxvki_defrag* d, sxvki_move* 
         const sxvki_block* block = sxvki_block_at(device, sxvki_record_block(r));
         int was_empty = block->live_count == 0 && block->in.stock.tried != d->serial;
         SxvkAllocation target = sxvki_domain_account(domain, index, &place);
-        if (was_empty) { /* it had better go; but one was made for this */
+        domain->take_count--; /* nothing was allocated */
+        if (was_empty) {      /* it had better go; but one was made for this */
             sxvki_domain_give(domain, index, NULL);
         } else {
             move->target = target;
             move->domain = domain;
+            sxvki_add64(&domain->pool->device->doubles, 1);
             result = VK_SUCCESS;
         }
     }
@@ -13788,6 +13794,11 @@ SXVKI_COLD static sxvki_move_result sxvki_move_try(sxvki_device* device, const s
     return result;
 }
 
+/*  A target, or a former place, goes back. */
+static void sxvki_doubles_drop(sxvki_device* device, int count) {
+    sxvki_add64(&device->doubles, 0 - (uint64_t)count);
+}
+
 /*  What was copied takes effect. What is left of the target is claimed, and the caller's to give
     back, see sxvki_give_later; SXVKI_NONE where there is nothing. An allocation that was planned
     before it was mapped for ever, because the call that makes it was not over, gets its target
@@ -13811,6 +13822,7 @@ SXVKI_COLD static sxvki_move_result sxvki_defrag_commit(sxvki_defrag* d, sxvki_m
     }
     sxvki_hunt_close(d, move->hunt);
     if (result == SXVKI_MOVE_DONE) {
+        sxvki_doubles_drop(device, *left == SXVKI_NONE);
         d->moves++;
         d->bytes_moved += move->size << SXVKI_GRANULE_SHIFT;
         sxvki_add64(&device->moved_bytes, move->size << SXVKI_GRANULE_SHIFT);
@@ -13830,6 +13842,7 @@ SXVKI_COLD static void sxvki_move_forget(sxvki_defrag* d, const sxvki_move* move
     sxvki_lock_drop(&domain->lock);
     if (move->target != VK_NULL_HANDLE) {
         (void)sxvki_free(d->allocator, move->target, NULL);
+        sxvki_doubles_drop(device, 1);
     }
 }
 
@@ -13992,20 +14005,27 @@ SXVKI_COLD static VkResult sxvki_defrag_step(sxvki_defrag* d) {
 }
 
 /*  The next move, where a step has just said READY; its target is mapped where the source is for
-    ever. VK_NOT_READY: not this time, step on. */
-SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move) {
-    sxvki_queue_take(&d->plan, &d->allocator->device.host, move);
-    if (!sxvki_allocation_is_valid(&d->allocator->device, move->source)) {
-        sxvki_move_forget(d, move); /* freed meanwhile */
-        return VK_NOT_READY;
+    ever. VK_NOT_READY: not this time, step on. Where there is no host memory the same comes next
+    time. */
+SXVKI_COLD static VkResult sxvki_defrag_next(sxvki_defrag* d, sxvki_move* move,
+                                             const char* function) {
+    sxvki_device* device = &d->allocator->device;
+    int is_valid = sxvki_allocation_is_valid(device, sxvki_queue_first(&d->plan)->source);
+    VkResult result = is_valid ? sxvki_move_equip(device, sxvki_queue_first(&d->plan)) : VK_SUCCESS;
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        return result;
     }
-    if (sxvki_move_equip(&d->allocator->device, move) != VK_SUCCESS) {
+    sxvki_queue_take(&d->plan, &device->host, move);
+    if (is_valid && result == VK_SUCCESS) {
+        move->hunt->open++;
+        return VK_SUCCESS;
+    }
+    if (is_valid) {
+        sxvki_report(&device->reporter, SXVK_MESSAGE_MOVE_FAILED, function, NULL);
         move->hunt->is_refused = 1;
-        sxvki_move_forget(d, move);
-        return VK_NOT_READY;
     }
-    move->hunt->open++;
-    return VK_SUCCESS;
+    sxvki_move_forget(d, move); /* else it was freed meanwhile */
+    return VK_NOT_READY;
 }
 
 /*  Plan no more: from here on the steps undo what was not handed out, and finish what was moved;
@@ -14182,14 +14202,16 @@ SXVKI_COLD static VkResult sxvki_pass_add(SxvkDefragmentationContext context, ui
     sxvki_defrag* d = &context->run;
     uint64_t size = sxvki_queue_first(&d->plan)->size << SXVKI_GRANULE_SHIFT;
     SxvkDefragmentationMove* shown;
+    VkResult result;
     if (size > context->max_bytes - *bytes || context->count == context->max_moves) {
         return VK_INCOMPLETE;
     }
     if (!sxvki_pass_reserve(context)) {
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    if (sxvki_defrag_next(d, &context->moves[context->count]) != VK_SUCCESS) {
-        return VK_SUCCESS;
+    result = sxvki_defrag_next(d, &context->moves[context->count], "sxvkBeginDefragmentationPass");
+    if (result != VK_SUCCESS) {
+        return result < 0 ? result : VK_SUCCESS;
     }
     shown = &context->shown[context->count];
     shown->operation = SXVK_DEFRAGMENTATION_MOVE_OPERATION_COPY;
@@ -14247,6 +14269,7 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
     if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY) {
         (void)sxvki_free(d->allocator, move->source, function);
         (void)sxvki_free(d->allocator, move->target, NULL);
+        sxvki_doubles_drop(device, 1);
         sxvki_hunt_close(d, move->hunt);
         return 1;
     }
@@ -14264,6 +14287,7 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
     }
     if (left != SXVKI_NONE) {
         sxvki_give_later(device, returns, left, NULL);
+        sxvki_doubles_drop(device, 1);
     }
     return result != SXVKI_MOVE_MAPPED;
 }
@@ -14404,6 +14428,7 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     SxvkFrameStatistics* frame;
     sxvki_heap_sum sum;
     uint64_t calls, moved;
+    uint32_t live, most;
     memset(&sum, 0, sizeof sum);
     sxvki_lock_take(&history->lock); /* of two frames that end at once one counts after the other */
     calls = sxvki_load64_relaxed(&device->driver_calls);
@@ -14417,7 +14442,10 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     frame->frameIndex = sxvki_load32_relaxed(&device->frame);
     frame->allocationCount =
         (sum.takes - history->takes) & (uint32_t)SXVKI_SLOTS_COUNT_MASK; /* as slots are counted */
-    frame->freeCount = frame->allocationCount - (sum.stats.allocationCount - history->live_count);
+    live = sum.stats.allocationCount - (uint32_t)sxvki_load64_relaxed(&device->doubles);
+    most = history->live_count + frame->allocationCount;
+    live = (int32_t)(most - live) < 0 ? most : live; /* something moved while we counted */
+    frame->freeCount = most - live;
     frame->driverCallCount = (uint32_t)(calls - history->driver_calls);
     frame->liveCount = sum.stats.allocationCount;
     frame->liveBytes = sum.stats.allocationBytes;
@@ -14425,7 +14453,7 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     frame->movedBytes = moved - history->moved_bytes;
     history->moved_bytes = moved;
     history->takes = sum.takes;
-    history->live_count = sum.stats.allocationCount;
+    history->live_count = live;
     history->driver_calls = calls;
     sxvki_lock_drop(&history->lock);
 }
@@ -15796,6 +15824,7 @@ SXVKI_COLD static void sxvki_text_report(sxvki_text* text, SxvkAllocator allocat
 typedef struct sxvki_mover {
     SxvkDefragmentationContext context;
     const SxvkMoveInfo* info;
+    const char* function; /* that the user has called */
     uint64_t began;
     uint64_t goal;  /* bytes to free; 0: all that pays */
     uint64_t bytes; /* moved */
@@ -15989,6 +16018,7 @@ SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, u
         sxvki_defrag_cancel(d, move);
     } else if (*left != SXVKI_NONE) {
         sxvki_give(&d->allocator->device, *left, NULL);
+        sxvki_doubles_drop(&d->allocator->device, 1);
     }
     return 0;
 }
@@ -16041,6 +16071,7 @@ SXVKI_COLD static void sxvki_movable_land(SxvkAllocator allocator, sxvki_movable
     sxvki_destroy_pair(device, m->old_buffer, m->old_image);
     if (m->old_range != SXVKI_NONE) {
         sxvki_give_later(device, returns, m->old_range, NULL);
+        sxvki_doubles_drop(device, 1);
     }
     sxvki_hunt_close(&context->run, m->hunt);
     context->flights--;
@@ -16237,12 +16268,14 @@ SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
     SxvkMoveUsage usage;
     sxvki_movable* m;
     sxvki_move move;
+    VkResult result;
     if ((mover->bytes != 0 && mover->bytes + size > context->max_bytes) ||
         mover->moves == context->max_moves) {
         return VK_INCOMPLETE;
     }
-    if (sxvki_defrag_next(d, &move) != VK_SUCCESS) {
-        return VK_SUCCESS;
+    result = sxvki_defrag_next(d, &move, mover->function);
+    if (result != VK_SUCCESS) {
+        return result < 0 ? result : VK_SUCCESS;
     }
     m = sxvki_movable_take(&allocator->movables, move.source);
     if (m == NULL) { /* destroyed meanwhile */
@@ -16298,12 +16331,14 @@ SXVKI_COLD static void sxvki_mover_account(sxvki_mover* mover) {
 }
 
 SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context,
-                                              const SxvkMoveInfo* info, uint64_t goal) {
+                                              const SxvkMoveInfo* info, uint64_t goal,
+                                              const char* function) {
     sxvki_defrag* d = &context->run;
     sxvki_mover mover;
     VkResult result = VK_INCOMPLETE;
     mover.context = context;
     mover.info = info;
+    mover.function = function;
     mover.began = sxvki_microseconds();
     mover.goal = goal;
     mover.bytes = 0;
@@ -16568,7 +16603,7 @@ SXVKI_COLD static VkResult sxvki_tick(SxvkAllocator allocator,
     }
     moves.maxMicroseconds = moves.maxMicroseconds != 0 ? moves.maxMicroseconds : SXVKI_TICK_TIME;
     movables->tick->max_bytes = info->maxBytes != 0 ? info->maxBytes : SXVKI_TICK_BYTES;
-    result = sxvki_record_moves(movables->tick, &moves, 0);
+    result = sxvki_record_moves(movables->tick, &moves, 0, "sxvkDefragmentationTick");
     if (result == VK_SUCCESS) {
         sxvki_tick_end(allocator);
     }
@@ -16591,7 +16626,7 @@ SXVKI_COLD static VkResult sxvki_make_room_in(SxvkPool pool, const SxvkMoveInfo*
         return result;
     }
     context->run.new_price = 0;
-    result = sxvki_record_moves(context, info, size);
+    result = sxvki_record_moves(context, info, size, "sxvkMakeRoom");
     *promised += sxvki_defrag_promised(&context->run) - context->run.bytes_freed;
     *freed += context->run.bytes_freed;
     sxvki_leave_context(context, NULL);
@@ -21115,7 +21150,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_REJECT_IF(!context->run.by_library, BAD_STRUCT, "context: without MOVABLES_ONLY");
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
-    return sxvki_reported_steps(allocator, function, sxvki_record_moves(context, pInfo, 0));
+    return sxvki_reported_steps(allocator, function,
+                                sxvki_record_moves(context, pInfo, 0, function));
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value) {

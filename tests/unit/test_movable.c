@@ -1026,12 +1026,17 @@ static void check_figures(Program* p, const SxvkMoveStatistics* moved) {
     SxvkFrameStatistics frames[400];
     uint32_t count = 400;
     uint64_t bytes = 0;
+    uint32_t made = 0, freed = 0;
     char wanted[64];
     char* text;
     assert_int_equal(sxvkGetFrameHistory(p->rig->allocator, &count, frames), VK_SUCCESS);
     for (uint32_t i = 0; i < count; i++) {
         bytes += frames[i].movedBytes;
+        made += frames[i].allocationCount;
+        freed += frames[i].freeCount;
     }
+    assert_int_equal(made, 2000); /* moves are none */
+    assert_int_equal(freed, 1600);
     assert_true(bytes >= moved->bytesMoved && bytes != 0);
     assert_int_equal(sxvkBuildStatsString(p->rig->allocator, &text, VK_FALSE), VK_SUCCESS);
     (void)snprintf(wanted, sizeof wanted, "\"MovedBytes\": %llu",
