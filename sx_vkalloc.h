@@ -3212,6 +3212,7 @@ SXVKI_STATIC_ASSERT(record_is_32_bytes, sizeof(sxvki_record) == 32);
 #define SXVKI_STATE_HOST      0x02000000u /* of a range: such a one; `tail` is the slot's index */
 #define SXVKI_STATE_PINNED    0x04000000u /* PINNED_BIT, the same bit */
 #define SXVKI_STATE_TARGET    0x08000000u /* where an allocation is about to move to */
+#define SXVKI_STATE_LEAVES    0x08000000u /* of a slot that is AWAY: its place is still read */
 #define SXVKI_STATE_FALLBACK  0x10000000u /* memory of the second choice */
 #define SXVKI_STATE_LOCKED    0x80000000u /* it moves at this moment: not to be mapped */
 #define SXVKI_STATE_PLANNED   0x20000000u /* somebody means to move it */
@@ -12147,6 +12148,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function,
 
 /*  Of the create info as much as can be copied without knowing what it means. */
 #define SXVKI_MOVABLE_LIST_MAX 64u /* queue families, or formats */
+#define SXVKI_MIPS_MAX         32u /* no less than an extent of 32 bits has */
 
 static int sxvki_format_is_planar(VkFormat format) {
     uint32_t f = (uint32_t)format;
@@ -12473,6 +12475,9 @@ SXVKI_COLD static const char* sxvki_movable_refuse_image(const VkImageCreateInfo
             info->pNext, VK_STRUCTURE_TYPE_IMAGE_FORMAT_LIST_CREATE_INFO);
     if ((info->flags & ~plain) != 0) {
         return "pImageCreateInfo->flags, with MOVABLE: one that it excludes";
+    }
+    if (info->mipLevels > SXVKI_MIPS_MAX) {
+        return "pImageCreateInfo->mipLevels, with MOVABLE: more than an extent has";
     }
     if (info->tiling != VK_IMAGE_TILING_OPTIMAL && info->tiling != VK_IMAGE_TILING_LINEAR) {
         return "pImageCreateInfo->tiling, with MOVABLE: must be OPTIMAL or LINEAR";
@@ -13446,16 +13451,18 @@ SXVKI_COLD static int sxvki_defrag_add_range(sxvki_defrag* d, uint32_t index) {
         return sxvki_defrag_add(d, state & SXVKI_STATE_HOST ? r->link_a : index, r);
     }
     slab = sxvki_slab_at(records, r->link_a);
-    for (; i < slab->slot_count; i++) {
-        if (i == last) {
-            d->slot = i;
-            break;
-        }
-        if ((sxvki_load32(&slab->slots[i].state) & SXVKI_STATE_AWAY) == 0 &&
-            !sxvki_defrag_add(d, sxvki_slot_index(r->link_a, i), NULL)) {
+    for (; i < slab->slot_count && i != last; i++) {
+        uint32_t slot = sxvki_load32(&slab->slots[i].state);
+        if ((slot & SXVKI_STATE_AWAY) == 0) {
+            if (!sxvki_defrag_add(d, sxvki_slot_index(r->link_a, i), NULL)) {
+                return 0;
+            }
+        } else if (slot & SXVKI_STATE_LEAVES) {
+            d->waits = 1; /* it was a victim before, and the device still copies from there */
             return 0;
         }
     }
+    d->slot = i == slab->slot_count ? 0 : i;
     return 1;
 }
 
@@ -13701,9 +13708,14 @@ SXVKI_COLD static void sxvki_slot_leave(sxvki_domain* domain, uint32_t index, ui
     r->link_a = index;
     sxvki_store32_relaxed(&r->link_b, SXVKI_STATE_HOST);
     sxvki_store32(&r->generation, sxvki_generation_after(generation + 1));
-    sxvki_state_set(&slab->slots[index % 64].state, SXVKI_STATE_AWAY);
+    sxvki_state_set(&slab->slots[index % 64].state, SXVKI_STATE_AWAY | SXVKI_STATE_LEAVES);
     sxvki_add64(&domain->given[slab->class_index],
                 sxvki_slot_bytes(slab, index % 64) << SXVKI_SLOTS_COUNT_BITS | 1);
+}
+
+/*  Nobody reads the slot's former place any more. The slot is in use, be it claimed. */
+SXVKI_COLD static void sxvki_slot_left(const sxvki_device* device, SxvkAllocation slot) {
+    sxvki_state_clear(sxvki_state_of(device, sxvki_handle_index(slot)), SXVKI_STATE_LEAVES);
 }
 
 typedef enum sxvki_move_result {
@@ -13899,13 +13911,15 @@ SXVKI_COLD static VkResult sxvki_defrag_shrink(sxvki_defrag* d) {
     return SXVKI_DEFRAG_MORE;
 }
 
-/*  Give the range of a slab back of which all slots are free or away. */
+/*  Give the range of a slab back of which all slots are free, or away and no longer read. */
 SXVKI_COLD static void sxvki_slab_hollow(sxvki_domain* domain, sxvki_slab* slab,
                                          sxvki_block** chain) {
     uint64_t word = sxvki_load64(&slab->word);
     uint32_t i;
     for (i = 0; i < slab->slot_count; i++) {
-        if ((word >> i & 1) == 0 && (sxvki_load32(&slab->slots[i].state) & SXVKI_STATE_AWAY) == 0) {
+        uint32_t slot = sxvki_load32(&slab->slots[i].state);
+        if ((word >> i & 1) == 0 &&
+            (slot & (SXVKI_STATE_AWAY | SXVKI_STATE_LEAVES)) != SXVKI_STATE_AWAY) {
             return;
         }
     }
@@ -14113,6 +14127,7 @@ struct SxvkDefragmentationContext_T {
     uint32_t count;
     uint32_t capacity;
     int in_pass;
+    int is_stopped;       /* its pool has gone */
     int is_ended;         /* by its user; it goes when the last flight has landed, see >>moves */
     uint32_t flights;     /* moves of the library's that the device has not done yet */
     uint32_t told_blocks; /* what of the run is in SxvkMoveStatistics */
@@ -14288,6 +14303,8 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
     if (left != SXVKI_NONE) {
         sxvki_give_later(device, returns, left, NULL);
         sxvki_doubles_drop(device, 1);
+    } else if (result == SXVKI_MOVE_DONE) {
+        sxvki_slot_left(device, move->source);
     }
     return result != SXVKI_MOVE_MAPPED;
 }
@@ -14354,18 +14371,29 @@ SXVKI_COLD static void sxvki_end_defragmentation(SxvkDefragmentationContext cont
     sxvki_host_free(host, context);
 }
 
+/*  One that is at work in the pool, which goes; null: none. Others come and go meanwhile. */
+SXVKI_COLD static SxvkDefragmentationContext sxvki_context_in(SxvkAllocator allocator,
+                                                              SxvkPool pool) {
+    SxvkDefragmentationContext context;
+    sxvki_lock_take(&allocator->pools_lock);
+    context = allocator->first_context;
+    while (context != NULL && (context->run.only != pool || context->is_stopped)) {
+        context = context->next;
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    return context;
+}
+
 /*  A pool goes: what is still at work in it stops. With no pool the allocator goes, and the
-    contexts with it. Nobody else uses them meanwhile. */
+    contexts with it. Nobody else uses these meanwhile. */
 SXVKI_COLD static void sxvki_defragmentations_leave(SxvkAllocator allocator, SxvkPool pool) {
-    SxvkDefragmentationContext context = allocator->first_context;
-    while (context != NULL) {
-        SxvkDefragmentationContext next = context->next;
-        if (pool == NULL) {
-            sxvki_end_defragmentation(context, NULL);
-        } else if (context->run.only == pool) {
-            sxvki_defragmentation_stop(context);
-        }
-        context = next;
+    SxvkDefragmentationContext context = NULL;
+    while (pool == NULL && allocator->first_context != NULL) {
+        sxvki_end_defragmentation(allocator->first_context, NULL);
+    }
+    while (pool != NULL && (context = sxvki_context_in(allocator, pool)) != NULL) {
+        sxvki_defragmentation_stop(context);
+        context->is_stopped = 1;
     }
 }
 #endif /* !SX_VKALLOC_NO_DEFRAG */
@@ -16004,8 +16032,10 @@ SXVKI_COLD static VkResult sxvki_movable_copy(sxvki_device* device, const sxvki_
 }
 
 /*  Let the move take effect, with the victim held. Returns 0 where it does not: it was freed, or is
-    mapped; what is left to do about the move is done. */
-SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, uint32_t* left) {
+    mapped; what is left to do about the move is done, and the new resource
+    destroyed before anybody else can have its place. */
+SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, uint32_t* left,
+                                         VkBuffer buffer, VkImage image) {
     sxvki_defrag* d = &mover->context->run;
     sxvki_move_result result;
     move->hunt->open++;
@@ -16013,6 +16043,7 @@ SXVKI_COLD static int sxvki_mover_commit(sxvki_mover* mover, sxvki_move* move, u
     if (result == SXVKI_MOVE_DONE) {
         return 1;
     }
+    sxvki_destroy_pair(&d->allocator->device, buffer, image);
     sxvki_hunt_close(d, move->hunt);
     if (result != SXVKI_MOVE_GONE) {
         sxvki_defrag_cancel(d, move);
@@ -16072,6 +16103,8 @@ SXVKI_COLD static void sxvki_movable_land(SxvkAllocator allocator, sxvki_movable
     if (m->old_range != SXVKI_NONE) {
         sxvki_give_later(device, returns, m->old_range, NULL);
         sxvki_doubles_drop(device, 1);
+    } else {
+        sxvki_slot_left(device, m->allocation);
     }
     sxvki_hunt_close(&context->run, m->hunt);
     context->flights--;
@@ -16148,8 +16181,6 @@ SXVKI_COLD static void sxvki_mover_record_after(const sxvki_mover* mover) {
     vk->fn.vkCmdPipelineBarrier(mover->info->commandBuffer, VK_PIPELINE_STAGE_TRANSFER_BIT, stages,
                                 0, 1, &memory, 0, NULL, count, images);
 }
-
-#define SXVKI_MIPS_MAX 32u /* more than an extent of 32 bits has */
 
 static uint32_t sxvki_mip_extent(uint32_t extent, uint32_t mip) {
     return extent >> mip != 0 ? extent >> mip : 1;
@@ -16235,8 +16266,7 @@ SXVKI_COLD static int sxvki_mover_move(sxvki_mover* mover, sxvki_movable* m, sxv
         sxvki_defrag_cancel(&mover->context->run, move);
         return 0;
     }
-    if (!sxvki_mover_commit(mover, move, &left)) {
-        sxvki_destroy_pair(device, buffer, image);
+    if (!sxvki_mover_commit(mover, move, &left, buffer, image)) {
         return 0;
     }
     sxvki_movable_depart(mover, m, move, left, buffer, image);
@@ -16390,28 +16420,34 @@ SXVKI_COLD static void sxvki_leave_context(SxvkDefragmentationContext context,
     context->is_ended = 1;
 }
 
-/*  Out of the list, but in its order, those that have landed. Pools may go at the same time in
-    several threads. */
+#define SXVKI_FLIGHTS_PORTION 64u /* that are taken out under one lock */
+
+/*  Out of the list, but in its order, some of those that have landed; null: none has. Pools may go
+    at the same time in several threads. */
 SXVKI_COLD static sxvki_movable* sxvki_flights_take(sxvki_movables* movables, uint64_t value,
                                                     int any, SxvkPool pool) {
+    uint32_t most = any ? UINT32_MAX : SXVKI_FLIGHTS_PORTION;
     sxvki_movable** link = &movables->first_flight;
     sxvki_movable* last = NULL;
     sxvki_movable* taken = NULL;
     sxvki_movable** end = &taken;
     sxvki_lock_take(&movables->lock);
-    while (*link != NULL) {
+    while (*link != NULL && most != 0 && (any || (*link)->value <= value)) {
         sxvki_movable* m = *link;
-        if (any ? pool != NULL && m->pool != pool : m->value > value) {
+        if (any && pool != NULL && m->pool != pool) {
             last = m;
             link = &m->next_flight;
         } else {
             *link = m->next_flight;
             *end = m;
             end = &m->next_flight;
+            most--;
         }
     }
     *end = NULL;
-    movables->last_flight = last;
+    if (*link == NULL) {
+        movables->last_flight = last;
+    }
     sxvki_lock_drop(&movables->lock);
     return taken;
 }
@@ -16419,11 +16455,11 @@ SXVKI_COLD static sxvki_movable* sxvki_flights_take(sxvki_movables* movables, ui
 /*  End the flights up to a value, or those of a pool, which goes; null: all of them. */
 SXVKI_COLD static void sxvki_flights_land(SxvkAllocator allocator, uint64_t value, int any,
                                           SxvkPool pool) {
-    sxvki_movable* m = sxvki_flights_take(&allocator->movables, value, any, pool);
+    sxvki_movable* m = NULL;
     sxvki_returns returns;
     returns.domain = NULL;
     returns.count = 0;
-    while (m != NULL) {
+    while (m != NULL || (m = sxvki_flights_take(&allocator->movables, value, any, pool)) != NULL) {
         sxvki_movable* next = m->next_flight;
         SxvkDefragmentationContext context = m->context;
         sxvki_movable_land(allocator, m, &returns);

@@ -29,7 +29,7 @@
 
 /* ------------------------------------------------------------------ a program with resources */
 
-#define MOST 4000u
+#define MOST 17000u
 
 typedef struct Res {
     VkBuffer buffer; /* or an image; both null: there is none */
@@ -783,6 +783,7 @@ static void test_what_cannot_be_movable(void** state) {
     IMAGE(format, VK_FORMAT_G8_B8R8_2PLANE_420_UNORM);
     IMAGE(tiling, VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT);
     IMAGE(pNext, &external);
+    IMAGE(mipLevels, 33);
     INFO(flags, SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT);
     INFO(flags, SXVK_ALLOCATION_CREATE_PINNED_BIT);
     INFO(flags, SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT);
@@ -1370,6 +1371,7 @@ enum { WORKERS = 3, OWN = 120 };
 /*  What a thread holds; handles change under it, as the callback says. */
 typedef struct Worker {
     Rig* rig;
+    const uint32_t* moved; /* atomic; of all */
     uint64_t random;
     pthread_mutex_t mutex; /* guards `buffers`, not the calls */
     VkBuffer buffers[OWN];
@@ -1378,8 +1380,8 @@ typedef struct Worker {
 
 typedef struct Workers {
     Worker all[WORKERS];
-    uint32_t moved;
-    bool ends; /* atomic */
+    uint32_t moved; /* atomic */
+    bool ends;      /* atomic */
 } Workers;
 
 static VkBool32 VKAPI_PTR yes(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
@@ -1402,16 +1404,18 @@ static void VKAPI_PTR tell_worker(void* data, const SxvkMovableResource* before,
         }
         (void)pthread_mutex_unlock(&worker->mutex);
     }
-    workers->moved++;
+    (void)__atomic_add_fetch(&workers->moved, 1, __ATOMIC_RELAXED);
 }
 
 static void* work(void* data) {
     Worker* worker = data;
-    for (uint32_t step = 0; step < 6000; step++) {
+    bool has_moved = false; /* something, anywhere */
+    for (uint32_t step = 0; step < 6000 || (!has_moved && step < 6000000); step++) {
         uint32_t i = testing_below(&worker->random, OWN);
         VkBuffer buffer;
         SxvkAllocation allocation;
         void* mapped;
+        has_moved = __atomic_load_n(worker->moved, __ATOMIC_RELAXED) != 0;
         (void)pthread_mutex_lock(&worker->mutex);
         buffer = worker->buffers[i];
         allocation = worker->allocations[i];
@@ -1460,6 +1464,100 @@ static void* keep_moving(void* data) {
     return NULL;
 }
 
+#define OTHERS 60000u
+
+/*  Small ones, slots of slabs, are in flight; their blocks are needed after all, and then not; and
+    another run comes by. What the device still copies from is nobody else's until it has. */
+static void test_slots_in_flight(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const SxvkAllocationCreateInfo plain = {.memoryTypeBits = 1u << HOST};
+    const VkMemoryRequirements large = testing_requirements(255 * KIB, 64, 1u << HOST);
+    const uint64_t* revivals = &allocator->device.revivals;
+    SxvkDefragmentationContext first, second;
+    SxvkAllocation ballast[256];
+    const VkBufferCreateInfo small = testing_buffer(512, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    static VkBuffer buffers[OTHERS];
+    static SxvkAllocation allocations[OTHERS];
+    uint32_t away = 0, others = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 256; i++) { /* so that there are slabs, and no room elsewhere */
+        assert_int_equal(sxvkAllocateMemory(allocator, &large, &plain, &ballast[i], NULL),
+                         VK_SUCCESS);
+    }
+    for (uint32_t i = 0; i < 16000; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 512));
+    }
+    for (uint32_t i = 0; i < 16000; i++) {
+        if (i % 6 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    first = begin(p, ALL);
+    while (sxvkRecordMoves(allocator, first, &p->moves) == VK_INCOMPLETE) {
+    }
+    for (uint32_t i = 0; i < MOST; i++) {
+        uint32_t index = sxvki_allocation_index(p->all[i].allocation);
+        away += res_lives(&p->all[i]) && (index & SXVKI_HANDLE_SLAB_BIT) != 0 &&
+                sxvki_slot_is_away(&allocator->device, index);
+    }
+    assert_true(away > 50);
+    for (; others < OTHERS && sxvki_load64(revivals) < 12; others++) {
+        assert_int_equal(sxvkCreateBuffer(allocator, &small, &plain, &buffers[others],
+                                          &allocations[others], NULL),
+                         VK_SUCCESS);
+    }
+    assert_true(sxvki_load64(revivals) != 0);
+    sxvkDestroyBuffers(allocator, others, buffers, allocations);
+    second = begin(p, ALL);
+    while (sxvkRecordMoves(allocator, second, &p->moves) == VK_INCOMPLETE) {
+    }
+    for (others = 0; others < 20000; others++) { /* the simulated device tells of overlaps */
+        assert_int_equal(sxvkCreateBuffer(allocator, &small, &plain, &buffers[others],
+                                          &allocations[others], NULL),
+                         VK_SUCCESS);
+    }
+    end_frame(p);
+    compare(p);
+    sxvkDestroyBuffers(allocator, others, buffers, allocations);
+    (void)run(p, second);
+    sxvkEndDefragmentation(allocator, first, NULL);
+    sxvkEndDefragmentation(allocator, second, NULL);
+    compare(p);
+    sxvkFreeMemoryPages(allocator, 256, ballast);
+    program_close(p);
+}
+
+/*  Others begin and end runs while a pool with one goes. */
+static void* begin_and_end(void* data) {
+    Program* p = data;
+    const SxvkDefragmentationInfo info = {0};
+    SxvkDefragmentationContext context;
+    for (uint32_t i = 0; i < 300; i++) {
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    }
+    return NULL;
+}
+
+static void test_pools_go_beside_runs(void** state) {
+    Program* p = program_open();
+    const SxvkPoolCreateInfo info = {.memoryTypeIndex = HOST};
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, begin_and_end, p), 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        SxvkDefragmentationInfo run = {0};
+        SxvkDefragmentationContext context;
+        assert_int_equal(sxvkCreatePool(p->rig->allocator, &info, &run.pool), VK_SUCCESS);
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &run, &context), VK_SUCCESS);
+        sxvkDestroyPool(p->rig->allocator, run.pool);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    program_close(p);
+}
+
 /*  Others make, map and destroy what is moved. */
 static void test_threads(void** state) {
     static Workers workers;
@@ -1472,6 +1570,7 @@ static void test_threads(void** state) {
     p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
     for (uint32_t w = 0; w < WORKERS; w++) {
         workers.all[w].rig = p->rig;
+        workers.all[w].moved = &workers.moved;
         workers.all[w].random = w;
         assert_int_equal(pthread_mutex_init(&workers.all[w].mutex, NULL), 0);
     }
@@ -1523,6 +1622,8 @@ int main(void) {
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
+        cmocka_unit_test(test_slots_in_flight),
+        cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
