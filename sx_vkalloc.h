@@ -834,6 +834,9 @@ typedef void(VKAPI_PTR* PFN_sxvkMoved)(void* pUserData, const SxvkMovableResourc
 typedef enum SxvkMoveFlagBits {
     /* Buffers that are idle and host-visible are copied by the CPU, at once. */
     SXVK_MOVE_CPU_COPY_BIT = 0x00000001,
+    /* sxvkMakeRoom alone: also allocations with ..._MAPPED_BIT. pMappedData is another one in
+       pfnMoved. */
+    SXVK_MOVE_MAPPED_BIT = 0x00000002,
     SXVK_MOVE_FLAG_BITS_MAX_ENUM = 0x7FFFFFFF
 } SxvkMoveFlagBits;
 typedef VkFlags SxvkMoveFlags;
@@ -1598,8 +1601,9 @@ SX_VKALLOC_API void sxvkEndDefragmentation(SxvkAllocator allocator,
                                            SxvkDefragmentationStats* pStats);
 
 /*  Begin to empty the one block that the allocation lives in, whatever that costs: to take it from
-    the driver's hands, or to get what lives there out of the way. Go on as with any context. With
-    ..._MOVABLE_BIT by sxvkRecordMoves, else by passes; of pInfo the limits and MOVE_MAPPED count.
+    the driver's hands, or to get what lives there out of the way. Go on as with any context: where
+    the allocation is movable by sxvkRecordMoves, else by passes, and what lives beside it must be
+    of the same sort. Of pInfo the limits and MOVE_MAPPED count.
     Returns   as sxvkBeginDefragmentation; FEATURE_NOT_PRESENT also where it is dedicated
 */
 SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -1659,7 +1663,7 @@ SX_VKALLOC_API VkResult sxvkDefragmentationTick(SxvkAllocator allocator,
     what is empty and emptying the cheapest blocks, of all types in the heap, until it is enough.
     Returns   VK_SUCCESS (that much was freed: try again), VK_INCOMPLETE (it will be when pInfo's
               value is complete), OUT_OF_DEVICE_MEMORY (less can be freed, and is),
-              VALIDATION_FAILED
+              OUT_OF_HOST_MEMORY (a second call may do more), VALIDATION_FAILED
     Cost      unbounded but for maxMicroseconds
 */
 SX_VKALLOC_API VkResult sxvkMakeRoom(SxvkAllocator allocator, uint32_t memoryTypeIndex,
@@ -7399,6 +7403,7 @@ struct SxvkPool_T {
     const void* next;       /* chain for VkMemoryAllocateInfo */
     float priority;
     uint32_t type;
+    uint32_t movable_count; /* entries of >>movable; under its lock */
     SxvkPoolCreateFlags flags;
     int is_custom;
     int is_plainly_linear; /* a linear pool without margins and module, not always dedicated */
@@ -12335,6 +12340,14 @@ SXVKI_COLD static void sxvki_movables_grow(sxvki_movables* movables, const sxvki
     }
 }
 
+/*  One more, or less, can be found. Caller holds the lock. */
+static void sxvki_movable_count(sxvki_movables* movables, const sxvki_movable* m, uint32_t change) {
+    sxvki_store32_relaxed(&movables->count, movables->count + change);
+    if (m->pool != VK_NULL_HANDLE) {
+        m->pool->movable_count += change;
+    }
+}
+
 /*  Returns 0: no host memory. */
 SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_host* host,
                                          sxvki_movable* m) {
@@ -12353,7 +12366,7 @@ SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_h
         *link = stale->next;
         stale->fate = SXVKI_MOVABLE_GONE;
         stale->dead_index = SXVKI_NONE;
-        sxvki_store32_relaxed(&movables->count, movables->count - 1);
+        sxvki_movable_count(movables, stale, 0 - 1u);
         if (stale->state == SXVKI_MOVABLE_RESTING) {
             sxvki_movable_drop(movables, host, stale);
         }
@@ -12362,7 +12375,7 @@ SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_h
         sxvki_movable_head(movables, sxvki_movable_slot(movables->heads.capacity, m->allocation));
     m->next = *link;
     *link = m;
-    sxvki_store32_relaxed(&movables->count, movables->count + 1);
+    sxvki_movable_count(movables, m, 1);
     sxvki_lock_drop(&movables->lock);
     return 1;
 }
@@ -12382,7 +12395,7 @@ SXVKI_COLD static int sxvki_movable_leave(sxvki_movables* movables, const sxvki_
     if (link != NULL) {
         sxvki_movable* m = *link;
         *link = m->next;
-        sxvki_store32_relaxed(&movables->count, movables->count - 1);
+        sxvki_movable_count(movables, m, 0 - 1u);
         waits = m->state != SXVKI_MOVABLE_RESTING;
         if (waits) {
             m->fate = has_buffer || has_image ? SXVKI_MOVABLE_DEAD : SXVKI_MOVABLE_GONE;
@@ -12414,6 +12427,14 @@ SXVKI_COLD static int sxvki_movable_suits(sxvki_movables* movables, SxvkAllocati
     sxvki_lock_drop(&movables->lock);
     *waits |= by_library && is_busy;
     return is_movable == by_library && !is_busy;
+}
+
+SXVKI_COLD static int sxvki_movable_exists(sxvki_movables* movables, SxvkAllocation allocation) {
+    int exists;
+    sxvki_lock_take(&movables->lock);
+    exists = sxvki_movable_link(movables, allocation) != NULL;
+    sxvki_lock_drop(&movables->lock);
+    return exists;
 }
 
 /*  Take one that is at rest, to move it; else null. */
@@ -12600,27 +12621,32 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_of_image(sxvki_movables* movables
 
 #define SXVKI_FORGET_PORTION 64u /* lists under one lock */
 
+/*  Those of one list that are of a pool, or all. Caller holds the lock. */
+SXVKI_COLD static void sxvki_movables_forget_list(sxvki_movables* movables, const sxvki_host* host,
+                                                  sxvki_movable** link, SxvkPool pool) {
+    while (*link != NULL) {
+        sxvki_movable* m = *link;
+        if (pool != NULL && m->pool != pool) {
+            link = &m->next;
+            continue;
+        }
+        *link = m->next;
+        sxvki_movable_count(movables, m, 0 - 1u);
+        sxvki_movable_drop(movables, host, m);
+    }
+}
+
 /*  Forget those of a pool, or all. What flies has been completed. Lists that are added meanwhile
-    share out such that are still to be seen, or were seen. */
+    share out such that are still to be seen, or were seen. O(1) for a pool that has none. */
 SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxvki_host* host,
                                              SxvkPool pool) {
     uint32_t i = 0, end = 1;
     while (i < end) {
         uint32_t last = i + SXVKI_FORGET_PORTION;
         sxvki_lock_take(&movables->lock);
-        end = movables->heads.capacity;
+        end = pool != NULL && pool->movable_count == 0 ? 0 : movables->heads.capacity;
         for (; i < end && i < last; i++) {
-            sxvki_movable** link = sxvki_movable_head(movables, i);
-            while (*link != NULL) {
-                sxvki_movable* m = *link;
-                if (pool != NULL && m->pool != pool) {
-                    link = &m->next;
-                    continue;
-                }
-                *link = m->next;
-                sxvki_movable_drop(movables, host, m);
-                sxvki_store32_relaxed(&movables->count, movables->count - 1);
-            }
+            sxvki_movables_forget_list(movables, host, sxvki_movable_head(movables, i), pool);
         }
         sxvki_lock_drop(&movables->lock);
     }
@@ -14348,11 +14374,25 @@ SXVKI_COLD static void sxvki_defragmentation_stop(SxvkDefragmentationContext con
     sxvki_records_unpin(records);
 }
 
+/*  What a run of the library's has freed, for sxvkGetMoveStatistics. */
+SXVKI_COLD static void sxvki_context_tell(SxvkDefragmentationContext context) {
+    sxvki_movables* movables = &context->run.allocator->movables;
+    if (context->run.by_library) {
+        sxvki_lock_take(&movables->lock);
+        movables->stats.blocksFreed += context->run.blocks_freed - context->told_blocks;
+        movables->stats.bytesFreed += context->run.bytes_freed - context->told_bytes;
+        sxvki_lock_drop(&movables->lock);
+        context->told_blocks = context->run.blocks_freed;
+        context->told_bytes = context->run.bytes_freed;
+    }
+}
+
 SXVKI_COLD static void sxvki_end_defragmentation(SxvkDefragmentationContext context,
                                                  SxvkDefragmentationStats* stats) {
     SxvkAllocator allocator = context->run.allocator;
     const sxvki_host* host = &allocator->device.host;
     sxvki_defragmentation_stop(context);
+    sxvki_context_tell(context);
     if (stats != NULL) {
         sxvki_defrag_get_stats(&context->run, stats);
     }
@@ -16351,13 +16391,10 @@ SXVKI_COLD static void sxvki_mover_account(sxvki_mover* mover) {
     stats->moveCount += mover->moves;
     stats->bytesMoved += mover->bytes;
     stats->refusedCount += mover->refused;
-    stats->blocksFreed += context->run.blocks_freed - context->told_blocks;
-    stats->bytesFreed += context->run.bytes_freed - context->told_bytes;
     stats->microseconds += took;
     stats->longestMicroseconds = sxvki_max64(stats->longestMicroseconds, took);
     sxvki_lock_drop(&movables->lock);
-    context->told_blocks = context->run.blocks_freed;
-    context->told_bytes = context->run.bytes_freed;
+    sxvki_context_tell(context);
 }
 
 SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context,
@@ -16496,10 +16533,11 @@ SXVKI_COLD static VkResult sxvki_begin_run(SxvkAllocator allocator, SxvkDefragme
 }
 
 /*  Empty the one block, if it is one that can be. */
-SXVKI_COLD static VkResult sxvki_begin_evacuation(SxvkAllocator allocator, uint32_t index,
+SXVKI_COLD static VkResult sxvki_begin_evacuation(SxvkAllocator allocator,
+                                                  SxvkAllocation allocation,
                                                   const SxvkDefragmentationInfo* info,
                                                   SxvkDefragmentationContext* context) {
-    sxvki_block* block = sxvki_block_of(&allocator->device, index);
+    sxvki_block* block = sxvki_block_of(&allocator->device, sxvki_allocation_index(allocation));
     SxvkDefragmentationInfo all = *info;
     VkResult result;
     if (block->domain == NULL || sxvki_pool_is_linear(block->pool)) {
@@ -16508,6 +16546,10 @@ SXVKI_COLD static VkResult sxvki_begin_evacuation(SxvkAllocator allocator, uint3
     all.pool = block->pool;
     all.flags &= ~(VkFlags)SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_MASK;
     all.flags |= SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT;
+    all.flags &= ~(VkFlags)SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT;
+    if (sxvki_movable_exists(&allocator->movables, allocation)) {
+        all.flags |= SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT;
+    }
     result = sxvki_begin_defragmentation(allocator, &all, context);
     if (result == VK_SUCCESS) {
         (*context)->run.only_block = block->id;
@@ -16639,6 +16681,7 @@ SXVKI_COLD static VkResult sxvki_tick(SxvkAllocator allocator,
     }
     moves.maxMicroseconds = moves.maxMicroseconds != 0 ? moves.maxMicroseconds : SXVKI_TICK_TIME;
     movables->tick->max_bytes = info->maxBytes != 0 ? info->maxBytes : SXVKI_TICK_BYTES;
+    movables->tick->run.max_size = movables->tick->max_bytes >> SXVKI_GRANULE_SHIFT;
     result = sxvki_record_moves(movables->tick, &moves, 0, "sxvkDefragmentationTick");
     if (result == VK_SUCCESS) {
         sxvki_tick_end(allocator);
@@ -16653,11 +16696,13 @@ SXVKI_COLD static VkResult sxvki_tick(SxvkAllocator allocator,
 SXVKI_COLD static VkResult sxvki_make_room_in(SxvkPool pool, const SxvkMoveInfo* info,
                                               uint64_t* freed, uint64_t* promised, uint64_t size) {
     SxvkAllocator allocator = pool->device->allocator;
+    SxvkDefragmentationFlags flags = SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT;
     SxvkDefragmentationContext context;
-    VkResult result = sxvki_begin_run(allocator,
-                                      SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT |
-                                          SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT,
-                                      pool, &context);
+    VkResult result;
+    if (info->flags & SXVK_MOVE_MAPPED_BIT) {
+        flags |= SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT;
+    }
+    result = sxvki_begin_run(allocator, flags, pool, &context);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -16673,16 +16718,17 @@ SXVKI_COLD static VkResult sxvki_make_room(SxvkAllocator allocator, uint32_t hea
                                            const SxvkMoveInfo* info) {
     const sxvki_device* device = &allocator->device;
     uint64_t freed = 0, promised = 0;
+    VkResult failure = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     uint32_t type;
     for (type = 0; type < device->model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL && sxvki_type_heap(device, type) == heap && freed + promised < size) {
-            (void)sxvki_make_room_in(pool, info, &freed, &promised, size - freed - promised);
+            VkResult result =
+                sxvki_make_room_in(pool, info, &freed, &promised, size - freed - promised);
+            failure = result == VK_ERROR_OUT_OF_HOST_MEMORY ? result : failure;
         }
     }
-    return freed >= size              ? VK_SUCCESS
-           : freed + promised >= size ? VK_INCOMPLETE
-                                      : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    return freed >= size ? VK_SUCCESS : freed + promised >= size ? VK_INCOMPLETE : failure;
 }
 #endif /* !SX_VKALLOC_NO_DEFRAG */
 
@@ -18720,7 +18766,7 @@ SXVKI_COLD static VkResult sxvki_reject(SxvkAllocator allocator, SxvkMessage mes
 #define SXVKI_KNOWN_POOL_FLAGS       0x00010006u
 #define SXVKI_KNOWN_DEBUG_FLAGS      0x0000001Fu
 #define SXVKI_KNOWN_DEFRAG_FLAGS     0x0000003Fu
-#define SXVKI_KNOWN_MOVE_FLAGS       0x00000001u
+#define SXVKI_KNOWN_MOVE_FLAGS       0x00000003u
 #define SXVKI_KNOWN_TICK_FLAGS       0x00000003u
 
 static VkResult sxvki_check_pointer(SxvkAllocator allocator, const char* function,
@@ -21174,7 +21220,7 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
     return sxvki_reported(allocator, function,
-                          sxvki_begin_evacuation(allocator, index, pInfo, pContext));
+                          sxvki_begin_evacuation(allocator, allocation, pInfo, pContext));
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,

@@ -819,7 +819,7 @@ static void test_arguments(void** state) {
                          VK_ERROR_VALIDATION_FAILED_EXT);                                          \
         rig_expect(p->rig, SXVK_MESSAGE_##message, 1);                                             \
     } while (0)
-    MOVES(flags, 2, UNKNOWN_FLAGS);
+    MOVES(flags, 4, UNKNOWN_FLAGS);
     MOVES(pfnQuery, NULL, NULL_ARGUMENT);
     MOVES(pfnMoved, NULL, NULL_ARGUMENT);
     MOVES(value, 0, BAD_FRAME_VALUE);
@@ -1324,6 +1324,78 @@ static void test_a_block_is_evacuated(void** state) {
     program_close(p);
 }
 
+/*  Without flags: by sxvkRecordMoves, because the allocation is movable. */
+static void test_an_evacuation_without_flags(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationInfo info = {0};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationStats stats;
+    (void)state;
+    fill(p, &movable_host, 600, 2);
+    assert_int_equal(
+        sxvkBeginEvacuation(p->rig->allocator, p->all[300].allocation, &info, &context),
+        VK_SUCCESS);
+    (void)run(p, context);
+    sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+    assert_int_equal(stats.deviceMemoryBlocksFreed, 1);
+    compare(p);
+    program_close(p);
+}
+
+/*  A tick never moves what is larger than its budget of bytes. */
+static void test_ticks_leave_large_ones(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
+    uint64_t longest = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 60; i++) {
+        assert_non_null(add_buffer(p, &movable_host, MIB));
+    }
+    for (uint32_t i = 0; i < 60; i++) {
+        if (i % 4 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    (void)tick_until_done(p, &info, &longest);
+    assert_int_equal(p->told, 0);
+    info.maxBytes = 0;
+    info.flags = SXVK_DEFRAGMENTATION_TICK_IDLE_BIT;
+    p->rig->allocator->movables.rest = 0;
+    (void)tick_until_done(p, &info, &longest);
+    assert_true(p->told != 0);
+    compare(p);
+    program_close(p);
+}
+
+/*  What is mapped for ever stays, unless the user says otherwise; and what was freed is told, also
+    when that is after the call. */
+static void test_room_of_what_is_mapped(void** state) {
+    Program* p = program_open();
+    SxvkAllocationCreateInfo mapped = movable_host;
+    SxvkStatistics before, after;
+    SxvkMoveStatistics moved;
+    (void)state;
+    mapped.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
+    fill(p, &mapped, 600, 5);
+    (void)sxvkTrim(p->rig->allocator);
+    (void)sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves);
+    end_frame(p);
+    assert_int_equal(p->told, 0);
+    p->moves.flags = SXVK_MOVE_MAPPED_BIT;
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    before = rig_statistics(p->rig);
+    before.blockBytes += moved.bytesFreed;
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves), VK_INCOMPLETE);
+    end_frame(p);
+    assert_true(p->told != 0);
+    after = rig_statistics(p->rig);
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    assert_true(moved.blocksFreed != 0);
+    assert_int_equal(moved.bytesFreed, before.blockBytes - after.blockBytes);
+    compare(p);
+    program_close(p);
+}
+
 static void test_room_is_made(void** state) {
     Program* p = program_open();
     SxvkStatistics before, after;
@@ -1622,6 +1694,9 @@ int main(void) {
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
+        cmocka_unit_test(test_an_evacuation_without_flags),
+        cmocka_unit_test(test_ticks_leave_large_ones),
+        cmocka_unit_test(test_room_of_what_is_mapped),
         cmocka_unit_test(test_slots_in_flight),
         cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
