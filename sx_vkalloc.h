@@ -9437,8 +9437,10 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_lock_shutdown(&device->blocks_lock);
     sxvki_lock_shutdown(&allocator->pools_lock);
 #if !SX_VKALLOC_NO_DEFRAG
-    sxvki_table_shutdown(&allocator->movables.entries, host);
-    sxvki_table_shutdown(&allocator->movables.heads, host);
+    if (allocator->movables.entries.made != 0) { /* most programs have none */
+        sxvki_table_shutdown(&allocator->movables.entries, host);
+        sxvki_table_shutdown(&allocator->movables.heads, host);
+    }
     sxvki_lock_shutdown(&allocator->movables.lock);
 #endif
     sxvki_lock_shutdown(&allocator->history.lock);
