@@ -5983,6 +5983,7 @@ static uint64_t sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_
         const sxvki_heap_answer* last = &heap->answers[turn & 1];
         seen = turn;
         *limit = sxvki_load64(&last->budget);
+        SXVKI_ASSERT_INTERNAL(*limit != 0); /* no answer says so, see sxvki_budget_refresh */
         others = sxvki_load64(&last->others);
         turn = sxvki_load32(&heap->turn);
     } while (turn != seen);
@@ -6238,9 +6239,11 @@ static int sxvki_gauge_queue(sxvki_pressure* pressure, sxvki_gauge* gauge, uint3
 static void sxvki_gauge_set(sxvki_gauge* gauge, const sxvki_limits* limits, uint32_t level,
                             uint64_t others) {
     int is_last = level == SXVKI_LEVELS - 1 || limits->from[level + 1] == UINT64_MAX;
+    int is_first = level == SXVK_PRESSURE_LEVEL_NORMAL; /* however little there is */
     sxvki_store64_relaxed(
         &gauge->rise, is_last ? UINT64_MAX : sxvki_add_signed(limits->from[level + 1], 0 - others));
-    sxvki_store64_relaxed(&gauge->fall, sxvki_add_signed(limits->back[level], 0 - others));
+    sxvki_store64_relaxed(&gauge->fall,
+                          is_first ? 0 : sxvki_add_signed(limits->back[level], 0 - others));
     sxvki_exchange32(&gauge->level, level);
 }
 

@@ -145,6 +145,30 @@ static void test_limits(void** state) {
     }
 }
 
+/*  A gauge is not left by the bytes that it was set by, whatever others hold, less than nothing
+    included: it would be queued again with each block. */
+static void test_gauge_stays(void** state) {
+    static const SxvkPressureCreateInfo info = {.criticalThreshold = 0.95f, .hysteresis = 0.05f};
+    static const uint64_t budgets[] = {0, 1, 19, 1000, 100 * GIB, UINT64_MAX - 1, UINT64_MAX};
+    uint64_t seed = 7;
+    uint32_t level = NORMAL, i;
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        uint64_t budget = budgets[testing_below(&seed, 7)];
+        uint64_t bytes = testing_log_uniform(&seed, 1, budget / 2 + 2) - 1;
+        uint64_t others = testing_log_uniform(&seed, 1, budget / 4 + 2) - 1;
+        sxvki_limits limits;
+        sxvki_gauge gauge;
+        others = i % 2 ? others : 0 - others;
+        sxvki_limits_init(&limits, &info, 0.85f, budget);
+        level = sxvki_level_after(&limits, level, sxvki_add_signed(bytes, others));
+        memset(&gauge, 0, sizeof gauge);
+        sxvki_gauge_set(&gauge, &limits, level, others);
+        assert_int_equal(gauge.level, level);
+        assert_false(sxvki_gauge_is_left(&gauge, bytes));
+    }
+}
+
 /*  All of it is all of it, at the end of 64 bits as well, and no share is more than a larger one. */
 static void test_shares(void** state) {
     static const float shares[] = {0.0f, 0.05f, 0.5f, 0.95f, 0.99999994f, 1.0f};
@@ -1462,6 +1486,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defragmentation_tells),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_gauge_stays),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_hysteresis),
         cmocka_unit_test(test_heap_up_and_down),
