@@ -441,9 +441,11 @@ typedef struct SxvkPressureInfo {
 
 /*  A level has changed; or an allocation is about to fail, after the ladder of memory types and its
     fallback: then VK_TRUE says that something was freed, and it is tried once more. Such a failure
-    is told for each heap that would do, once and the best first, until it has its memory. What is
-    returned matters nowhere else. What has reached a limit of its own, a pool with maxBlockCount
-    blocks or an allocation with NEVER_ALLOCATE_BIT, fails untold: no heap is short of memory.
+    is told for each heap that would do, once and the best first, until it has its memory; one of a
+    ring or an arena when the smallest buffer that would do has failed as well, and both may be used
+    meanwhile. What is returned matters nowhere else. What has reached a limit of its own, a pool
+    with maxBlockCount blocks or an allocation with NEVER_ALLOCATE_BIT, fails untold: no heap is
+    short of memory.
     Called outside every lock, by the thread that caused it, when the function that it called is
     done but for this; with bytesNeeded in the middle of it: its outputs, a VkImage among them, may
     be written already, and are not yours yet. The callback may use the allocator as anybody may,
@@ -1720,7 +1722,7 @@ SX_VKALLOC_API VkResult sxvkCompleteFrameRing(SxvkFrameRing ring, uint64_t value
     2^32; 0 = the ring's. An alignment above the size of the ring is offset 0. On failure *pSlice is
     zero.
     Returns   VK_SUCCESS, VALIDATION_FAILED; where the ring is full also as sxvkCreateBuffer
-    Threads   safe; but a message or pressure callback must not allocate from the ring that reports
+    Threads   safe; but a message or memory callback must not allocate from the ring that grows
     Cost      one compare-and-swap; where the ring is full one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromFrameRing(SxvkFrameRing ring, VkDeviceSize size,
@@ -1817,7 +1819,7 @@ SX_VKALLOC_API void sxvkDestroyBufferArena(SxvkAllocator allocator, SxvkBufferAr
     2^32; 0 = the arena's. pSlice is optional. On failure the outputs are null.
     Returns   VK_SUCCESS, OUT_OF_HOST_MEMORY, VALIDATION_FAILED; where no buffer has room also as
               sxvkCreateBuffer
-    Threads   safe; but a message or pressure callback must not allocate from the arena that reports
+    Threads   safe; but a message or memory callback must not allocate from the arena that grows
     Cost      O(1), however many slices and buffers; where none has room, one buffer is made
 */
 SX_VKALLOC_API VkResult sxvkAllocateFromBufferArena(SxvkBufferArena arena, VkDeviceSize size,
@@ -5992,6 +5994,7 @@ static uint64_t sxvki_budget_get(const sxvki_budget* budget, uint32_t h, uint64_
         const sxvki_heap_answer* last = &heap->answers[turn & 1];
         seen = turn;
         *limit = sxvki_load64(&last->budget);
+        SXVKI_ASSERT_INTERNAL(*limit != 0); /* no answer says so, see sxvki_budget_refresh */
         others = sxvki_load64(&last->others);
         turn = sxvki_load32(&heap->turn);
     } while (turn != seen);
@@ -6247,9 +6250,11 @@ static int sxvki_gauge_queue(sxvki_pressure* pressure, sxvki_gauge* gauge, uint3
 static void sxvki_gauge_set(sxvki_gauge* gauge, const sxvki_limits* limits, uint32_t level,
                             uint64_t others) {
     int is_last = level == SXVKI_LEVELS - 1 || limits->from[level + 1] == UINT64_MAX;
+    int is_first = level == SXVK_PRESSURE_LEVEL_NORMAL; /* however little there is */
     sxvki_store64_relaxed(
         &gauge->rise, is_last ? UINT64_MAX : sxvki_add_signed(limits->from[level + 1], 0 - others));
-    sxvki_store64_relaxed(&gauge->fall, sxvki_add_signed(limits->back[level], 0 - others));
+    sxvki_store64_relaxed(&gauge->fall,
+                          is_first ? 0 : sxvki_add_signed(limits->back[level], 0 - others));
     sxvki_exchange32(&gauge->level, level);
 }
 
@@ -8945,9 +8950,8 @@ SXVKI_COLD static void sxvki_pool_pass(SxvkPool pool, void* context) {
 }
 
 /*  Make the blocks that minBlockCount asks for. */
-static VkResult sxvki_pool_prepare(SxvkPool pool) {
-    size_t i;
-    for (i = 0; i < pool->min_block_count; i++) {
+static VkResult sxvki_pool_prepare(SxvkPool pool, size_t* made) {
+    for (; *made < pool->min_block_count; ++*made) {
         sxvki_domain* domain = sxvki_pool_make_domain(pool, 0);
         VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
         if (domain != NULL) {
@@ -10912,12 +10916,27 @@ SXVKI_COLD static void sxvki_heap_list_want(sxvki_heap_list* list, const sxvki_d
     }
 }
 
+/*  Of an allocation of ours: it fails untold, because there is another way. No flag of the API. */
+#define SXVKI_ALLOCATION_UNTOLD ((VkFlags)0x40000000)
+
+/*  Is this a failure that the user may do something about? */
+SXVKI_COLD static int sxvki_is_worth_asking(SxvkAllocator allocator, VkResult result) {
+    return sxvki_is_full(result) && allocator->device.pressure.info.pfnCallback != NULL;
+}
+
+/*  Let the user make room in a heap, unless it is too small. Returns whether he has. */
+SXVKI_COLD static int sxvki_ask(SxvkAllocator allocator, uint32_t heap, VkDeviceSize bytes) {
+    sxvki_device* device = &allocator->device;
+    return bytes <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
+           sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap, bytes);
+}
+
 /*  After this failure let the user make room, heap after heap, and climb again where he has. */
 SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult result,
                                                uint32_t type_bits, const sxvki_purpose* purpose,
                                                const SxvkAllocationCreateInfo* info,
                                                sxvki_request* request, SxvkAllocation* taken) {
-    sxvki_device* device = &allocator->device;
+    const sxvki_device* device = &allocator->device;
     SxvkAllocationCreateInfo second;
     sxvki_heap_list list;
     uint32_t i;
@@ -10927,10 +10946,7 @@ SXVKI_COLD static VkResult sxvki_ask_and_climb(SxvkAllocator allocator, VkResult
         sxvki_heap_list_want(&list, device, type_bits, purpose, &second, request);
     }
     for (i = 0; i < list.count && sxvki_is_full(result); i++) {
-        uint32_t heap = list.heaps[i];
-        if (request->size <= sxvki_load64_relaxed(&device->budget.heaps[heap].limit) &&
-            sxvki_pressure_ask(&device->pressure, &device->budget, allocator, heap,
-                               request->size)) {
+        if (sxvki_ask(allocator, list.heaps[i], request->size)) {
             request->full = NULL;
             result = sxvki_climb_both(allocator, type_bits, purpose, info, request, taken);
         }
@@ -10996,7 +11012,7 @@ SXVKI_COLD static VkResult sxvki_allocate_slowly(SxvkAllocator allocator, const 
                               (info->flags & SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT) != 0;
     request.prefers_dedicated = requirements->dedicated.prefersDedicatedAllocation != 0;
     result = sxvki_climb_both(allocator, type_bits, purpose, info, &request, taken);
-    if (sxvki_is_full(result) && allocator->device.pressure.info.pfnCallback != NULL) {
+    if ((info->flags & SXVKI_ALLOCATION_UNTOLD) == 0 && sxvki_is_worth_asking(allocator, result)) {
         result = sxvki_ask_and_climb(allocator, result, type_bits, purpose, info, &request, taken);
     }
     if (result == VK_SUCCESS &&
@@ -11233,6 +11249,19 @@ SXVKI_COLD static void sxvki_free_all(SxvkAllocator allocator, SxvkPool pool, Sx
     }
 }
 
+/*  The first blocks of a pool; for each that there is no memory for the user is asked once. */
+SXVKI_COLD static VkResult sxvki_pool_fill(SxvkAllocator allocator, SxvkPool pool) {
+    uint32_t heap = sxvki_type_heap(&allocator->device, pool->type);
+    size_t made = 0, asked = SIZE_MAX;
+    VkResult result = sxvki_pool_prepare(pool, &made);
+    while (sxvki_is_worth_asking(allocator, result) && made != asked &&
+           sxvki_ask(allocator, heap, pool->block_size)) {
+        asked = made;
+        result = sxvki_pool_prepare(pool, &made);
+    }
+    return result;
+}
+
 static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateInfo* info,
                                   SxvkPool* created) {
     const sxvki_host* host = &allocator->device.host;
@@ -11243,7 +11272,7 @@ static VkResult sxvki_create_pool(SxvkAllocator allocator, const SxvkPoolCreateI
         sxvki_host_free(host, pool);
         return VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    result = sxvki_pool_prepare(pool);
+    result = sxvki_pool_fill(allocator, pool);
     if (result != VK_SUCCESS) {
         sxvki_pool_shutdown(pool);
         sxvki_host_free(host, pool);
@@ -17591,8 +17620,10 @@ SXVKI_COLD static void sxvki_plan_destroy(sxvki_plan* plan) {
     sxvki_host_free(host, plan);
 }
 
+/*  With flags besides those of the plan. */
 SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const char* function,
-                                                VkDeviceSize size, sxvki_backing* made) {
+                                                VkDeviceSize size, VkFlags flags,
+                                                sxvki_backing* made) {
     const sxvki_vk* vk = &plan->allocator->device.vk;
     SxvkAllocationCreateInfo pinned = plan->info;
     VkBufferCreateInfo info;
@@ -17603,6 +17634,7 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = size;
     info.usage = plan->usage;
+    pinned.flags |= flags;
     pinned.flags |= SXVK_ALLOCATION_CREATE_PINNED_BIT; /* nobody who moves things knows of it */
     result = sxvki_create_buffer(plan->allocator, function, &info, &pinned, &made->buffer,
                                  &made->allocation);
@@ -17622,12 +17654,14 @@ SXVKI_COLD static VkResult sxvki_backing_create(const sxvki_plan* plan, const ch
     return VK_SUCCESS;
 }
 
-/*  As large as may be: half as much, again and again, where the device has no more. */
+/*  As large as may be: half as much, again and again, where the device has no more. The user is not
+    asked for memory: who is at it keeps others from the same ring or arena, which the user may turn
+    to when he is asked, and a smaller buffer may do. */
 SXVKI_COLD static VkResult sxvki_backing_create_most(const sxvki_plan* plan, const char* function,
                                                      VkDeviceSize most, VkDeviceSize least,
                                                      sxvki_backing* made) {
     for (;;) {
-        VkResult result = sxvki_backing_create(plan, function, most, made);
+        VkResult result = sxvki_backing_create(plan, function, most, SXVKI_ALLOCATION_UNTOLD, made);
         if ((!sxvki_is_full(result) && result != SXVKI_AT_LIMIT) || most <= least) {
             return result;
         }
@@ -17846,38 +17880,53 @@ SXVKI_COLD static sxvki_ring_buffer* sxvki_ring_take_spare(SxvkFrameRing ring) {
     return b;
 }
 
-/*  Go on in another buffer. The caller has set is_growing, and does not hold the lock. */
+/*  Go on in a new buffer. The caller holds the lock. */
+SXVKI_COLD static void sxvki_ring_install(SxvkFrameRing ring, sxvki_ring_buffer* b) {
+    sxvki_ring_buffer* old = (sxvki_ring_buffer*)ring->current;
+    /* Never the head that it had: a thread that still waits with it would succeed. */
+    uint64_t start = sxvki_align_up(sxvki_ring_head(b) + 1, b->backing.size);
+    uint64_t closed = SXVKI_RING_CLOSED;
+    if (old != NULL) {
+        closed = sxvki_load64(&old->head) & SXVKI_RING_CLOSED;
+        sxvki_ring_note_peak(ring);
+        sxvki_ring_retire(ring, old);
+    }
+    sxvki_store64_relaxed(&b->mask, b->backing.size - 1);
+    sxvki_ring_set(&b->tail, start);
+    sxvki_ring_set(&b->head, start | closed);
+    ring->frame_start = start;
+    ring->stats.size = b->backing.size;
+    sxvki_store_ptr(&ring->current, b);
+}
+
+/*  Go on in another buffer than `old`. The caller does not hold the lock, and has set is_growing.
+    Where the user is asked for memory it is not set, for he may use the ring meanwhile: who then
+    finds another buffer than the old one leaves it. */
 SXVKI_COLD static VkResult sxvki_ring_replace(SxvkFrameRing ring, const char* function,
-                                              VkDeviceSize most, VkDeviceSize least) {
-    sxvki_ring_buffer* old = (sxvki_ring_buffer*)sxvki_load_ptr(&ring->current);
+                                              const sxvki_ring_buffer* old, VkDeviceSize most,
+                                              VkDeviceSize least, int asks) {
     sxvki_ring_buffer* b = sxvki_ring_take_spare(ring);
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    sxvki_backing unused;
+    unused.buffer = VK_NULL_HANDLE;
     if (b != NULL) {
-        result = sxvki_backing_create_most(&ring->plan, function, most, least, &b->backing);
+        result = asks ? sxvki_backing_create(&ring->plan, function, least, 0, &b->backing)
+                      : sxvki_backing_create_most(&ring->plan, function, most, least, &b->backing);
     }
     sxvki_lock_take(&ring->lock);
-    ring->is_growing = 0;
-    if (result == VK_SUCCESS) {
-        /* Never the head that it had: a thread that still waits with it would succeed. */
-        uint64_t start = sxvki_align_up(sxvki_ring_head(b) + 1, b->backing.size);
-        uint64_t closed = SXVKI_RING_CLOSED;
-        if (old != NULL) {
-            closed = sxvki_load64(&old->head) & SXVKI_RING_CLOSED;
-            ring->stats.spillCount += most > ring->stats.size;
-            sxvki_ring_note_peak(ring);
-            sxvki_ring_retire(ring, old);
-        }
-        sxvki_store64_relaxed(&b->mask, b->backing.size - 1);
-        sxvki_ring_set(&b->tail, start);
-        sxvki_ring_set(&b->head, start | closed);
-        ring->frame_start = start;
-        ring->stats.size = b->backing.size;
-        sxvki_store_ptr(&ring->current, b);
+    ring->is_growing &= asks;
+    if (result == VK_SUCCESS && ring->current == old) {
+        ring->stats.spillCount += old != NULL && most > ring->stats.size;
+        sxvki_ring_install(ring, b);
     } else if (b != NULL) {
+        if (result == VK_SUCCESS) {
+            unused = b->backing;
+        }
         b->next = ring->spare;
         ring->spare = b;
     }
     sxvki_lock_drop(&ring->lock);
+    sxvki_backing_destroy(ring->plan.allocator, &unused, function);
     sxvki_ring_release(ring, function); /* the old one, where all was completed meanwhile */
     return result;
 }
@@ -17891,17 +17940,19 @@ SXVKI_COLD static VkResult sxvki_ring_reject(SxvkFrameRing ring, const char* fun
 
 #define SXVKI_RING_IS_CLOSED "no value is open, sxvkBeginFrameRing begins one"
 
-/*  The slow path: another thread has made room, or this one does. */
+/*  The slow path: another thread has made room, or this one does; in the end by asking the user,
+    after which there is a last look at what he has made of the ring. */
 SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* function,
                                                uint64_t size, uint64_t alignment,
                                                sxvki_ring_buffer** from, uint64_t* offset) {
     uint64_t least = sxvki_pow2_ceil(sxvki_max64(size, ring->alignment));
-    VkResult result = VK_SUCCESS;
+    VkResult result = VK_SUCCESS, failure = VK_SUCCESS;
+    int asks = 0;
     uint32_t step;
     for (step = 0; result == VK_SUCCESS; step++) {
         sxvki_ring_buffer* b;
         uint64_t most, head;
-        int is_growing;
+        int must_wait;
         sxvki_lock_take(&ring->lock);
         b = (sxvki_ring_buffer*)ring->current;
         /* Of what is aligned to more than the buffer's size there is offset 0 in each lap. */
@@ -17911,19 +17962,26 @@ SXVKI_COLD static VkResult sxvki_ring_overflow(SxvkFrameRing ring, const char* f
             return VK_SUCCESS;
         }
         head = sxvki_load64(&b->head);
-        is_growing = ring->is_growing;
+        must_wait = ring->is_growing && !asks;
         most = ring->retired_bytes + (head - sxvki_load64_relaxed(&b->tail)) + least;
         most = sxvki_pow2_ceil(sxvki_max64(most, ring->stats.size + 1));
-        if ((head & SXVKI_RING_CLOSED) == 0 && !is_growing) {
+        if ((head & SXVKI_RING_CLOSED) == 0 && !asks) {
             ring->is_growing = 1;
         }
         sxvki_lock_drop(&ring->lock);
         if ((head & SXVKI_RING_CLOSED) != 0) {
             result = sxvki_ring_reject(ring, function, SXVKI_RING_IS_CLOSED);
-        } else if (is_growing) {
+        } else if (must_wait) {
             sxvki_spin_pause(step);
+        } else if (failure != VK_SUCCESS) {
+            result = failure;
         } else {
-            result = sxvki_ring_replace(ring, function, most, least);
+            result = sxvki_ring_replace(ring, function, b, most, least, asks);
+            if (sxvki_is_worth_asking(ring->plan.allocator, result)) {
+                failure = asks ? result : VK_SUCCESS;
+                result = VK_SUCCESS;
+                asks = 1;
+            }
         }
     }
     return result;
@@ -17984,7 +18042,7 @@ SXVKI_COLD static VkResult sxvki_ring_begin(SxvkFrameRing ring, const char* func
         return sxvki_ring_reject(ring, function, "value, which must be greater than any before");
     }
     if (smaller != 0) {
-        sxvki_ring_replace(ring, function, smaller, smaller); /* it need not */
+        sxvki_ring_replace(ring, function, b, smaller, smaller, 0); /* it need not */
         sxvki_settle(ring->plan.allocator);
     }
     return VK_SUCCESS;
@@ -18080,8 +18138,7 @@ SXVKI_COLD static VkResult sxvki_ring_create(SxvkAllocator allocator, const char
         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     ring->plan.info.minAlignment = ring->alignment;
     ring->stats.bufferCount = 1;
-    ring->is_growing = 1;
-    result = sxvki_ring_replace(ring, function, ring->min_size, ring->min_size);
+    result = sxvki_ring_replace(ring, function, NULL, ring->min_size, ring->min_size, 1);
     if (result != VK_SUCCESS) {
         sxvki_ring_destroy(ring, function);
         return result;
@@ -18175,7 +18232,7 @@ SXVKI_COLD static VkResult sxvki_smart_make_shadow(SxvkSmartBuffer buffer, const
     plan.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     plan.info.pool = VK_NULL_HANDLE;
     plan.info.flags = SXVKI_UPLOAD_READS;
-    return sxvki_backing_create(&plan, function, buffer->size, &buffer->shadow);
+    return sxvki_backing_create(&plan, function, buffer->size, 0, &buffer->shadow);
 }
 
 /*  Accepts one that was made in part. */
@@ -18216,7 +18273,7 @@ SXVKI_COLD static VkResult sxvki_smart_create(SxvkAllocator allocator, const cha
     }
     buffer->plan.info.flags = sxvki_smart_flags(buffer, info->usage);
     result = sxvki_backing_create(&buffer->plan, function,
-                                  (buffer->copy_count - 1) * buffer->stride + info->size,
+                                  (buffer->copy_count - 1) * buffer->stride + info->size, 0,
                                   &buffer->backing);
     buffer->is_staged =
         access == SXVK_SMART_BUFFER_ACCESS_STREAMING || buffer->backing.data == NULL;
@@ -18466,15 +18523,16 @@ SXVKI_COLD static void sxvki_arena_remove_buffer(SxvkBufferArena arena, uint32_t
 
 /*  One more buffer, and what is wished for from its start: a search might find a range of another
     buffer before it, one that is aligned badly or that was freed meanwhile. VK_NOT_READY: another
-    thread has made one. */
+    thread has made one. Where the user is asked for memory he may use the arena meanwhile, so that
+    other threads do not wait for that. */
 SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* function,
-                                            uint64_t size, uint32_t step,
+                                            uint64_t size, uint32_t step, int asks,
                                             sxvki_virtual_spot* spot) {
     VkDeviceSize least = size << arena->ranges.shift;
     VkDeviceSize most = arena->buffer_size;
     sxvki_backing made;
     VkResult result;
-    if (arena->is_growing) {
+    if (arena->is_growing && !asks) {
         sxvki_lock_drop(&arena->lock);
         sxvki_spin_pause(step);
         sxvki_lock_take(&arena->lock);
@@ -18487,12 +18545,13 @@ SXVKI_COLD static VkResult sxvki_arena_grow(SxvkBufferArena arena, const char* f
         most = sxvki_pow2_floor(sxvki_max64(most, SXVKI_ARENA_BUFFER_MIN));
         most = sxvki_min64(most, SXVKI_ARENA_BUFFER_MAX);
     }
-    arena->is_growing = 1;
+    arena->is_growing |= !asks;
     sxvki_lock_drop(&arena->lock);
     most = sxvki_max64(sxvki_align_down(most, (VkDeviceSize)1 << arena->ranges.shift), least);
-    result = sxvki_backing_create_most(&arena->plan, function, most, least, &made);
+    result = asks ? sxvki_backing_create(&arena->plan, function, least, 0, &made)
+                  : sxvki_backing_create_most(&arena->plan, function, most, least, &made);
     sxvki_lock_take(&arena->lock);
-    arena->is_growing = 0;
+    arena->is_growing &= asks;
     if (result == VK_SUCCESS) {
         if (sxvki_arena_reserve(arena)) {
             sxvki_arena_add_buffer(arena, &made, size, spot);
@@ -18520,11 +18579,13 @@ SXVKI_APART static void sxvki_arena_slice(const struct SxvkBufferArena_T* arena,
     sxvki_backing_slice(&sxvki_arena_buffer_at(arena, id)->backing, offset, size, slice);
 }
 
-/*  A range, a new slab, the empty buffer, or a further one. */
+/*  A range, a new slab, the empty buffer, or a further one: in the end by asking the user, after
+    which there is a last look at what he has made of the arena. */
 SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* function,
                                              const SxvkVirtualAllocationCreateInfo* wish,
                                              sxvki_virtual_spot* spot) {
-    VkResult result = VK_NOT_READY;
+    VkResult result = VK_NOT_READY, failure = VK_SUCCESS;
+    int asks = 0;
     uint32_t step;
     for (step = 0; result == VK_NOT_READY; step++) {
         result = sxvki_virtual_take(&arena->ranges, wish->size, wish->alignment,
@@ -18533,9 +18594,15 @@ SXVKI_APART static VkResult sxvki_arena_take(SxvkBufferArena arena, const char* 
             uint32_t id = sxvki_arena_buffer_of(arena, spot->index);
             arena->empty = id == arena->empty ? SXVKI_NONE : arena->empty;
         } else if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY) {
-            result = sxvki_arena_take_empty(arena, wish->size, spot)
-                         ? VK_SUCCESS
-                         : sxvki_arena_grow(arena, function, wish->size, step, spot);
+            result = sxvki_arena_take_empty(arena, wish->size, spot) ? VK_SUCCESS
+                     : failure != VK_SUCCESS
+                         ? failure
+                         : sxvki_arena_grow(arena, function, wish->size, step, asks, spot);
+            if (failure == VK_SUCCESS && sxvki_is_worth_asking(arena->plan.allocator, result)) {
+                failure = asks ? result : VK_SUCCESS;
+                result = VK_NOT_READY;
+                asks = 1;
+            }
         }
     }
     return result;
