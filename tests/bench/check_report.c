@@ -274,6 +274,15 @@ static void check_defrag(const Row* row) {
     }
 }
 
+static void check_ticks(const Row* row) {
+    double before = number(row, "before", 1, 100);
+    double blocks = number(row, "blocksBefore", 2, 1e6);
+    (void)number(row, "committedOverLive", 1, before);
+    (void)number(row, "blocks", 1, blocks);
+    (void)number(row, "ticks", 2, 1e6);
+    (void)number(row, "longestMicroseconds", 1, 1e6);
+}
+
 static const struct {
     const char* table;
     int rows; /* at least; of ours alone */
@@ -288,7 +297,7 @@ static const struct {
     {"threads", 3, check_threads}, {"traces", 2, check_traces},
     {"host", 3, check_host},       {"createbuffer", 1, check_createbuffer},
     {"upload", 5, check_upload},   {"linear", 5, check_linear},
-    {"defrag", 16, check_defrag},
+    {"defrag", 16, check_defrag},  {"ticks", 6, check_ticks},
 };
 
 /* ------------------------------------------------------------------ the whole */

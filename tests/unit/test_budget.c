@@ -1,7 +1,8 @@
 /*  test_budget.c - counters per heap, what the driver says about them, and how little it is
     believed.
 
-    Run by CTest (unit.budget).
+    Where threads meet between two steps, the other one is played by a hook in the library's
+    internal assertions. Run by CTest (unit.budget).
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +11,27 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define SX_VKALLOC_DEBUG 2
+/*  What another thread does, once, between two words that this one reads. */
+static void (*while_reading)(void);
+
+static void check_assertion(int holds, const char* text) {
+    void (*act)(void) = while_reading;
+    if (!holds) {
+        fprintf(stderr, "assertion: %s\n", text);
+        abort();
+    }
+    if (act != NULL && strcmp(text, "*limit != 0") == 0) {
+        while_reading = NULL;
+        act();
+    }
+}
+
+#define SX_VKALLOC_ASSERT(x) check_assertion((x) ? 1 : 0, #x)
+#define SX_VKALLOC_DEBUG     2
 #define SX_VKALLOC_IMPLEMENTATION
 #include "testing.h"
 
@@ -794,6 +813,65 @@ static void test_threads_and_answers(void** state) {
     rig_destroy(rig);
 }
 
+/*  The same with threads that meet for certain: two answers come between the two words of one that
+    is read; and somebody wants an answer while the driver is asked. */
+static sxvki_budget* answering;
+
+static void answer_twice(void) {
+    sxvki_heap_learn(&answering->heaps[0], 500 * MIB, 100 * MIB, 100 * MIB);
+    sxvki_heap_learn(&answering->heaps[0], 4000 * MIB, 3000 * MIB, 3000 * MIB);
+}
+
+static void test_answers_while_reading(void** state) {
+    Rig* rig = budget_rig();
+    uint64_t usage, limit;
+    (void)state;
+    answering = &rig->allocator->device.budget;
+    sxvki_heap_learn(&answering->heaps[0], 1000 * MIB, 0, 0);
+    while_reading = answer_twice;
+    sxvki_budget_get(answering, 0, &usage, &limit);
+    assert_null(while_reading);
+    assert_int_equal(limit, 4000 * MIB);
+    assert_int_equal(usage, 3000 * MIB);
+    rig_destroy(rig);
+}
+
+static Rig* asking;
+static uint32_t asked;
+
+static void VKAPI_PTR nested_properties2(VkPhysicalDevice device,
+                                         VkPhysicalDeviceMemoryProperties2* pProperties) {
+    real_properties2(device, pProperties);
+    if (pProperties->pNext != NULL && asking != NULL && ++asked < 10) {
+        sxvkSetCurrentFrameIndex(asking->allocator, 100 + asked);
+    }
+}
+
+static void test_one_asks(void** state) {
+    SxvkVulkanFunctions functions;
+    RigOptions options = rig_options();
+    Rig* rig;
+    (void)state;
+    memset(&functions, 0, sizeof functions);
+    functions.vkGetInstanceProcAddr = sim_get_instance_proc_addr();
+    functions.vkGetDeviceProcAddr = sim_get_device_proc_addr();
+    functions.vkGetPhysicalDeviceMemoryProperties2 = nested_properties2;
+    options.info.pVulkanFunctions = &functions;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
+    rig = rig_create_bare(&options);
+    real_properties2 =
+        (PFN_vkGetPhysicalDeviceMemoryProperties2)(void (*)(void))sim_get_instance_proc_addr()(
+            rig->info.instance, "vkGetPhysicalDeviceMemoryProperties2");
+    assert_int_equal(sxvkCreateAllocator(&rig->info, &rig->allocator), VK_SUCCESS);
+    asking = rig;
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    assert_int_equal(asked, 1);
+    sxvkSetCurrentFrameIndex(rig->allocator, 2); /* and again when that is over */
+    assert_int_equal(asked, 2);
+    asking = NULL;
+    rig_destroy(rig);
+}
+
 static sxvki_budget shared;
 
 static void* reserve_much(void* pUnused) {
@@ -850,6 +928,8 @@ int main(void) {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_moves_during_a_query),
         cmocka_unit_test(test_threads_and_answers),
+        cmocka_unit_test(test_answers_while_reading),
+        cmocka_unit_test(test_one_asks),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -753,6 +753,42 @@ static void test_limits(void** state) {
     rig_destroy(rig);
 }
 
+/*  With a microsecond for each pass it takes many of them, of few moves, and the same is done. */
+static void test_time_limit(void** state) {
+    uint32_t most[2] = {0, 0}, passes[2] = {0, 0};
+    VkDeviceSize committed[2];
+    (void)state;
+    for (uint32_t timed = 0; timed < 2; timed++) {
+        Rig* rig = create_rig();
+        SxvkPool pool = create_pool(rig);
+        SxvkAllocationCreateInfo info = {.pool = pool};
+        SxvkDefragmentationInfo run = {.pool = pool, .maxMicrosecondsPerPass = timed};
+        SxvkDefragmentationPassMoveInfo pass;
+        SxvkDefragmentationContext context;
+        Things things;
+        things_open(&things, rig, 2000);
+        fill(&things, &info, 2000, 256, 16 * KIB, 5);
+        assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+        while (sxvkBeginDefragmentationPass(rig->allocator, context, &pass) == VK_INCOMPLETE) {
+            most[timed] = pass.moveCount > most[timed] ? pass.moveCount : most[timed];
+            for (uint32_t i = 0; i < pass.moveCount; i++) {
+                things_move(&things, &pass.pMoves[i]);
+            }
+            (void)sxvkEndDefragmentationPass(rig->allocator, context, &pass);
+            assert_true(++passes[timed] < 100000);
+        }
+        sxvkEndDefragmentation(rig->allocator, context, NULL);
+        committed[timed] = pool_statistics(rig, pool).blockBytes;
+        things_compare(&things);
+        things_close(&things);
+        sxvkDestroyPool(rig->allocator, pool);
+        rig_destroy(rig);
+    }
+    assert_true(passes[1] > 10 && passes[1] > 2 * passes[0]);
+    assert_true(most[1] < most[0] / 2);
+    assert_in_range(committed[1], 0, committed[0] + MIB);
+}
+
 /*  Room in frozen blocks is found before a new block is made, and the moves under way go on. */
 static void test_revival(void** state) {
     Site site;
@@ -888,23 +924,126 @@ static void test_host_memory_fails_anywhere(void** state) {
     assert_true(nth > 5);
 }
 
-/*  A target that cannot be mapped: its victim is given up, and nothing is lost. */
-static void test_mapping_fails(void** state) {
-    Site site;
-    (void)state;
-    site_open(&site, SXVK_ALLOCATION_CREATE_MAPPED_BIT, 200 * KIB,
-              SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT, 0);
-    assert_true(
-        sim_fail(site.rig->sim, SIM_CALL_MAP_MEMORY, 1, UINT32_MAX, VK_ERROR_MEMORY_MAP_FAILED));
-    assert_int_equal(site_begin(&site, SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT), VK_INCOMPLETE);
-    sim_clear_faults(site.rig->sim);
-    for (uint32_t i = 0; i < site.pass.moveCount; i++) {
-        things_move(&site.things, &site.pass.pMoves[i]);
+/*  Two blocks, of which the one that should be emptied is mapped, and the other one is not, and
+    cannot be for `times` times. Returns the blocks that are left. */
+static uint32_t map_fails(uint32_t times, VkResult how, uint32_t errors, uint32_t messages) {
+    RigOptions options = rig_options();
+    SxvkAllocationCreateInfo plain = {0}, mapped = {.flags = SXVK_ALLOCATION_CREATE_MAPPED_BIT};
+    SxvkDefragmentationInfo run = {.flags = SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT};
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkDefragmentationContext context;
+    VkResult result;
+    SxvkStatistics stats;
+    Things things;
+    Rig* rig;
+    options.sim.backing = true;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT;
+    rig = rig_create(&options);
+    plain.pool = mapped.pool = run.pool = create_pool(rig);
+    things_open(&things, rig, 10);
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_non_null(things_add(&things, i < 5 ? &plain : &mapped, 200 * KIB));
     }
-    (void)site_end_pass(&site);
-    (void)site_end(&site);
-    assert_int_equal(pool_statistics(site.rig, site.pool).allocationCount, 4);
-    site_close(&site);
+    for (uint32_t i = 0; i < 10; i++) {
+        if (i != 1 && i != 2 && i != 7) {
+            things_remove(&things, &things.all[i]);
+        }
+    }
+    assert_int_equal(pool_statistics(rig, run.pool).blockCount, 2);
+    assert_true(sim_fail(rig->sim, SIM_CALL_MAP_MEMORY, 1, times, how));
+    assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+    while ((result = sxvkBeginDefragmentationPass(rig->allocator, context, &pass)) != VK_SUCCESS) {
+        if (result == how) {
+            assert_true(errors-- != 0);
+            continue;
+        }
+        assert_int_equal(result, VK_INCOMPLETE);
+        for (uint32_t i = 0; i < pass.moveCount; i++) {
+            things_move(&things, &pass.pMoves[i]);
+        }
+        (void)sxvkEndDefragmentationPass(rig->allocator, context, &pass);
+    }
+    assert_int_equal(errors, 0);
+    sxvkEndDefragmentation(rig->allocator, context, NULL);
+    sim_clear_faults(rig->sim);
+    assert_int_equal(rig->messages.counts[SXVK_MESSAGE_MOVE_FAILED], messages);
+    messages_clear(&rig->messages);
+    stats = pool_statistics(rig, run.pool);
+    assert_int_equal(stats.allocationCount, 3);
+    things_compare(&things);
+    things_close(&things);
+    sxvkDestroyPool(rig->allocator, run.pool);
+    rig_destroy(rig);
+    return stats.blockCount;
+}
+
+/*  A target that cannot be mapped: its victim is given up with a message, and tried again when they
+    are chosen one by one. For want of host memory the pass fails, and the next one goes on. */
+static void test_mapping_fails(void** state) {
+    (void)state;
+    assert_int_equal(map_fails(1, VK_ERROR_MEMORY_MAP_FAILED, 0, 1), 1);
+    assert_int_equal(map_fails(UINT32_MAX, VK_ERROR_MEMORY_MAP_FAILED, 0, 2),
+                     1); /* the other one */
+    assert_int_equal(map_fails(3, VK_ERROR_OUT_OF_HOST_MEMORY, 3, 0), 1);
+}
+
+/*  What each frame has done, while all that can become of a move does: moves are no allocations. */
+static void test_moves_are_no_allocations(void** state) {
+    RigOptions options = rig_options();
+    SxvkDefragmentationInfo run = {.flags = SXVK_DEFRAGMENTATION_FLAG_ALGORITHM_EXTENSIVE_BIT,
+                                   .maxAllocationsPerPass = 50};
+    SxvkAllocationCreateInfo info = {.memoryTypeBits = 1 << HOST};
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkDefragmentationContext context;
+    SxvkFrameStatistics frame;
+    uint32_t destroyed, index = 1, one;
+    uint64_t moved = 0;
+    Things things;
+    Rig* rig;
+    (void)state;
+    options.sim.backing = true;
+    options.info.frameHistoryCount = 1;
+    rig = rig_create(&options);
+    things_open(&things, rig, 30000);
+    fill(&things, &info, 20000, 256, 4 * KIB, 3);
+    sxvkSetCurrentFrameIndex(rig->allocator, index++);
+    assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+    while (sxvkBeginDefragmentationPass(rig->allocator, context, &pass) == VK_INCOMPLETE) {
+        destroyed = 0;
+        for (uint32_t i = 0; i < pass.moveCount; i++) {
+            if (i % 7 == 3) {
+                Thing* thing = things_of(&things, pass.pMoves[i].srcAllocation);
+                sxvki_destroy_pair(&rig->allocator->device, thing->buffer, VK_NULL_HANDLE);
+                memset(thing, 0, sizeof *thing);
+                pass.pMoves[i].operation = SXVK_DEFRAGMENTATION_MOVE_OPERATION_DESTROY;
+                destroyed++;
+            } else if (i % 7 == 5) {
+                things_remove(&things, things_of(&things, pass.pMoves[i].srcAllocation));
+                destroyed++;
+            } else if (index % 8 == 0 && i == pass.moveCount - 1) {
+                pass.pMoves[i].operation = SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE;
+            } else {
+                things_move(&things, &pass.pMoves[i]);
+            }
+        }
+        for (uint32_t half = 0; half < 2; half++) {
+            if (half == 1) {
+                (void)sxvkEndDefragmentationPass(rig->allocator, context, &pass);
+            }
+            sxvkSetCurrentFrameIndex(rig->allocator, index++);
+            one = 1;
+            assert_int_equal(sxvkGetFrameHistory(rig->allocator, &one, &frame), VK_SUCCESS);
+            moved += frame.movedBytes;
+            assert_int_equal(frame.allocationCount, 0);
+            destroyed -= frame.freeCount;
+        }
+        assert_int_equal(destroyed, 0);
+    }
+    sxvkEndDefragmentation(rig->allocator, context, NULL);
+    assert_true(moved != 0);
+    assert_int_equal(sxvki_load64(&rig->allocator->device.doubles), 0);
+    things_close(&things);
+    rig_destroy(rig);
 }
 
 /*  It may end at any time: nothing of a pass that was not ended has happened. */
@@ -1064,11 +1203,13 @@ int main(void) {
         cmocka_unit_test(test_mapped_slots),
         cmocka_unit_test(test_alignment_stays),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_revival),
         cmocka_unit_test(test_revived_slabs),
         cmocka_unit_test(test_a_smaller_block),
         cmocka_unit_test(test_host_memory_fails_anywhere),
         cmocka_unit_test(test_mapping_fails),
+        cmocka_unit_test(test_moves_are_no_allocations),
         cmocka_unit_test(test_ends_early),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_a_pass_that_was_changed),

@@ -29,7 +29,7 @@
 
 /* ------------------------------------------------------------------ a program with resources */
 
-#define MOST 4000u
+#define MOST 17000u
 
 typedef struct Res {
     VkBuffer buffer; /* or an image; both null: there is none */
@@ -783,6 +783,7 @@ static void test_what_cannot_be_movable(void** state) {
     IMAGE(format, VK_FORMAT_G8_B8R8_2PLANE_420_UNORM);
     IMAGE(tiling, VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT);
     IMAGE(pNext, &external);
+    IMAGE(mipLevels, 33);
     INFO(flags, SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT);
     INFO(flags, SXVK_ALLOCATION_CREATE_PINNED_BIT);
     INFO(flags, SXVK_ALLOCATION_CREATE_CAN_ALIAS_BIT);
@@ -818,7 +819,7 @@ static void test_arguments(void** state) {
                          VK_ERROR_VALIDATION_FAILED_EXT);                                          \
         rig_expect(p->rig, SXVK_MESSAGE_##message, 1);                                             \
     } while (0)
-    MOVES(flags, 2, UNKNOWN_FLAGS);
+    MOVES(flags, 4, UNKNOWN_FLAGS);
     MOVES(pfnQuery, NULL, NULL_ARGUMENT);
     MOVES(pfnMoved, NULL, NULL_ARGUMENT);
     MOVES(value, 0, BAD_FRAME_VALUE);
@@ -942,6 +943,56 @@ static void test_creation_fails(void** state) {
     program_close(p);
 }
 
+/*  Entries of what has gone take no room, whichever way it went; trimmed, none at all. */
+static void test_entries_go(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const sxvki_table* entries = &allocator->movables.entries;
+    SxvkDefragmentationContext context;
+    uint64_t live;
+    (void)state;
+    (void)add_buffer(p, &(SxvkAllocationCreateInfo){.memoryTypeBits = 1u << HOST}, 100);
+    for (uint32_t i = 0; i < 500; i++) {
+        Res* res = add_buffer(p, &movable_host, 300);
+        sxvki_destroy_pair(&allocator->device, res->buffer, VK_NULL_HANDLE);
+        if (i % 2 != 0) {
+            sxvkFreeMemory(allocator, res->allocation);
+        } else {
+            sxvkFreeMemoryPages(allocator, 1, &res->allocation);
+        }
+        memset(res, 0, sizeof *res);
+        assert_int_equal(allocator->movables.count, 0);
+    }
+    assert_in_range(entries->made, 1, 16);
+    /* And those that are moving at that moment. */
+    fill(p, &movable_host, 300, 4);
+    context = begin(p, ALL);
+    assert_int_equal(sxvkRecordMoves(allocator, context, &p->moves), VK_INCOMPLETE);
+    sim_execute_copies(p->rig->sim);
+    for (uint32_t i = 0; i < MOST; i++) {
+        Res* res = &p->all[i];
+        if (res->moves != 0) {
+            sxvki_destroy_pair(&allocator->device, res->buffer, res->image);
+            sxvkFreeMemory(allocator, res->allocation);
+            memset(res, 0, sizeof *res);
+        }
+    }
+    end_frame(p);
+    (void)run(p, context);
+    sxvkEndDefragmentation(allocator, context, NULL);
+    for (uint32_t i = 1; i < MOST; i++) {
+        if (res_lives(&p->all[i])) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    assert_int_equal(allocator->movables.count, 0);
+    live = p->rig->host.liveBytes;
+    (void)sxvkTrim(allocator);
+    assert_int_equal(entries->made, 0);
+    assert_true(p->rig->host.liveBytes + 100 * sizeof(sxvki_movable) <= live);
+    program_close(p);
+}
+
 /* ------------------------------------------------------------------ ticks, evacuation, room */
 
 static uint64_t thread_microseconds(void) {
@@ -976,12 +1027,17 @@ static void check_figures(Program* p, const SxvkMoveStatistics* moved) {
     SxvkFrameStatistics frames[400];
     uint32_t count = 400;
     uint64_t bytes = 0;
+    uint32_t made = 0, freed = 0;
     char wanted[64];
     char* text;
     assert_int_equal(sxvkGetFrameHistory(p->rig->allocator, &count, frames), VK_SUCCESS);
     for (uint32_t i = 0; i < count; i++) {
         bytes += frames[i].movedBytes;
+        made += frames[i].allocationCount;
+        freed += frames[i].freeCount;
     }
+    assert_int_equal(made, 2000); /* moves are none */
+    assert_int_equal(freed, 1600);
     assert_true(bytes >= moved->bytesMoved && bytes != 0);
     assert_int_equal(sxvkBuildStatsString(p->rig->allocator, &text, VK_FALSE), VK_SUCCESS);
     (void)snprintf(wanted, sizeof wanted, "\"MovedBytes\": %llu",
@@ -1043,6 +1099,172 @@ static void test_ticks(void** state) {
     program_close(p);
 }
 
+/* ---- how long a tick takes: with a budget of a microsecond it is one step */
+
+#define LOAD 24000u
+
+typedef struct Load {
+    Rig* rig;
+    VkBuffer buffers[LOAD];
+    SxvkAllocation allocations[LOAD];
+    uint64_t random;
+    SxvkDefragmentationTickInfo tick;
+    uint64_t longest;   /* microseconds of a tick */
+    uint64_t mostFrees; /* of device memory in a tick */
+} Load;
+
+static VkBool32 VKAPI_PTR agree(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    (void)data;
+    (void)r;
+    (void)usage;
+    return VK_TRUE;
+}
+
+static void VKAPI_PTR load_note(void* data, const SxvkMovableResource* before,
+                                const SxvkMovableResource* after) {
+    (void)data;
+    (void)before;
+    *(VkBuffer*)after->pUserData = after->buffer;
+}
+
+static void load_add(Load* load, uint32_t i, VkDeviceSize least, VkDeviceSize most) {
+    VkBufferCreateInfo buffer = testing_buffer(testing_log_uniform(&load->random, least, most),
+                                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    SxvkAllocationCreateInfo info = {.flags = SXVK_ALLOCATION_CREATE_MOVABLE_BIT,
+                                     .memoryTypeBits = 1u << LOCAL,
+                                     .pUserData = &load->buffers[i]};
+    assert_int_equal(sxvkCreateBuffer(load->rig->allocator, &buffer, &info, &load->buffers[i],
+                                      &load->allocations[i], NULL),
+                     VK_SUCCESS);
+}
+
+/*  So many buffers, of which one in five stays. */
+static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDeviceSize most,
+                       VkDeviceSize block) {
+    RigOptions options = rig_options();
+    Load* load = calloc(1, sizeof *load);
+    assert_non_null(load);
+    options.sim.backing = false;
+    options.info.preferredLargeHeapBlockSize = block;
+    load->rig = rig_create(&options);
+    load->random = seed;
+    load->tick.moves = (SxvkMoveInfo){.commandBuffer = sim_command_buffer(load->rig->sim),
+                                      .value = 1,
+                                      .maxMicroseconds = 1,
+                                      .pfnQuery = agree,
+                                      .pfnMoved = load_note};
+    for (uint32_t i = 0; i < count; i++) {
+        load_add(load, i, least, most);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (testing_below(&load->random, 5) != 0) {
+            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+            load->allocations[i] = VK_NULL_HANDLE;
+        }
+    }
+    return load;
+}
+
+static VkResult load_tick(Load* load) {
+    uint64_t frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY);
+    uint64_t took;
+    VkResult result;
+    if (load->tick.moves.value > 2) {
+        sxvkCompleteMoves(load->rig->allocator, load->tick.moves.value - 2);
+        frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY);
+    }
+    took = thread_microseconds();
+    result = sxvkDefragmentationTick(load->rig->allocator, &load->tick);
+    took = thread_microseconds() - took;
+    frees = sim_calls(load->rig->sim, SIM_CALL_FREE_MEMORY) - frees;
+    load->longest = took > load->longest ? took : load->longest;
+    load->mostFrees = frees > load->mostFrees ? frees : load->mostFrees;
+    load->tick.moves.value++;
+    assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
+    return result;
+}
+
+static void load_tick_until(Load* load, VkResult wanted) {
+    uint32_t ticks = 0;
+    while (load_tick(load) != wanted) {
+        assert_true(++ticks < 1000000);
+    }
+}
+
+static void load_close(Load* load) {
+    assert_int_equal(sxvkCheckIntegrity(load->rig->allocator), VK_SUCCESS);
+    sxvkCompleteMoves(load->rig->allocator, load->tick.moves.value);
+    for (uint32_t i = 0; i < LOAD; i++) {
+        if (load->allocations[i] != VK_NULL_HANDLE) {
+            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+        }
+    }
+    rig_destroy(load->rig);
+    free(load);
+}
+
+/*  Several hundred blocks, to the end. */
+static void load_many_blocks(Load* load) {
+    SxvkStatistics stats;
+    load_tick_until(load, VK_INCOMPLETE);
+    load_tick_until(load, VK_SUCCESS);
+    stats = rig_statistics(load->rig);
+    assert_true((double)stats.blockBytes <= 1.25 * (double)stats.allocationBytes);
+}
+
+/*  The same, until most blocks are frozen, and somebody needs the room. */
+static void load_stop(Load* load) {
+    uint32_t i;
+    load_tick_until(load, VK_INCOMPLETE);
+    for (i = 0; i < 600; i++) {
+        assert_int_equal(load_tick(load), VK_INCOMPLETE);
+    }
+    for (i = 0; sxvki_load64(&load->rig->allocator->device.revivals) == 0; i++) {
+        assert_true(i < LOAD);
+        if (load->allocations[i] == VK_NULL_HANDLE) {
+            load_add(load, i, 16 * KIB, 64 * KIB);
+        }
+    }
+    load_tick_until(load, VK_SUCCESS);
+    assert_true(load->rig->allocator->movables.tick == NULL);
+}
+
+/*  Few blocks, in which a lot lives. */
+static void load_many_moves(Load* load) {
+    load_tick_until(load, VK_INCOMPLETE);
+    load_tick_until(load, VK_SUCCESS);
+}
+
+/*  The longest tick of the best of some rounds: others use the machine as well. */
+static uint64_t longest_tick(void (*play)(Load* load), VkDeviceSize least, VkDeviceSize most,
+                             VkDeviceSize block) {
+    uint64_t best = UINT64_MAX;
+    for (uint64_t round = 0; round < 8 && best > 100; round++) {
+        Load* load = load_open(round, LOAD, least, most, block);
+        play(load);
+        assert_in_range(load->mostFrees, 0, 1);
+        best = load->longest < best ? load->longest : best;
+        load_close(load);
+    }
+    return best;
+}
+
+/*  No step is long, whatever there is: a tick is over its budget by one step at most. */
+static void test_no_tick_is_long(void** state) {
+    uint64_t longest[3];
+    (void)state;
+    longest[0] = longest_tick(load_many_blocks, 16 * KIB, 64 * KIB, MIB);
+    longest[1] = longest_tick(load_stop, 16 * KIB, 64 * KIB, MIB);
+    longest[2] = longest_tick(load_many_moves, 256, 4 * KIB, 0);
+    print_message("longest ticks: %llu, %llu, %llu us\n", (unsigned long long)longest[0],
+                  (unsigned long long)longest[1], (unsigned long long)longest[2]);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_in_range(longest[i], 0, 200);
+    }
+#endif
+}
+
 /*  The blocks that a run is about to free are needed after all: it gives up. */
 static void test_ticks_give_way(void** state) {
     Program* p = program_open();
@@ -1102,6 +1324,78 @@ static void test_a_block_is_evacuated(void** state) {
     program_close(p);
 }
 
+/*  Without flags: by sxvkRecordMoves, because the allocation is movable. */
+static void test_an_evacuation_without_flags(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationInfo info = {0};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationStats stats;
+    (void)state;
+    fill(p, &movable_host, 600, 2);
+    assert_int_equal(
+        sxvkBeginEvacuation(p->rig->allocator, p->all[300].allocation, &info, &context),
+        VK_SUCCESS);
+    (void)run(p, context);
+    sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+    assert_int_equal(stats.deviceMemoryBlocksFreed, 1);
+    compare(p);
+    program_close(p);
+}
+
+/*  A tick never moves what is larger than its budget of bytes. */
+static void test_ticks_leave_large_ones(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
+    uint64_t longest = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 60; i++) {
+        assert_non_null(add_buffer(p, &movable_host, MIB));
+    }
+    for (uint32_t i = 0; i < 60; i++) {
+        if (i % 4 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    (void)tick_until_done(p, &info, &longest);
+    assert_int_equal(p->told, 0);
+    info.maxBytes = 0;
+    info.flags = SXVK_DEFRAGMENTATION_TICK_IDLE_BIT;
+    p->rig->allocator->movables.rest = 0;
+    (void)tick_until_done(p, &info, &longest);
+    assert_true(p->told != 0);
+    compare(p);
+    program_close(p);
+}
+
+/*  What is mapped for ever stays, unless the user says otherwise; and what was freed is told, also
+    when that is after the call. */
+static void test_room_of_what_is_mapped(void** state) {
+    Program* p = program_open();
+    SxvkAllocationCreateInfo mapped = movable_host;
+    SxvkStatistics before, after;
+    SxvkMoveStatistics moved;
+    (void)state;
+    mapped.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
+    fill(p, &mapped, 600, 5);
+    (void)sxvkTrim(p->rig->allocator);
+    (void)sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves);
+    end_frame(p);
+    assert_int_equal(p->told, 0);
+    p->moves.flags = SXVK_MOVE_MAPPED_BIT;
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    before = rig_statistics(p->rig);
+    before.blockBytes += moved.bytesFreed;
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves), VK_INCOMPLETE);
+    end_frame(p);
+    assert_true(p->told != 0);
+    after = rig_statistics(p->rig);
+    sxvkGetMoveStatistics(p->rig->allocator, &moved);
+    assert_true(moved.blocksFreed != 0);
+    assert_int_equal(moved.bytesFreed, before.blockBytes - after.blockBytes);
+    compare(p);
+    program_close(p);
+}
+
 static void test_room_is_made(void** state) {
     Program* p = program_open();
     SxvkStatistics before, after;
@@ -1149,6 +1443,7 @@ enum { WORKERS = 3, OWN = 120 };
 /*  What a thread holds; handles change under it, as the callback says. */
 typedef struct Worker {
     Rig* rig;
+    const uint32_t* moved; /* atomic; of all */
     uint64_t random;
     pthread_mutex_t mutex; /* guards `buffers`, not the calls */
     VkBuffer buffers[OWN];
@@ -1157,8 +1452,8 @@ typedef struct Worker {
 
 typedef struct Workers {
     Worker all[WORKERS];
-    uint32_t moved;
-    bool ends; /* atomic */
+    uint32_t moved; /* atomic */
+    bool ends;      /* atomic */
 } Workers;
 
 static VkBool32 VKAPI_PTR yes(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
@@ -1181,16 +1476,18 @@ static void VKAPI_PTR tell_worker(void* data, const SxvkMovableResource* before,
         }
         (void)pthread_mutex_unlock(&worker->mutex);
     }
-    workers->moved++;
+    (void)__atomic_add_fetch(&workers->moved, 1, __ATOMIC_RELAXED);
 }
 
 static void* work(void* data) {
     Worker* worker = data;
-    for (uint32_t step = 0; step < 6000; step++) {
+    bool has_moved = false; /* something, anywhere */
+    for (uint32_t step = 0; step < 6000 || (!has_moved && step < 6000000); step++) {
         uint32_t i = testing_below(&worker->random, OWN);
         VkBuffer buffer;
         SxvkAllocation allocation;
         void* mapped;
+        has_moved = __atomic_load_n(worker->moved, __ATOMIC_RELAXED) != 0;
         (void)pthread_mutex_lock(&worker->mutex);
         buffer = worker->buffers[i];
         allocation = worker->allocations[i];
@@ -1239,6 +1536,100 @@ static void* keep_moving(void* data) {
     return NULL;
 }
 
+#define OTHERS 60000u
+
+/*  Small ones, slots of slabs, are in flight; their blocks are needed after all, and then not; and
+    another run comes by. What the device still copies from is nobody else's until it has. */
+static void test_slots_in_flight(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const SxvkAllocationCreateInfo plain = {.memoryTypeBits = 1u << HOST};
+    const VkMemoryRequirements large = testing_requirements(255 * KIB, 64, 1u << HOST);
+    const uint64_t* revivals = &allocator->device.revivals;
+    SxvkDefragmentationContext first, second;
+    SxvkAllocation ballast[256];
+    const VkBufferCreateInfo small = testing_buffer(512, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    static VkBuffer buffers[OTHERS];
+    static SxvkAllocation allocations[OTHERS];
+    uint32_t away = 0, others = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 256; i++) { /* so that there are slabs, and no room elsewhere */
+        assert_int_equal(sxvkAllocateMemory(allocator, &large, &plain, &ballast[i], NULL),
+                         VK_SUCCESS);
+    }
+    for (uint32_t i = 0; i < 16000; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 512));
+    }
+    for (uint32_t i = 0; i < 16000; i++) {
+        if (i % 6 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    first = begin(p, ALL);
+    while (sxvkRecordMoves(allocator, first, &p->moves) == VK_INCOMPLETE) {
+    }
+    for (uint32_t i = 0; i < MOST; i++) {
+        uint32_t index = sxvki_allocation_index(p->all[i].allocation);
+        away += res_lives(&p->all[i]) && (index & SXVKI_HANDLE_SLAB_BIT) != 0 &&
+                sxvki_slot_is_away(&allocator->device, index);
+    }
+    assert_true(away > 50);
+    for (; others < OTHERS && sxvki_load64(revivals) < 12; others++) {
+        assert_int_equal(sxvkCreateBuffer(allocator, &small, &plain, &buffers[others],
+                                          &allocations[others], NULL),
+                         VK_SUCCESS);
+    }
+    assert_true(sxvki_load64(revivals) != 0);
+    sxvkDestroyBuffers(allocator, others, buffers, allocations);
+    second = begin(p, ALL);
+    while (sxvkRecordMoves(allocator, second, &p->moves) == VK_INCOMPLETE) {
+    }
+    for (others = 0; others < 20000; others++) { /* the simulated device tells of overlaps */
+        assert_int_equal(sxvkCreateBuffer(allocator, &small, &plain, &buffers[others],
+                                          &allocations[others], NULL),
+                         VK_SUCCESS);
+    }
+    end_frame(p);
+    compare(p);
+    sxvkDestroyBuffers(allocator, others, buffers, allocations);
+    (void)run(p, second);
+    sxvkEndDefragmentation(allocator, first, NULL);
+    sxvkEndDefragmentation(allocator, second, NULL);
+    compare(p);
+    sxvkFreeMemoryPages(allocator, 256, ballast);
+    program_close(p);
+}
+
+/*  Others begin and end runs while a pool with one goes. */
+static void* begin_and_end(void* data) {
+    Program* p = data;
+    const SxvkDefragmentationInfo info = {0};
+    SxvkDefragmentationContext context;
+    for (uint32_t i = 0; i < 300; i++) {
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    }
+    return NULL;
+}
+
+static void test_pools_go_beside_runs(void** state) {
+    Program* p = program_open();
+    const SxvkPoolCreateInfo info = {.memoryTypeIndex = HOST};
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, begin_and_end, p), 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        SxvkDefragmentationInfo run = {0};
+        SxvkDefragmentationContext context;
+        assert_int_equal(sxvkCreatePool(p->rig->allocator, &info, &run.pool), VK_SUCCESS);
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &run, &context), VK_SUCCESS);
+        sxvkDestroyPool(p->rig->allocator, run.pool);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    program_close(p);
+}
+
 /*  Others make, map and destroy what is moved. */
 static void test_threads(void** state) {
     static Workers workers;
@@ -1251,6 +1642,7 @@ static void test_threads(void** state) {
     p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
     for (uint32_t w = 0; w < WORKERS; w++) {
         workers.all[w].rig = p->rig;
+        workers.all[w].moved = &workers.moved;
         workers.all[w].random = w;
         assert_int_equal(pthread_mutex_init(&workers.all[w].mutex, NULL), 0);
     }
@@ -1296,10 +1688,17 @@ int main(void) {
         cmocka_unit_test(test_the_host_fails_once),
         cmocka_unit_test(test_the_host_fails),
         cmocka_unit_test(test_creation_fails),
+        cmocka_unit_test(test_entries_go),
         cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_no_tick_is_long),
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
+        cmocka_unit_test(test_an_evacuation_without_flags),
+        cmocka_unit_test(test_ticks_leave_large_ones),
+        cmocka_unit_test(test_room_of_what_is_mapped),
+        cmocka_unit_test(test_slots_in_flight),
+        cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,10 @@ typedef struct Log {
     SxvkAllocation victim;
     SxvkModule module;
     SxvkPool pool;
+    SxvkFrameRing ring;
+    SxvkBufferArena arena;
+    SxvkArenaAllocation slice;
+    SxvkBufferSlice inside;
 } Log;
 
 static VkBool32 VKAPI_PTR note(void* context, SxvkAllocator allocator,
@@ -138,6 +142,30 @@ static void test_limits(void** state) {
             of_more = sxvki_level_after(&limits, last, more);
             assert_true(of_more >= last);
         }
+    }
+}
+
+/*  A gauge is not left by the bytes that it was set by, whatever others hold, less than nothing
+    included: it would be queued again with each block. */
+static void test_gauge_stays(void** state) {
+    static const SxvkPressureCreateInfo info = {.criticalThreshold = 0.95f, .hysteresis = 0.05f};
+    static const uint64_t budgets[] = {0, 1, 19, 1000, 100 * GIB, UINT64_MAX - 1, UINT64_MAX};
+    uint64_t seed = 7;
+    uint32_t level = NORMAL, i;
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        uint64_t budget = budgets[testing_below(&seed, 7)];
+        uint64_t bytes = testing_log_uniform(&seed, 1, budget / 2 + 2) - 1;
+        uint64_t others = testing_log_uniform(&seed, 1, budget / 4 + 2) - 1;
+        sxvki_limits limits;
+        sxvki_gauge gauge;
+        others = i % 2 ? others : 0 - others;
+        sxvki_limits_init(&limits, &info, 0.85f, budget);
+        level = sxvki_level_after(&limits, level, sxvki_add_signed(bytes, others));
+        memset(&gauge, 0, sizeof gauge);
+        sxvki_gauge_set(&gauge, &limits, level, others);
+        assert_int_equal(gauge.level, level);
+        assert_false(sxvki_gauge_is_left(&gauge, bytes));
     }
 }
 
@@ -766,6 +794,324 @@ static void test_fails_inside(void** state) {
     rig_destroy(rig);
 }
 
+/*  Room in what the thread has looked at in vain before it asked: no driver call is needed. */
+static void test_asks_for_ranges(void** state) {
+    Log log;
+    Rig* rig = pressure_rig(&log, 0);
+    VkMemoryRequirements requirements = testing_requirements(MIB, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo info = {0};
+    SxvkAllocation live[256], again;
+    uint32_t count = 0;
+    (void)state;
+    live[count++] = rig_allocate(rig, LOCAL, MIB);
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    while (sxvkAllocateMemory(rig->allocator, &requirements, &info, &live[count], NULL) ==
+           VK_SUCCESS) {
+        assert_true(++count < 256);
+    }
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    log.count = 0;
+    log.victim = live[--count];
+    log.act = free_victim;
+    log.answer = VK_TRUE;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &info, &again, NULL),
+                     VK_SUCCESS);
+    assert_int_equal(log.count, 1);
+    rig_expect_silence(rig);
+    sxvkFreeMemory(rig->allocator, again);
+    sxvkFreeMemoryPages(rig->allocator, count, live);
+    rig_destroy(rig);
+}
+
+/*  The same for what would have memory of its own rather than a new block: the room is taken, though
+    the device has some again. */
+static void free_range_and_clear(Log* log, const SxvkPressureInfo* info) {
+    free_victim(log, info);
+    sim_clear_faults(log->rig->sim);
+    sim_reset_calls(log->rig->sim);
+}
+
+static void test_asks_for_large_ranges(void** state) {
+    Log log;
+    Rig* rig = pressure_rig(&log, 0);
+    VkMemoryRequirements requirements = testing_requirements(4 * MIB, 16, 1u << LOCAL);
+    SxvkAllocationCreateInfo plain = {0};
+    SxvkAllocationCreateInfo tight = {.flags = SXVK_ALLOCATION_CREATE_STRATEGY_MIN_MEMORY_BIT};
+    SxvkAllocation live[64], again;
+    SxvkAllocationInfo2 got;
+    uint32_t count = 0;
+    (void)state;
+    live[count++] = rig_allocate(rig, LOCAL, 4 * MIB);
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    while (sxvkAllocateMemory(rig->allocator, &requirements, &plain, &live[count], NULL) ==
+           VK_SUCCESS) {
+        assert_true(++count < 64);
+    }
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    log.victim = live[--count];
+    log.act = free_range_and_clear;
+    log.answer = VK_TRUE;
+    assert_int_equal(sxvkAllocateMemory(rig->allocator, &requirements, &tight, &again, NULL),
+                     VK_SUCCESS);
+    sxvkGetAllocationInfo2(rig->allocator, again, &got);
+    assert_false(got.dedicatedMemory);
+    assert_int_equal(sim_calls(rig->sim, SIM_CALL_ALLOCATE_MEMORY), 0);
+    sxvkFreeMemory(rig->allocator, again);
+    sxvkFreeMemoryPages(rig->allocator, count, live);
+    rig_destroy(rig);
+}
+
+/*  Each of the first blocks of a pool. */
+static void free_and_fill(Log* log, const SxvkPressureInfo* info) {
+    free_victim(log, info);
+    log->answer = log->count <= 2;
+    if (log->count == 1) {
+        log->victim = dedicated(log->rig, 35 * MIB);
+    }
+}
+
+static void test_asks_for_blocks_of_a_pool(void** state) {
+    SxvkPoolCreateInfo pool_info = {
+        .memoryTypeIndex = LOCAL, .blockSize = 20 * MIB, .minBlockCount = 4};
+    VkFlags linear;
+    (void)state;
+    for (linear = 0; linear < 2; linear++) {
+        Log log;
+        Rig* rig = pressure_rig(&log, 0);
+        SxvkPool pool;
+        sim_heap_limit(rig->sim, LOCAL_HEAP, 80 * MIB);
+        pool_info.flags = linear * (VkFlags)SXVK_POOL_CREATE_LINEAR_ALGORITHM_BIT;
+        log.victim = dedicated(rig, 75 * MIB);
+        log.act = free_and_fill;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool), VK_SUCCESS);
+        assert_int_equal(log.told[0].bytesNeeded, 20 * MIB);
+        assert_int_equal(log.told[0].heapIndex, LOCAL_HEAP);
+        assert_int_equal(log.told[0].usage, 75 * MIB);
+        assert_int_equal(log.told[1].bytesNeeded, 20 * MIB);
+        assert_int_equal(log.told[1].usage, 75 * MIB); /* 35, and two blocks */
+        assert_int_equal(log.count, 2);
+        sxvkDestroyPool(rig->allocator, pool);
+        rig_expect_silence(rig);
+
+        /* Once for a block, whatever it says; and not for what is more than the heap. */
+        log.act = NULL;
+        log.answer = VK_TRUE;
+        log.count = 0;
+        pool_info.minBlockCount = 5;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_null(pool);
+        assert_int_equal(log.told[0].bytesNeeded, 20 * MIB);
+        assert_int_equal(log.count, 1);
+        pool_info.minBlockCount = 4;
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+        sim_heap_limit(rig->sim, LOCAL_HEAP, MIB);
+        assert_int_equal(sxvkSetHeapSizeLimit(rig->allocator, LOCAL_HEAP, 19 * MIB), VK_SUCCESS);
+        log.count = 0;
+        assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &pool),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_int_equal(log.count, 0);
+        rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+        rig_destroy(rig);
+    }
+}
+
+/* ------------------------------------------------------------------ rings and arenas */
+
+/*  Both in pools, so that it is known which heap is full. */
+static Rig* upload_rig(Log* log) {
+    SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = LOCAL};
+    SxvkBufferArenaCreateInfo arena_info = {.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT,
+                                            .bufferSize = 8 * MIB};
+    SxvkFrameRingCreateInfo ring_info = {.usage = VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT};
+    Rig* rig = pressure_rig(log, 0);
+    sim_set_budget(rig->sim, HOST_HEAP, 100 * MIB, 0);
+    sxvkSetCurrentFrameIndex(rig->allocator, 1);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &log->pool), VK_SUCCESS);
+    arena_info.pool = log->pool;
+    assert_int_equal(sxvkCreateBufferArena(rig->allocator, &arena_info, &log->arena), VK_SUCCESS);
+    pool_info.memoryTypeIndex = HOST;
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &ring_info.pool), VK_SUCCESS);
+    assert_int_equal(sxvkCreateFrameRing(rig->allocator, &ring_info, &log->ring), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(log->ring, 1), VK_SUCCESS);
+    assert_int_equal(log->count, 0);
+    return rig;
+}
+
+static void upload_rig_destroy(Log* log) {
+    Rig* rig = log->rig;
+    SxvkPool pool = log->ring->plan.info.pool;
+    log->act = NULL;
+    assert_true(sxvki_ring_is_valid(log->ring));
+    assert_true(sxvki_arena_is_valid(log->arena));
+    assert_false(log->ring->is_growing);
+    assert_false(log->arena->is_growing);
+    sxvkDestroyFrameRing(rig->allocator, log->ring);
+    sxvkDestroyBufferArena(rig->allocator, log->arena);
+    sxvkDestroyPool(rig->allocator, log->pool);
+    sxvkDestroyPool(rig->allocator, pool);
+    rig_destroy(rig);
+}
+
+/*  What the ring or arena holds changes the level, and it is told when the call is done. */
+static void test_growth_is_told(void** state) {
+    SxvkArenaAllocation first, second;
+    SxvkBufferSlice slice;
+    Log log;
+    Rig* rig = upload_rig(&log);
+    (void)state;
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 90 * MIB, 0, &first, NULL), VK_SUCCESS);
+    expect_told(&log, 1, NORMAL, WARNING);
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, KIB, 0, &second, NULL), VK_SUCCESS);
+    expect_told(&log, 2, WARNING, CRITICAL);
+    sxvkFreeToBufferArena(log.arena, second);
+    sxvkFreeToBufferArena(log.arena, first);
+    sxvkTrim(rig->allocator);
+    expect_told(&log, log.count, log.told[log.count - 1].previousLevel, NORMAL);
+
+    log.count = 0;
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 60 * MIB, 0, &slice), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 20 * MIB, 0, &slice), VK_SUCCESS);
+    assert_true(log.count >= 1);
+    assert_int_equal(log.told[log.count - 1].heapIndex, HOST_HEAP);
+    assert_int_equal(budget_of(rig, HOST_HEAP).level, OVER);
+    assert_int_equal(log.told[log.count - 1].level, OVER);
+    upload_rig_destroy(&log);
+}
+
+/*  Of the sizes that a ring or an arena tries only the last one is asked for; and nothing where a
+    smaller one does. */
+static void test_growth_asks_once(void** state) {
+    SxvkArenaAllocation slice;
+    SxvkBufferSlice where;
+    SxvkAllocation most;
+    Log log;
+    Rig* rig = upload_rig(&log);
+    (void)state;
+    log.answer = VK_TRUE;
+    sim_heap_limit(rig->sim, LOCAL_HEAP, 70 * MIB);
+    sim_heap_limit(rig->sim, HOST_HEAP, 70 * MIB);
+    most = dedicated(rig, 68 * MIB);
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 60000, 0, &slice, NULL), VK_SUCCESS);
+    assert_int_equal(log.count, 0);
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 3 * MIB, 0, &log.slice, NULL),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.told[0].bytesNeeded, 3 * MIB);
+    assert_int_equal(log.told[0].heapIndex, LOCAL_HEAP);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    sxvkFreeToBufferArena(log.arena, slice);
+    sxvkFreeMemory(rig->allocator, most);
+
+    log.count = 0;
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 32 * MIB, 0, &where), VK_SUCCESS);
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 30 * MIB, 0, &where), VK_SUCCESS);
+    assert_int_equal(log.count, 0); /* in 32 MiB, though 64 are tried */
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 30 * MIB, 0, &where),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.told[0].bytesNeeded, 32 * MIB);
+    assert_int_equal(log.told[0].heapIndex, HOST_HEAP);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    upload_rig_destroy(&log);
+}
+
+/*  The callback for want of memory uses the very ring or arena that wants it: before there is room,
+    and after. */
+static void use_arena_inside(Log* log, const SxvkPressureInfo* info) {
+    SxvkBufferSlice slice;
+    if (info->bytesNeeded != 0) {
+        assert_int_equal(sxvkAllocateFromBufferArena(log->arena, 10 * MIB, 0, &log->slice, &slice),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        sim_clear_faults(log->rig->sim);
+        assert_int_equal(sxvkAllocateFromBufferArena(log->arena, 10 * MIB, 0, &log->slice, &slice),
+                         VK_SUCCESS);
+    }
+}
+
+static void use_ring_inside(Log* log, const SxvkPressureInfo* info) {
+    SxvkBufferSlice slice;
+    if (info->bytesNeeded != 0) {
+        assert_int_equal(sxvkAllocateFromFrameRing(log->ring, 10 * MIB, 0, &slice),
+                         VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        sim_clear_faults(log->rig->sim);
+        assert_int_equal(sxvkAllocateFromFrameRing(log->ring, 10 * MIB, 0, &slice), VK_SUCCESS);
+        log->inside = slice;
+    }
+}
+
+static void test_growth_used_inside(void** state) {
+    SxvkArenaAllocation own;
+    SxvkBufferSlice slice;
+    Log log;
+    Rig* rig = upload_rig(&log);
+    (void)state;
+    log.answer = VK_TRUE;
+    log.act = use_arena_inside;
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 10 * MIB, 0, &own, &slice), VK_SUCCESS);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.deepest, 1);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    sxvkFreeToBufferArena(log.arena, own);
+    sxvkFreeToBufferArena(log.arena, log.slice);
+
+    log.act = use_ring_inside;
+    log.count = 0;
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 10 * MIB, 0, &slice), VK_SUCCESS);
+    assert_true(slice.buffer != log.inside.buffer || slice.offset >= log.inside.offset + 10 * MIB);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.deepest, 1);
+    rig_expect(rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, 1);
+    upload_rig_destroy(&log);
+}
+
+/*  It makes room in the ring or arena itself, where the device has none: that is looked for, though
+    nothing else was freed. */
+static void free_slice_inside(Log* log, const SxvkPressureInfo* info) {
+    if (info->bytesNeeded != 0) {
+        sxvkFreeToBufferArena(log->arena, log->slice);
+    }
+}
+
+static void complete_inside(Log* log, const SxvkPressureInfo* info) {
+    if (info->bytesNeeded != 0) {
+        assert_int_equal(sxvkCompleteFrameRing(log->ring, 1), VK_SUCCESS);
+    }
+}
+
+static void test_growth_finds_room_inside(void** state) {
+    SxvkArenaAllocation slices[3];
+    SxvkBufferSlice slice;
+    uint32_t i;
+    Log log;
+    Rig* rig = upload_rig(&log);
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 4 * MIB, 0, &slices[i], &slice),
+                         VK_SUCCESS);
+    }
+    log.slice = slices[0];
+    log.act = free_slice_inside;
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvkAllocateFromBufferArena(log.arena, 4 * MIB, 0, &slices[2], &slice),
+                     VK_SUCCESS);
+    assert_int_equal(log.count, 1);
+    sim_clear_faults(rig->sim);
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 16 * MIB, 0, &slice), VK_SUCCESS);
+    assert_int_equal(sxvkBeginFrameRing(log.ring, 2), VK_SUCCESS);
+    log.act = complete_inside;
+    log.count = 0;
+    sim_fail(rig->sim, SIM_CALL_ALLOCATE_MEMORY, 1, UINT32_MAX, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(sxvkAllocateFromFrameRing(log.ring, 16 * MIB, 0, &slice), VK_SUCCESS);
+    assert_int_equal(log.count, 1);
+    rig_expect_silence(rig);
+    sxvkFreeToBufferArena(log.arena, slices[1]);
+    sxvkFreeToBufferArena(log.arena, slices[2]);
+    upload_rig_destroy(&log);
+}
+
 /* ------------------------------------------------------------------ what is cold */
 
 static uint32_t coldest(Rig* rig, uint32_t heap, SxvkModule module, VkDeviceSize bytes,
@@ -1140,6 +1486,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defragmentation_tells),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_gauge_stays),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_hysteresis),
         cmocka_unit_test(test_heap_up_and_down),
@@ -1156,6 +1503,13 @@ int main(void) {
         cmocka_unit_test(test_asks_for_each_heap),
         cmocka_unit_test(test_does_not_ask),
         cmocka_unit_test(test_fails_inside),
+        cmocka_unit_test(test_asks_for_ranges),
+        cmocka_unit_test(test_asks_for_large_ranges),
+        cmocka_unit_test(test_asks_for_blocks_of_a_pool),
+        cmocka_unit_test(test_growth_is_told),
+        cmocka_unit_test(test_growth_asks_once),
+        cmocka_unit_test(test_growth_used_inside),
+        cmocka_unit_test(test_growth_finds_room_inside),
         cmocka_unit_test(test_coldest),
         cmocka_unit_test(test_coldest_against_a_model),
         cmocka_unit_test(test_threads_and_levels),

@@ -1357,6 +1357,38 @@ static void test_frame_values(void** state) {
     rig_destroy(rig);
 }
 
+/*  What is mapped for ever would move to a block that cannot be mapped; unit.defrag has the rest. */
+static void test_move_failed(void** state) {
+    RigOptions options = rig_options();
+    const SxvkPoolCreateInfo pool_info = {.memoryTypeIndex = 1, .blockSize = 1 << 20};
+    const VkMemoryRequirements needs = testing_requirements(200 << 10, 16, 1u << 1);
+    SxvkAllocationCreateInfo info = {0};
+    SxvkDefragmentationInfo run = {.flags = SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT};
+    SxvkDefragmentationContext context;
+    SxvkDefragmentationPassMoveInfo pass;
+    SxvkAllocation all[6];
+    Rig* rig;
+    (void)state;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_UNMAP_UNUSED_BLOCKS_BIT;
+    rig = rig_create(&options);
+    assert_int_equal(sxvkCreatePool(rig->allocator, &pool_info, &run.pool), VK_SUCCESS);
+    info.pool = run.pool;
+    for (uint32_t i = 0; i < 6; i++) {
+        info.flags = i == 5 ? SXVK_ALLOCATION_CREATE_MAPPED_BIT : 0;
+        assert_int_equal(sxvkAllocateMemory(rig->allocator, &needs, &info, &all[i], NULL),
+                         VK_SUCCESS);
+    }
+    sxvkFreeMemoryPages(rig->allocator, 3, all);
+    assert_true(sim_fail(rig->sim, SIM_CALL_MAP_MEMORY, 1, 1, VK_ERROR_MEMORY_MAP_FAILED));
+    assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
+    (void)sxvkBeginDefragmentationPass(rig->allocator, context, &pass);
+    EXPECT(rig, MOVE_FAILED);
+    sxvkEndDefragmentation(rig->allocator, context, NULL);
+    sxvkFreeMemoryPages(rig->allocator, 3, &all[3]);
+    sxvkDestroyPool(rig->allocator, run.pool);
+    rig_destroy(rig);
+}
+
 /*  Last: nothing in SXVK_MESSAGES was left out above. */
 static void test_every_message_was_provoked(void** state) {
     int message;
@@ -1393,6 +1425,7 @@ int main(void) {
         cmocka_unit_test(test_missing_function),
         cmocka_unit_test(test_null_is_accepted),
         cmocka_unit_test(test_null_allocator),
+        cmocka_unit_test(test_move_failed),
         cmocka_unit_test(test_every_message_was_provoked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

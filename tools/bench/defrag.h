@@ -9,6 +9,7 @@
 #include "subject.h"
 
 #define DEFRAG_ALGORITHMS 4u
+#define DEFRAG_EXTENSIVE  3u /* the last of them */
 
 /*  Defragment, check, and add a row. */
 void defrag_row(Table* table, const char* workload, Subject* subject, uint32_t algorithm);

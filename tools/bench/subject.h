@@ -28,6 +28,7 @@ typedef struct Setup {
     /* A custom pool of blocks of so many bytes in type 0; 0 = the default pools. */
     uint64_t blockBytes;
     uint64_t maxBlocks; /* of the custom pool; 0 = no limit */
+    uint64_t mostBytes; /* of a block of the default pools; 0 = as the allocator likes */
     bool poolIgnoresGranularity;
     bool poolIsLinear;
     /* FIXED_RANGE subjects: the span they hand out, the grain of all sizes, and the number of
@@ -104,6 +105,18 @@ typedef struct Defragmentation {
                               stop */
 } Defragmentation;
 
+/*  A program with movable buffers, of which four fifths go; then the allocator defragments in the
+    background, frame by frame. */
+typedef struct Background {
+    uint32_t buffers, budgetMicroseconds;
+    double least, most; /* bytes of a buffer */
+    uint64_t seed;
+    uint64_t blocksBefore, blocks;
+    double before, after;  /* committed / live */
+    uint32_t ticks;        /* at work */
+    double longestSeconds; /* CPU time of the longest one */
+} Background;
+
 typedef struct Resource {
     void* allocation;
     VkBuffer buffer;
@@ -131,6 +144,7 @@ typedef struct SubjectKind {
     void (*trim)(Subject* subject);                             /* optional */
     void (*checkIntegrity)(Subject* subject);                   /* optional */
     void (*defragment)(Subject* subject, Defragmentation* run); /* optional */
+    void (*background)(Subject* subject, Background* run);      /* optional */
     /* Optional, for a linear pool: from the end downwards; all at once. */
     void* (*allocateUpper)(Subject* subject, uint64_t size, uint64_t alignment);
     void (*reset)(Subject* subject);

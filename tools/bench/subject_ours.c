@@ -39,6 +39,7 @@ static Subject* ours_open(const Setup* setup) {
     info.pVulkanFunctions = &functions;
     info.pAllocationCallbacks = &device->host.callbacks;
     info.pfnMessage = ours_message;
+    info.preferredLargeHeapBlockSize = setup->mostBytes;
     check(sxvkCreateAllocator(&info, &ours->allocator), "sxvkCreateAllocator");
     if (setup->blockBytes > 0) {
         SxvkPoolCreateInfo pool = {0};
@@ -204,6 +205,87 @@ static void ours_defragment(Subject* subject, Defragmentation* run) {
     run->moves = stats.allocationsMoved;
 }
 
+typedef struct Movable {
+    VkBuffer buffer;
+    SxvkAllocation allocation; /* null: it is gone */
+} Movable;
+
+static VkBool32 VKAPI_PTR ours_may_move(void* user, const SxvkMovableResource* pResource,
+                                        SxvkMoveUsage* pUsage) {
+    (void)user;
+    (void)pResource;
+    (void)pUsage;
+    return VK_TRUE;
+}
+
+static void VKAPI_PTR ours_has_moved(void* user, const SxvkMovableResource* pOld,
+                                     const SxvkMovableResource* pNew) {
+    (void)user;
+    (void)pOld;
+    ((Movable*)pNew->pUserData)->buffer = pNew->buffer;
+}
+
+static void ours_make_movables(SxvkAllocator allocator, const Background* run, Movable* all) {
+    VkBufferCreateInfo buffer = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                 .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+    SxvkAllocationCreateInfo info = {.flags = SXVK_ALLOCATION_CREATE_MOVABLE_BIT,
+                                     .usage = SXVK_MEMORY_USAGE_AUTO};
+    Random random = {run->seed};
+    for (uint32_t i = 0; i < run->buffers; i++) {
+        buffer.size = random_size(&random, run->least, run->most, 1);
+        info.pUserData = &all[i];
+        check(sxvkCreateBuffer(allocator, &buffer, &info, &all[i].buffer, &all[i].allocation, NULL),
+              "sxvkCreateBuffer");
+    }
+    for (uint32_t i = 0; i < run->buffers; i++) {
+        if (random_below(&random, 5) != 0) {
+            sxvkDestroyBuffer(allocator, all[i].buffer, all[i].allocation);
+            all[i].allocation = VK_NULL_HANDLE;
+        }
+    }
+}
+
+static double ours_waste(SxvkAllocator allocator, uint64_t* blocks) {
+    SxvkTotalStatistics stats;
+    sxvkCalculateStatistics(allocator, &stats);
+    *blocks = stats.total.statistics.blockCount;
+    return (double)stats.total.statistics.blockBytes /
+           (double)stats.total.statistics.allocationBytes;
+}
+
+/*  Nothing is submitted: the device has done what it was told two frames ago. */
+static void ours_background(Subject* subject, Background* run) {
+    SxvkAllocator allocator = ((Ours*)subject)->allocator;
+    Movable* all = allocate_or_die(run->buffers, sizeof *all);
+    SxvkDefragmentationTickInfo tick = {
+        .moves = {.commandBuffer = sim_command_buffer(subject->device->sim),
+                  .maxMicroseconds = run->budgetMicroseconds,
+                  .pfnQuery = ours_may_move,
+                  .pfnMoved = ours_has_moved}};
+    VkResult result = VK_INCOMPLETE;
+    ours_make_movables(allocator, run, all);
+    run->before = ours_waste(allocator, &run->blocksBefore);
+    run->longestSeconds = 0;
+    for (run->ticks = 0; result == VK_INCOMPLETE; run->ticks++) {
+        tick.moves.value++;
+        if (tick.moves.value > 2) {
+            sxvkCompleteMoves(allocator, tick.moves.value - 2);
+        }
+        double start = thread_seconds();
+        result = sxvkDefragmentationTick(allocator, &tick);
+        double took = thread_seconds() - start;
+        run->longestSeconds = took > run->longestSeconds ? took : run->longestSeconds;
+    }
+    check(result, "sxvkDefragmentationTick");
+    run->after = ours_waste(allocator, &run->blocks);
+    for (uint32_t i = 0; i < run->buffers; i++) {
+        if (all[i].allocation != VK_NULL_HANDLE) {
+            sxvkDestroyBuffer(allocator, all[i].buffer, all[i].allocation);
+        }
+    }
+    free(all);
+}
+
 static void ours_reset(Subject* subject) {
     Ours* ours = (Ours*)subject;
     check(sxvkResetPool(ours->allocator, ours->pool), "sxvkResetPool");
@@ -225,6 +307,7 @@ const SubjectKind subject_ours = {
     .trim = ours_trim,
     .checkIntegrity = ours_check_integrity,
     .defragment = ours_defragment,
+    .background = ours_background,
     .allocateUpper = ours_allocate_upper,
     .reset = ours_reset,
 };

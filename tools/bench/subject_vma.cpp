@@ -146,6 +146,42 @@ void vma_tick(Subject* subject, uint32_t frame) {
     vmaSetCurrentFrameIndex(allocator_of(subject), frame);
 }
 
+// Its flags have the values of ours. What it says it has freed is not what the device sees, so that
+// is counted there.
+void vma_defragment(Subject* subject, Defragmentation* run) {
+    VmaAllocator allocator = allocator_of(subject);
+    uint64_t committed = device_committed(subject->device);
+    VmaDefragmentationInfo info = {};
+    VmaDefragmentationContext context = VK_NULL_HANDLE;
+    VmaDefragmentationPassMoveInfo pass = {};
+    VmaDefragmentationStats stats = {};
+    double start = thread_seconds();
+    info.flags = static_cast<VmaDefragmentationFlags>(1) << run->algorithm;
+    info.maxBytesPerPass = run->passBytes;
+    check(vmaBeginDefragmentation(allocator, &info, &context), "vmaBeginDefragmentation");
+    for (run->passes = 0;; run->passes++) {
+        double began = wall_seconds();
+        VkResult result = vmaBeginDefragmentationPass(allocator, context, &pass);
+        double took = wall_seconds() - began;
+        run->longestSeconds = took > run->longestSeconds ? took : run->longestSeconds;
+        if (result == VK_SUCCESS) {
+            break;
+        }
+        check(result == VK_INCOMPLETE ? VK_SUCCESS : result, "vmaBeginDefragmentationPass");
+        result = vmaEndDefragmentationPass(allocator, context, &pass);
+        if (result == VK_SUCCESS) {
+            run->passes++;
+            break;
+        }
+        check(result == VK_INCOMPLETE ? VK_SUCCESS : result, "vmaEndDefragmentationPass");
+    }
+    vmaEndDefragmentation(allocator, context, &stats);
+    run->seconds = thread_seconds() - start;
+    run->bytesMoved = stats.bytesMoved;
+    run->bytesFreed = committed - device_committed(subject->device);
+    run->moves = stats.allocationsMoved;
+}
+
 struct VmaVirtual {
     Subject base;
     VmaVirtualBlock block;
@@ -221,6 +257,8 @@ extern "C" const SubjectKind subject_vma = {
     vma_tick,
     nullptr,
     nullptr,
+    vma_defragment,
+    nullptr,
     vma_allocate_upper,
     nullptr,
 };
@@ -234,6 +272,8 @@ extern "C" const SubjectKind subject_vma_virtual = {
     vma_virtual_close,
     vma_virtual_allocate,
     vma_virtual_release,
+    nullptr,
+    nullptr,
     nullptr,
     nullptr,
     nullptr,
