@@ -7703,6 +7703,7 @@ typedef struct sxvki_visit {
     uint32_t block; /* to see next */
 } sxvki_visit;
 
+#if !SX_VKALLOC_NO_DEFRAG
 SXVKI_COLD static void sxvki_visit_begin(sxvki_visit* visit, sxvki_domain* domain) {
     visit->domain = domain;
     visit->block = domain->block_first;
@@ -7738,6 +7739,7 @@ SXVKI_COLD static sxvki_block* sxvki_visit_next(sxvki_visit* visit) {
     visit->block = block->next;
     return block;
 }
+#endif /* !SX_VKALLOC_NO_DEFRAG */
 
 /*  A block leaves its place in the list: walks that would see it next go on behind it. */
 SXVKI_COLD static void sxvki_visits_pass(const sxvki_domain* domain, const sxvki_block* block) {
@@ -9379,12 +9381,17 @@ typedef struct sxvki_history {
 } sxvki_history;
 
 #if !SX_VKALLOC_NO_DEFRAG
+/*  Made with the first entry: most programs have none. */
+typedef struct sxvki_movable_tables {
+    sxvki_table entries; /* sxvki_movable */
+    sxvki_table heads;   /* sxvki_movable*, of the hash table's lists */
+} sxvki_movable_tables;
+
 /*  See >>movable, and from first_flight on >>moves. */
 typedef struct sxvki_movables {
     sxvki_lock lock;
     uint32_t count;                     /* atomic; of entries that can be found */
-    sxvki_table entries;                /* sxvki_movable */
-    sxvki_table heads;                  /* sxvki_movable*, of the hash table's lists */
+    sxvki_movable_tables* tables;       /* null: there was no entry yet */
     struct sxvki_movable* first_flight; /* in the order of their values */
     struct sxvki_movable* last_flight;
     uint64_t last_value;
@@ -9458,9 +9465,10 @@ SXVKI_COLD static void sxvki_allocator_free(SxvkAllocator allocator, const sxvki
     sxvki_lock_shutdown(&device->blocks_lock);
     sxvki_lock_shutdown(&allocator->pools_lock);
 #if !SX_VKALLOC_NO_DEFRAG
-    if (allocator->movables.entries.made != 0) { /* most programs have none */
-        sxvki_table_shutdown(&allocator->movables.entries, host);
-        sxvki_table_shutdown(&allocator->movables.heads, host);
+    if (allocator->movables.tables != NULL) {
+        sxvki_table_shutdown(&allocator->movables.tables->entries, host);
+        sxvki_table_shutdown(&allocator->movables.tables->heads, host);
+        sxvki_host_free(host, allocator->movables.tables);
     }
     sxvki_lock_shutdown(&allocator->movables.lock);
 #endif
@@ -12215,26 +12223,50 @@ typedef struct sxvki_movable {
 #define SXVKI_MOVABLES_STEP        8 /* entries that are made at once: 3 KB */
 
 static sxvki_movable* sxvki_movable_at(const sxvki_movables* movables, uint32_t id) {
-    return (sxvki_movable*)sxvki_table_at(&movables->entries, id, SXVKI_MOVABLES_FIRST_SHIFT,
-                                          sizeof(sxvki_movable));
+    return (sxvki_movable*)sxvki_table_at(&movables->tables->entries, id,
+                                          SXVKI_MOVABLES_FIRST_SHIFT, sizeof(sxvki_movable));
 }
 
-/*  A new entry, all zero; null: no host memory. */
-SXVKI_COLD static sxvki_movable* sxvki_movable_new(sxvki_movables* movables,
-                                                   const sxvki_host* host) {
-    sxvki_table* entries = &movables->entries;
-    sxvki_movable* m = NULL;
-    uint32_t id, from, to;
-    sxvki_lock_take(&movables->lock);
-    if (entries->element_size == 0) {
-        sxvki_table_init(entries, SXVKI_MOVABLES_FIRST_SHIFT, sizeof *m,
-                         offsetof(sxvki_movable, link));
+/*  Caller holds the lock. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_movables_make_tables(sxvki_movables* movables, const sxvki_host* host) {
+    sxvki_movable_tables* tables = movables->tables;
+    if (tables != NULL) {
+        return 1;
     }
+    tables = (sxvki_movable_tables*)sxvki_host_alloc_zeroed(host, sizeof *tables);
+    if (tables == NULL) {
+        return 0;
+    }
+    sxvki_table_init(&tables->entries, SXVKI_MOVABLES_FIRST_SHIFT, sizeof(sxvki_movable),
+                     offsetof(sxvki_movable, link));
+    sxvki_table_init(&tables->heads, SXVKI_HEADS_FIRST_SHIFT, sizeof(sxvki_movable*), 0);
+    movables->tables = tables;
+    return 1;
+}
+
+/*  An entry that nobody has; else SXVKI_NONE: no host memory. Caller holds the lock. */
+SXVKI_COLD static uint32_t sxvki_movables_take(sxvki_movables* movables, const sxvki_host* host) {
+    sxvki_table* entries;
+    uint32_t id, from, to;
+    if (!sxvki_movables_make_tables(movables, host)) {
+        return SXVKI_NONE;
+    }
+    entries = &movables->tables->entries;
     id = sxvki_table_take(entries);
     if (id == SXVKI_NONE && sxvki_table_grow(entries, host, SXVKI_MOVABLES_STEP, &from, &to)) {
         sxvki_table_add(entries, from, to);
         id = sxvki_table_take(entries);
     }
+    return id;
+}
+
+/*  A new entry, all zero; null: no host memory. */
+SXVKI_COLD static sxvki_movable* sxvki_movable_new(sxvki_movables* movables,
+                                                   const sxvki_host* host) {
+    sxvki_movable* m = NULL;
+    uint32_t id;
+    sxvki_lock_take(&movables->lock);
+    id = sxvki_movables_take(movables, host);
     if (id != SXVKI_NONE) {
         m = sxvki_movable_at(movables, id);
         memset(m, 0, sizeof *m);
@@ -12248,7 +12280,7 @@ SXVKI_COLD static sxvki_movable* sxvki_movable_new(sxvki_movables* movables,
 SXVKI_COLD static void sxvki_movable_drop(sxvki_movables* movables, const sxvki_host* host,
                                           sxvki_movable* m) {
     sxvki_host_free(host, m->lists);
-    sxvki_table_give(&movables->entries, m->id, &m->link);
+    sxvki_table_give(&movables->tables->entries, m->id, &m->link);
 }
 
 SXVKI_COLD static void sxvki_movable_delete(sxvki_movables* movables, const sxvki_host* host,
@@ -12260,14 +12292,20 @@ SXVKI_COLD static void sxvki_movable_delete(sxvki_movables* movables, const sxvk
 
 /*  Give back the host memory that entries were in. */
 SXVKI_COLD static void sxvki_movables_trim(sxvki_movables* movables, const sxvki_host* host) {
+    sxvki_movable_tables* tables;
     sxvki_table entries, heads;
     sxvki_lock_take(&movables->lock);
-    (void)sxvki_table_retire(&movables->entries);
-    sxvki_table_detach(&movables->entries, &entries);
-    if (movables->count == 0) {
-        (void)sxvki_table_retire(&movables->heads);
+    tables = movables->tables;
+    if (tables == NULL) {
+        sxvki_lock_drop(&movables->lock);
+        return;
     }
-    sxvki_table_detach(&movables->heads, &heads);
+    (void)sxvki_table_retire(&tables->entries);
+    sxvki_table_detach(&tables->entries, &entries);
+    if (movables->count == 0) {
+        (void)sxvki_table_retire(&tables->heads);
+    }
+    sxvki_table_detach(&tables->heads, &heads);
     sxvki_lock_drop(&movables->lock);
     sxvki_table_drop(&entries, host);
     sxvki_table_drop(&heads, host);
@@ -12277,8 +12315,12 @@ SXVKI_COLD static void sxvki_movables_trim(sxvki_movables* movables, const sxvki
        shares out one of the others. Grown to twice the size at once, with the lock held, it took a
        millisecond for 100,000 --- */
 
+static uint32_t sxvki_movable_heads(const sxvki_movables* movables) {
+    return movables->tables == NULL ? 0 : movables->tables->heads.capacity;
+}
+
 static sxvki_movable** sxvki_movable_head(const sxvki_movables* movables, uint32_t i) {
-    return (sxvki_movable**)sxvki_table_at(&movables->heads, i, SXVKI_HEADS_FIRST_SHIFT,
+    return (sxvki_movable**)sxvki_table_at(&movables->tables->heads, i, SXVKI_HEADS_FIRST_SHIFT,
                                            sizeof(sxvki_movable*));
 }
 
@@ -12292,7 +12334,7 @@ static uint32_t sxvki_movable_slot(uint32_t heads, SxvkAllocation allocation) {
 
 /*  Where an entry hangs, null if there is none. Caller holds the lock. */
 static sxvki_movable** sxvki_movable_link(sxvki_movables* movables, SxvkAllocation allocation) {
-    uint32_t heads = movables->heads.capacity;
+    uint32_t heads = sxvki_movable_heads(movables);
     sxvki_movable** link;
     if (heads == 0) {
         return NULL;
@@ -12306,15 +12348,13 @@ static sxvki_movable** sxvki_movable_link(sxvki_movables* movables, SxvkAllocati
 
 /*  One more list. Where there is no memory they get longer. Caller holds the lock. */
 SXVKI_COLD static void sxvki_movables_grow(sxvki_movables* movables, const sxvki_host* host) {
+    sxvki_table* heads = &movables->tables->heads;
     uint32_t from, to;
     sxvki_movable **link, **head;
-    if (movables->heads.element_size == 0) {
-        sxvki_table_init(&movables->heads, SXVKI_HEADS_FIRST_SHIFT, sizeof(sxvki_movable*), 0);
-    }
-    if (!sxvki_table_grow(&movables->heads, host, 1, &from, &to)) {
+    if (!sxvki_table_grow(heads, host, 1, &from, &to)) {
         return;
     }
-    sxvki_table_publish(&movables->heads, to);
+    sxvki_table_publish(heads, to);
     if (from == 0) {
         return;
     }
@@ -12345,10 +12385,10 @@ SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_h
                                          sxvki_movable* m) {
     sxvki_movable** link;
     sxvki_lock_take(&movables->lock);
-    if (movables->count >= movables->heads.capacity) {
+    if (movables->count >= sxvki_movable_heads(movables)) {
         sxvki_movables_grow(movables, host);
     }
-    if (movables->heads.capacity == 0) {
+    if (sxvki_movable_heads(movables) == 0) {
         sxvki_lock_drop(&movables->lock);
         return 0;
     }
@@ -12363,8 +12403,8 @@ SXVKI_COLD static int sxvki_movable_join(sxvki_movables* movables, const sxvki_h
             sxvki_movable_drop(movables, host, stale);
         }
     }
-    link =
-        sxvki_movable_head(movables, sxvki_movable_slot(movables->heads.capacity, m->allocation));
+    link = sxvki_movable_head(movables,
+                              sxvki_movable_slot(sxvki_movable_heads(movables), m->allocation));
     m->next = *link;
     *link = m;
     sxvki_movable_count(movables, m, 1);
@@ -12636,7 +12676,7 @@ SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxv
     while (i < end) {
         uint32_t last = i + SXVKI_FORGET_PORTION;
         sxvki_lock_take(&movables->lock);
-        end = pool != NULL && pool->movable_count == 0 ? 0 : movables->heads.capacity;
+        end = pool != NULL && pool->movable_count == 0 ? 0 : sxvki_movable_heads(movables);
         for (; i < end && i < last; i++) {
             sxvki_movables_forget_list(movables, host, sxvki_movable_head(movables, i), pool);
         }
