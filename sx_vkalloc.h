@@ -20703,7 +20703,6 @@ SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateDedicatedImage(
 SXVKI_COLD static VkResult sxvki_create_alias(SxvkAllocator allocator, const char* function,
                                               SxvkAllocation allocation, VkDeviceSize offset,
                                               const sxvki_resource* r) {
-    const sxvki_device* device = &allocator->device;
     uint32_t index;
     VkResult result;
     sxvki_resource_null(r);
@@ -20713,14 +20712,14 @@ SXVKI_COLD static VkResult sxvki_create_alias(SxvkAllocator allocator, const cha
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset,
                                   r->is_image ? VK_WHOLE_SIZE : r->info.buffer->size, r->is_image));
-    result = sxvki_resource_make(device, r);
+    result = sxvki_resource_make(&allocator->device, r);
     if (result == VK_SUCCESS) {
         result = sxvki_check_fit_of(allocator, function, index, offset, r);
         if (result == VK_SUCCESS) {
-            result = sxvki_resource_bind(device, r, index, offset);
+            result = sxvki_resource_bind(&allocator->device, r, index, offset);
         }
         if (result != VK_SUCCESS) {
-            sxvki_resource_unmake(device, r);
+            sxvki_resource_unmake(&allocator->device, r);
         }
     }
     return sxvki_reported(allocator, function, result);
