@@ -82,7 +82,7 @@ CONTRACT (each function adds only its differences)
     Zero      A zeroed struct is valid; 0 means the default that stands at the field.
     Handles   The handle of an allocation or a module carries an index and a generation: stale,
               doubly freed and foreign handles are recognised in release builds, reported, and
-              change nothing.
+              change nothing. (32-bit programs: until 512 others had the same index since.)
     Threads   Every function may be called by any thread at any time, except that creating and
               destroying the allocator, and destroying one object twice or while in use, are yours
               to keep apart. With ..._EXTERNALLY_SYNCHRONIZED_BIT you keep all calls apart, and
