@@ -6694,13 +6694,13 @@ typedef struct sxvki_stock {
 
 typedef struct sxvki_block {
     VkDeviceMemory memory; /* null while the slot is unused */
-    VkDeviceSize size;     /* bytes */
+    sxvki_shared64 size;   /* bytes */
     void* mapped;          /* atomic; the first byte, while map_word says MAPPED */
     SxvkPool pool;
     struct sxvki_domain* domain; /* null: dedicated */
     uint32_t map_word;           /* atomic */
     uint32_t id;
-    uint32_t type;
+    uint32_t type;     /* memory, size, domain and type: see sxvki_block_set */
     uint32_t epoch;    /* atomic; see >>linear; 0: not of a linear pool */
     uint32_t is_busy;  /* atomic; live_count is above SXVKI_BUSY_ABOVE */
     uint32_t apart[1]; /* what follows changes often, what is above other threads read */
@@ -6758,6 +6758,42 @@ SXVKI_INLINE sxvki_block* sxvki_block_at(const sxvki_device* device, uint32_t id
                                         sizeof(sxvki_block));
 }
 
+/*  Who asks where an allocation is may read this of a block while a move to another one ends, and
+    the block goes: so it is stored atomically, and read so by who asks, sxvki_view_is_over. Who has
+    something in the block reads it as it is. */
+#if VK_USE_64_BIT_PTR_DEFINES == 1
+SXVKI_INLINE VkDeviceMemory sxvki_block_memory(const sxvki_block* block) {
+    return (VkDeviceMemory)sxvki_load_ptr((void* const*)&block->memory);
+}
+
+static void sxvki_block_set_memory(sxvki_block* block, VkDeviceMemory memory) {
+    sxvki_store_ptr((void**)&block->memory, (void*)memory);
+}
+#else
+SXVKI_INLINE VkDeviceMemory sxvki_block_memory(const sxvki_block* block) {
+    return sxvki_load64((const sxvki_shared64*)&block->memory);
+}
+
+static void sxvki_block_set_memory(sxvki_block* block, VkDeviceMemory memory) {
+    sxvki_store64((sxvki_shared64*)&block->memory, memory);
+}
+#endif
+
+SXVKI_INLINE struct sxvki_domain* sxvki_block_domain(const sxvki_block* block) {
+    return (struct sxvki_domain*)sxvki_load_ptr((void* const*)&block->domain);
+}
+
+static void sxvki_block_set_domain(sxvki_block* block, struct sxvki_domain* domain) {
+    sxvki_store_ptr((void**)&block->domain, domain);
+}
+
+static void sxvki_block_set(sxvki_block* block, VkDeviceMemory memory, VkDeviceSize size,
+                            uint32_t type) {
+    sxvki_block_set_memory(block, memory);
+    sxvki_store64(&block->size, size);
+    sxvki_store32(&block->type, type);
+}
+
 SXVKI_INLINE VkMemoryPropertyFlags sxvki_type_flags(const sxvki_device* device, uint32_t type) {
     return device->model.properties.memoryTypes[type].propertyFlags;
 }
@@ -6784,10 +6820,12 @@ SXVKI_INLINE VkDeviceSize sxvki_type_margin(const sxvki_device* device, uint32_t
     until it moves: >>defrag. */
 typedef struct sxvki_view {
     sxvki_block* block;
-    uint32_t* state;     /* atomic; SXVKI_STATE_ bits */
-    uint32_t seen;       /* what that was before the rest was read */
-    VkDeviceSize offset; /* bytes in the block */
-    VkDeviceSize size;   /* bytes that the user asked for */
+    uint32_t* state;             /* atomic; SXVKI_STATE_ bits */
+    uint32_t seen;               /* what that was before the rest was read */
+    const sxvki_shared64* where; /* atomic; the place of its range; null: a slot that is at home */
+    uint64_t place;              /* what that was */
+    VkDeviceSize offset;         /* bytes in the block */
+    VkDeviceSize size;           /* bytes that the user asked for */
 } sxvki_view;
 
 /*  The block that a range is in at this moment. */
@@ -6835,22 +6873,25 @@ SXVKI_HOT sxvki_view sxvki_look_here(const sxvki_device* device, uint32_t index)
         view.seen = sxvki_load32(view.state);
         view.size = size - slot->tail;
         if (view.seen & SXVKI_STATE_AWAY) {
-            uint64_t place = sxvki_load64(&sxvki_record_at(&device->records, slot->size)->place);
-            view.block = sxvki_block_at(device, sxvki_place_block(place));
-            view.offset = sxvki_place_offset(place) << SXVKI_GRANULE_SHIFT;
+            view.where = &sxvki_record_at(&device->records, slot->size)->place;
+            view.place = sxvki_load64(view.where);
+            view.block = sxvki_block_at(device, sxvki_place_block(view.place));
+            view.offset = sxvki_place_offset(view.place) << SXVKI_GRANULE_SHIFT;
         } else {
+            view.where = NULL;
+            view.place = 0;
             view.block = sxvki_block_at(device, slab->block);
             view.offset = (slab->offset << SXVKI_GRANULE_SHIFT) + index % 64 * size;
         }
     } else {
         sxvki_record* r = sxvki_record_at(&device->records, index);
-        uint64_t place;
         view.state = &r->link_b;
         view.seen = sxvki_load32(view.state);
-        place = sxvki_load64(&r->place);
-        view.block = sxvki_block_at(device, sxvki_place_block(place));
-        view.offset = sxvki_place_offset(place) << SXVKI_GRANULE_SHIFT;
-        view.size = sxvki_place_size_high(place) + r->size_low;
+        view.where = &r->place;
+        view.place = sxvki_load64(view.where);
+        view.block = sxvki_block_at(device, sxvki_place_block(view.place));
+        view.offset = sxvki_place_offset(view.place) << SXVKI_GRANULE_SHIFT;
+        view.size = sxvki_place_size_high(view.place) + r->size_low;
         view.size = (view.size << SXVKI_GRANULE_SHIFT) - r->link_a;
     }
     return view;
@@ -6864,6 +6905,24 @@ SXVKI_UNUSED static sxvki_view sxvki_look(const sxvki_device* device, uint32_t i
 /*  Acquire: who set a bit had made what it stands for, the margin or the side table's entry. */
 SXVKI_INLINE uint32_t sxvki_view_state(const sxvki_view* view) {
     return sxvki_load32(view->state);
+}
+
+/*  Has the allocation moved since it was looked at? Then its block may have gone, and what was read
+    of it in between is of none, or of another one: look again. */
+SXVKI_INLINE int sxvki_view_is_over(const sxvki_view* view) {
+    return view->where != NULL ? sxvki_load64(view->where) != view->place
+                               : (sxvki_load32(view->state) & SXVKI_STATE_AWAY) != 0;
+}
+
+/*  The memory type of an allocation, which others may be moving. */
+SXVKI_APART static uint32_t sxvki_type_of(const sxvki_device* device, uint32_t index) {
+    sxvki_view view;
+    uint32_t type;
+    do {
+        view = sxvki_look(device, index);
+        type = sxvki_load32(&view.block->type);
+    } while (sxvki_view_is_over(&view));
+    return type;
 }
 
 /*  The handle to a record of a linear pool that had this odd generation. */
@@ -6952,8 +7011,14 @@ static uint32_t sxvki_block_slot_take(sxvki_device* device) {
 static void sxvki_block_slot_give(sxvki_device* device, uint32_t id) {
     sxvki_block* block = sxvki_block_at(device, id);
     sxvki_lock_take(&device->blocks_lock);
-    memset(block, 0, sizeof *block);
-    block->id = id;
+    sxvki_block_set(block, VK_NULL_HANDLE, 0, 0);
+    sxvki_block_set_domain(block, NULL);
+    sxvki_store_ptr(&block->mapped, NULL);
+    sxvki_store32(&block->map_word, 0);
+    sxvki_store32(&block->epoch, 0);
+    sxvki_store32(&block->is_busy, 0);
+    block->pool = NULL;
+    memset(&block->first, 0, sizeof *block - offsetof(sxvki_block, first));
     sxvki_table_give(&device->blocks, id, &block->next);
     sxvki_lock_drop(&device->blocks_lock);
 }
@@ -7072,10 +7137,8 @@ SXVKI_COLD static VkResult sxvki_block_create(sxvki_device* device,
     sxvki_budget_made(&device->budget, heap, request->size);
     sxvki_pressure_note(&device->pressure, &device->budget, heap);
     block = sxvki_block_at(device, id);
-    block->memory = memory;
-    block->size = request->size;
+    sxvki_block_set(block, memory, request->size, request->type);
     block->pool = pool;
-    block->type = request->type;
     block->first = SXVKI_NONE;
     block->prev = SXVKI_NONE;
     block->next = SXVKI_NONE;
@@ -7911,7 +7974,7 @@ SXVKI_COLD static void sxvki_domain_forget(sxvki_domain* domain, sxvki_block* bl
 
 /*  Room for a new block: an empty one, in the list and in the bins. domain_prepare was called. */
 static void sxvki_domain_adopt(sxvki_domain* domain, sxvki_block* block) {
-    block->domain = domain;
+    sxvki_block_set_domain(block, domain);
     if (sxvki_domain_is_linear(domain)) {
         sxvki_lane_init(&block->in.lane, block->size >> SXVKI_GRANULE_SHIFT);
         sxvki_store32_relaxed(&block->epoch, domain->linear.epoch);
@@ -10091,7 +10154,7 @@ SXVKI_COLD static void sxvki_subject_init(sxvki_subject* subject, const sxvki_de
     subject->allocation = allocation;
     sxvki_origin_read(device, index, &subject->age, &subject->stack);
     sxvki_line_add(line, " of memory type ");
-    sxvki_line_add_u64(line, view.block->type, 10);
+    sxvki_line_add_u64(line, sxvki_type_of(device, index), 10);
     sxvki_subject_tag(subject, &device->allocator->device.modules, sxvki_module_of(device, index));
     if (subject->age != UINT32_MAX) {
         sxvki_line_add(line, ", ");
@@ -10601,10 +10664,15 @@ static sxvki_cold* sxvki_cold_of(SxvkAllocator allocator, uint32_t index) {
 /*  Lock the side table of where the allocation is: a dump may be reading it. */
 static sxvki_lock* sxvki_allocation_lock(SxvkAllocator allocator, uint32_t index) {
     for (;;) {
-        const sxvki_block* block = sxvki_block_of(&allocator->device, index);
-        sxvki_lock* lock = sxvki_block_lock(block);
+        sxvki_view view = sxvki_look_here(&allocator->device, index);
+        sxvki_domain* domain = sxvki_block_domain(view.block);
+        sxvki_lock* lock;
+        if (!SXVKI_LIKELY(!sxvki_view_is_over(&view))) {
+            continue; /* the domain may be another pool's by now */
+        }
+        lock = domain != NULL ? &domain->lock : &view.block->pool->dedicated_lock;
         sxvki_lock_take(lock);
-        if (block == sxvki_block_of(&allocator->device, index)) {
+        if (view.block == sxvki_block_of(&allocator->device, index)) {
             return lock;
         }
         sxvki_lock_drop(lock); /* it has moved meanwhile */
@@ -10649,7 +10717,11 @@ static sxvki_track* sxvki_track_make(SxvkAllocator allocator, uint32_t index) {
         track = sxvki_track_of(cold, index);
         if (sxvki_load64_relaxed(&track->extent) == 0) {
             sxvki_view view = sxvki_look(&allocator->device, index);
-            sxvki_store64_relaxed(&track->extent, view.size << 8 | view.block->type);
+            uint32_t type = sxvki_load32(&view.block->type);
+            if (!SXVKI_LIKELY(!sxvki_view_is_over(&view))) {
+                type = sxvki_type_of(&allocator->device, index);
+            }
+            sxvki_store64_relaxed(&track->extent, view.size << 8 | type);
         }
     }
     return track;
@@ -11194,19 +11266,31 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
     return result;
 }
 
-/*  No lock: what it reads does not change while the allocation lives. */
+static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info);
+
+/*  A move has ended meanwhile. */
+SXVKI_COLD SXVKI_APART static void sxvki_get_info_again(SxvkAllocator allocator, uint32_t index,
+                                                        SxvkAllocationInfo* info) {
+    sxvki_get_info(allocator, index, info);
+}
+
+/*  No lock: what it reads does not change while the allocation lives, until it moves. */
 static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info) {
     const sxvki_device* device = &allocator->device;
     sxvki_view view = sxvki_look_here(device, index);
     uint32_t state = view.seen;
     memset(info, 0, sizeof *info);
-    info->memoryType = view.block->type;
-    info->deviceMemory = view.block->memory;
+    info->memoryType = sxvki_load32(&view.block->type);
+    info->deviceMemory = sxvki_block_memory(view.block);
     info->offset = view.offset;
     info->size = view.size;
     if (state & (SXVKI_STATE_MAPS_MASK | SXVKI_STATE_MAPPED)) {
         char* data = sxvki_block_pointer(view.block);
         info->pMappedData = data != NULL ? data + info->offset : NULL;
+    }
+    if (!SXVKI_LIKELY(!sxvki_view_is_over(&view))) {
+        sxvki_get_info_again(allocator, index, info);
+        return;
     }
     if (state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
@@ -12061,7 +12145,8 @@ static int sxvki_flush_range(const sxvki_device* device, uint32_t index, VkDevic
     if (size == VK_WHOLE_SIZE) {
         size = view.size - offset;
     }
-    if (size == 0 || !sxvki_type_wants_flush(device, view.block->type)) {
+    if (size == 0 || !sxvki_type_wants_flush(device, sxvki_load32(&view.block->type)) ||
+        sxvki_view_is_over(&view)) { /* it was not mapped */
         return 0;
     }
     end = sxvki_align_up(start + size, device->vk.atom);
@@ -12746,8 +12831,9 @@ SXVKI_COLD static void sxvki_movables_forget(sxvki_movables* movables, const sxv
         place), and goes by what it said before or says after.
     D4  A block's memory goes when its last range does. A source keeps its block up to the commit,
         and a target keeps its own from then on; so no place that anybody has just read is gone,
-        unless he asked where an allocation is while its owner ended a move of it, and used it
-        after.
+        unless the move of it ends at that moment. Who asks for more than the place, of the block,
+        reads the place once more after that, and if it is another one asks again: what he tells is
+        all of it old or all of it new.
     D5  Source and target are of one size, and the target's alignment is no less than what the
         source asked for: as much as its offset shows, up to the largest that the pool ever saw.
         They lie in blocks of one pool and kind. So what holds of the source holds of the target:
@@ -19247,8 +19333,9 @@ static VkResult sxvki_check_range(SxvkAllocator allocator, const char* function,
 static VkResult sxvki_check_mapped(SxvkAllocator allocator, const char* function, uint32_t index) {
     const sxvki_device* device = &allocator->device;
     const sxvki_block* block = sxvki_block_of(device, index);
-    SXVKI_REJECT_IF(sxvki_type_wants_flush(device, block->type) &&
-                        sxvki_block_pointer(block) == NULL,
+    SXVKI_REJECT_IF(sxvki_type_wants_flush(device, sxvki_load32(&block->type)) &&
+                        sxvki_block_pointer(block) == NULL &&
+                        sxvki_type_wants_flush(device, sxvki_type_of(device, index)),
                     NOT_MAPPED, "allocation");
     return VK_SUCCESS;
 }
@@ -19261,8 +19348,8 @@ static VkResult sxvki_check_fit(SxvkAllocator allocator, const char* function, u
                     "the resource is larger than what is left of the allocation");
     SXVKI_REJECT_IF((view.offset + offset) % needs->alignment != 0, BAD_ALIGNMENT,
                     "the resource needs a stricter alignment than the allocation or offset has");
-    SXVKI_REJECT_IF(((needs->memoryTypeBits >> view.block->type) & 1) == 0, BAD_STRUCT,
-                    "the resource cannot live in the memory type of the allocation");
+    SXVKI_REJECT_IF(((needs->memoryTypeBits >> sxvki_type_of(&allocator->device, index)) & 1) == 0,
+                    BAD_STRUCT, "the resource cannot live in the memory type of the allocation");
     return VK_SUCCESS;
 }
 
@@ -20134,10 +20221,14 @@ SX_VKALLOC_API void sxvkGetAllocationInfo2(SxvkAllocator allocator, SxvkAllocati
     if (pAllocationInfo != NULL &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
-        const sxvki_block* block = sxvki_block_of(device, index);
-        sxvki_get_info(allocator, index, &pAllocationInfo->allocationInfo);
-        pAllocationInfo->blockSize = block->size;
-        pAllocationInfo->dedicatedMemory = block->domain == NULL ? VK_TRUE : VK_FALSE;
+        sxvki_view view;
+        do {
+            view = sxvki_look(device, index);
+            sxvki_get_info(allocator, index, &pAllocationInfo->allocationInfo);
+            pAllocationInfo->blockSize = sxvki_load64(&view.block->size);
+            pAllocationInfo->dedicatedMemory =
+                sxvki_block_domain(view.block) == NULL ? VK_TRUE : VK_FALSE;
+        } while (sxvki_view_is_over(&view));
         pAllocationInfo->isFallback =
             sxvki_load32(sxvki_state_of(device, index)) & SXVKI_STATE_FALLBACK ? VK_TRUE : VK_FALSE;
         pAllocationInfo->module = sxvki_module_handle(sxvki_module_of(device, index));
@@ -20153,7 +20244,7 @@ SX_VKALLOC_API void sxvkGetAllocationMemoryProperties(SxvkAllocator allocator,
     if (pFlags != NULL &&
         sxvki_check_allocation(allocator, function, allocation, &index) == VK_SUCCESS) {
         const sxvki_device* device = &allocator->device;
-        *pFlags = sxvki_type_flags(device, sxvki_block_of(device, index)->type);
+        *pFlags = sxvki_type_flags(device, sxvki_type_of(device, index));
     }
 }
 

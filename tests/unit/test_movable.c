@@ -1667,6 +1667,87 @@ static void test_threads(void** state) {
     program_close(p);
 }
 
+/*  They ask about what is moved, and make and free memory of another type. */
+typedef struct Asker {
+    Program* p;
+    uint64_t asked; /* atomic, as is the next */
+    bool ends;
+    uint32_t wrong;
+} Asker;
+
+static void* ask(void* data) {
+    Asker* asker = data;
+    SxvkAllocator allocator = asker->p->rig->allocator;
+    VkMemoryRequirements needs = testing_requirements(1000, 64, 1u << 2);
+    SxvkAllocationCreateInfo dedicated = {.flags = SXVK_ALLOCATION_CREATE_DEDICATED_MEMORY_BIT,
+                                          .memoryTypeBits = 1u << 2};
+    while (!__atomic_load_n(&asker->ends, __ATOMIC_ACQUIRE)) {
+        SxvkAllocation other = VK_NULL_HANDLE;
+        assert_int_equal(sxvkAllocateMemory(allocator, &needs, &dedicated, &other, NULL),
+                         VK_SUCCESS);
+        for (uint32_t i = 0; i < 600; i += 5) {
+            Res* res = &asker->p->all[i];
+            SxvkAllocationInfo2 info;
+            VkMemoryPropertyFlags flags;
+            sxvkGetAllocationInfo2(allocator, res->allocation, &info);
+            asker->wrong += info.allocationInfo.memoryType != HOST ||
+                            info.allocationInfo.deviceMemory == VK_NULL_HANDLE ||
+                            info.dedicatedMemory || info.blockSize < info.allocationInfo.size;
+            sxvkGetAllocationMemoryProperties(allocator, res->allocation, &flags);
+            asker->wrong += (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) == 0;
+            (void)sxvkSetAllocationUserData(allocator, res->allocation, res);
+        }
+        sxvkFreeMemory(allocator, other);
+        __atomic_add_fetch(&asker->asked, 1, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/*  The answers are all old or all new, though blocks go, and others take their entries. */
+static void test_asked_while_it_moves(void** state) {
+    Program* p = program_open();
+    Asker askers[2] = {{.p = p}, {.p = p}};
+    pthread_t threads[2];
+    uint32_t moved = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 600; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 30000));
+    }
+    for (uint32_t i = 0; i < 600; i++) {
+        if (i % 5 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+    }
+    while (__atomic_load_n(&askers[0].asked, __ATOMIC_ACQUIRE) == 0 ||
+           __atomic_load_n(&askers[1].asked, __ATOMIC_ACQUIRE) == 0) {
+    }
+    for (uint32_t round = 0; round < 20; round++) {
+        SxvkAllocation spread[200];
+        VkBuffer buffers[200];
+        VkBufferCreateInfo info = testing_buffer(30000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        for (uint32_t i = 0; i < 200; i++) { /* others, which go: there are holes again */
+            assert_int_equal(sxvkCreateBuffer(p->rig->allocator, &info, &movable_host, &buffers[i],
+                                              &spread[i], NULL),
+                             VK_SUCCESS);
+        }
+        for (uint32_t i = 0; i < 200; i++) {
+            sxvkDestroyBuffer(p->rig->allocator, buffers[i], spread[i]);
+        }
+        moved += defragment(p, ALL).allocationsMoved;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        __atomic_store_n(&askers[i].ends, true, __ATOMIC_RELEASE);
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(askers[i].wrong, 0);
+    }
+    assert_true(moved != 0);
+    compare(p);
+    program_close(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_moves),
@@ -1699,6 +1780,7 @@ int main(void) {
         cmocka_unit_test(test_slots_in_flight),
         cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_asked_while_it_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
