@@ -11266,16 +11266,10 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
     return result;
 }
 
-static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info);
-
-/*  A move has ended meanwhile. */
-SXVKI_COLD SXVKI_APART static void sxvki_get_info_again(SxvkAllocator allocator, uint32_t index,
-                                                        SxvkAllocationInfo* info) {
-    sxvki_get_info(allocator, index, info);
-}
-
-/*  No lock: what it reads does not change while the allocation lives, until it moves. */
-static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info) {
+/*  No lock: what it reads does not change while the allocation lives, until it moves. Returns 0
+    where a move has ended meanwhile: to be done again. */
+SXVKI_INLINE int sxvki_get_info_once(SxvkAllocator allocator, uint32_t index,
+                                     SxvkAllocationInfo* info) {
     const sxvki_device* device = &allocator->device;
     sxvki_view view = sxvki_look_here(device, index);
     uint32_t state = view.seen;
@@ -11289,13 +11283,25 @@ static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocati
         info->pMappedData = data != NULL ? data + info->offset : NULL;
     }
     if (!SXVKI_LIKELY(!sxvki_view_is_over(&view))) {
-        sxvki_get_info_again(allocator, index, info);
-        return;
+        return 0;
     }
     if (state & SXVKI_STATE_COLD) {
         const sxvki_cold* cold = sxvki_cold_find(&device->records, index);
         info->pUserData = sxvki_load_ptr(&cold->user_data);
         info->pName = (const char*)sxvki_load_ptr(&cold->name);
+    }
+    return 1;
+}
+
+SXVKI_COLD SXVKI_APART static void sxvki_get_info_again(SxvkAllocator allocator, uint32_t index,
+                                                        SxvkAllocationInfo* info) {
+    while (!sxvki_get_info_once(allocator, index, info)) {
+    }
+}
+
+static void sxvki_get_info(SxvkAllocator allocator, uint32_t index, SxvkAllocationInfo* info) {
+    if (!sxvki_get_info_once(allocator, index, info)) {
+        sxvki_get_info_again(allocator, index, info);
     }
 }
 
@@ -14272,6 +14278,7 @@ struct SxvkDefragmentationContext_T {
     uint32_t capacity;
     int in_pass;
     int is_stopped;       /* its pool has gone */
+    int in_call;          /* a callback of the user's may be running */
     int is_ended;         /* by its user; it goes when the last flight has landed, see >>moves */
     uint32_t flights;     /* moves of the library's that the device has not done yet */
     uint32_t told_blocks; /* what of the run is in SxvkMoveStatistics */
@@ -19084,6 +19091,8 @@ SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const ch
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(context == NULL, NULL_ARGUMENT, "context");
     SXVKI_REJECT_IF(context->run.allocator != allocator, BAD_STRUCT, "context");
+    SXVKI_REJECT_IF(context->is_ended, BAD_STRUCT, "context: was ended");
+    SXVKI_REJECT_IF(context->in_call, BAD_STRUCT, "context: used in a callback of its own");
     return VK_SUCCESS;
 }
 
@@ -21069,13 +21078,17 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator alloca
 SX_VKALLOC_API SXVKI_COLD VkResult
 sxvkBeginDefragmentationPass(SxvkAllocator allocator, SxvkDefragmentationContext context,
                              SxvkDefragmentationPassMoveInfo* pPassInfo) {
+    VkResult result;
     SXVKI_FUNCTION("sxvkBeginDefragmentationPass");
     SXVKI_NULL(pPassInfo);
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_CHECK_POINTER(pPassInfo);
     SXVKI_REJECT_IF(context->in_pass, BAD_STRUCT, "context: a pass was begun");
     SXVKI_REJECT_IF(context->run.by_library, BAD_STRUCT, "context: with MOVABLES_ONLY");
-    return sxvki_reported_last(allocator, function, sxvki_begin_pass(context, pPassInfo));
+    context->in_call = 1;
+    result = sxvki_begin_pass(context, pPassInfo);
+    context->in_call = 0;
+    return sxvki_reported_last(allocator, function, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult
@@ -21115,12 +21128,15 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,
                                                    SxvkDefragmentationContext context,
                                                    const SxvkMoveInfo* pInfo) {
+    VkResult result;
     SXVKI_FUNCTION("sxvkRecordMoves");
     SXVKI_CHECK(sxvki_check_context(allocator, function, context));
     SXVKI_REJECT_IF(!context->run.by_library, BAD_STRUCT, "context: without MOVABLES_ONLY");
     SXVKI_CHECK(sxvki_check_move_info(allocator, function, pInfo));
-    return sxvki_reported_last(allocator, function,
-                               sxvki_record_moves(context, pInfo, 0, function));
+    context->in_call = 1;
+    result = sxvki_record_moves(context, pInfo, 0, function);
+    context->in_call = 0;
+    return sxvki_reported_last(allocator, function, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value) {

@@ -1748,6 +1748,39 @@ static void test_asked_while_it_moves(void** state) {
     program_close(p);
 }
 
+static SxvkDefragmentationContext misused;
+
+static VkBool32 VKAPI_PTR misuse(void* data, const SxvkMovableResource* r, SxvkMoveUsage* usage) {
+    Program* p = data;
+    usage->oldLayout = ((Res*)r->pUserData)->layout;
+    if (p->asked++ == 0) {
+        sxvkEndDefragmentation(p->rig->allocator, misused, NULL);
+        assert_int_equal(sxvkRecordMoves(p->rig->allocator, misused, &p->moves),
+                         VK_ERROR_VALIDATION_FAILED_EXT);
+    }
+    return VK_TRUE;
+}
+
+/*  A context in a callback of its own, and one that was ended while its moves are under way. */
+static void test_contexts_at_the_wrong_time(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    (void)state;
+    fill(p, &movable_host, 300, 4);
+    misused = begin(p, ALL);
+    p->moves.pfnQuery = misuse;
+    assert_int_equal(sxvkRecordMoves(allocator, misused, &p->moves), VK_INCOMPLETE);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_STRUCT, 2);
+    sxvkEndDefragmentation(allocator, misused, NULL);
+    sxvkEndDefragmentation(allocator, misused, NULL);
+    assert_int_equal(sxvkRecordMoves(allocator, misused, &p->moves),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_BAD_STRUCT, 2);
+    end_frame(p);
+    compare(p);
+    program_close(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_moves),
@@ -1780,6 +1813,7 @@ int main(void) {
         cmocka_unit_test(test_slots_in_flight),
         cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_contexts_at_the_wrong_time),
         cmocka_unit_test(test_asked_while_it_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
