@@ -11268,8 +11268,8 @@ static VkResult sxvki_allocate_portion(SxvkAllocator allocator, const char* func
 
 /*  No lock: what it reads does not change while the allocation lives, until it moves. Returns 0
     where a move has ended meanwhile: to be done again. */
-SXVKI_INLINE int sxvki_get_info_once(SxvkAllocator allocator, uint32_t index,
-                                     SxvkAllocationInfo* info) {
+SXVKI_HOT int sxvki_get_info_once(SxvkAllocator allocator, uint32_t index,
+                                  SxvkAllocationInfo* info) {
     const sxvki_device* device = &allocator->device;
     sxvki_view view = sxvki_look_here(device, index);
     uint32_t state = view.seen;
