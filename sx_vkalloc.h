@@ -20661,6 +20661,18 @@ SXVKI_APART static VkResult sxvki_create_checked(SxvkAllocator allocator, const 
 }
 
 #if !SX_VKALLOC_NO_DEFRAG
+/*  What was made to be movable gets its entry, and is pinned no more: without one a pass would have
+    taken it for one of its own. Returns 0: no host memory. */
+SXVKI_COLD static int sxvki_movable_enter(SxvkAllocator allocator, sxvki_movable* m) {
+    sxvki_device* device = &allocator->device;
+    uint32_t index = sxvki_allocation_index(m->allocation);
+    if (!sxvki_movable_join(&allocator->movables, &device->host, m)) {
+        return 0;
+    }
+    sxvki_state_clear(sxvki_state_of(device, index), SXVKI_STATE_PINNED);
+    return 1;
+}
+
 /*  As above, with an entry for >>movable. */
 SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const char* function,
                                                 const sxvki_resource* r,
@@ -20678,6 +20690,7 @@ SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const c
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation_info(allocator, function, &wish));
     SXVKI_CHECK(sxvki_check_movable(allocator, function, &wish, r));
+    wish.flags |= SXVK_ALLOCATION_CREATE_PINNED_BIT; /* until it is entered */
     m = r->is_image ? sxvki_movable_of_image(&allocator->movables, &device->host, r->info.image)
                     : sxvki_movable_of_buffer(&allocator->movables, &device->host, r->info.buffer);
     if (m == NULL) {
@@ -20696,7 +20709,7 @@ SXVKI_COLD static VkResult sxvki_create_movable(SxvkAllocator allocator, const c
         m->image = r->is_image ? *r->handle.image : VK_NULL_HANDLE;
         m->pool = wish.pool;
         m->image_info.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED; /* of the next */
-        if (sxvki_movable_join(&allocator->movables, &device->host, m)) {
+        if (sxvki_movable_enter(allocator, m)) {
             return VK_SUCCESS;
         }
         sxvki_resource_unmake(device, r);

@@ -390,6 +390,48 @@ static void test_flights_overlap(void** state) {
     program_close(p);
 }
 
+/*  What others find in the middle of a creation. */
+static struct {
+    PFN_vkBindBufferMemory real;
+    SxvkAllocator allocator;
+    uint32_t found;
+    uint32_t pinned;
+} intrusion;
+
+static VkBool32 VKAPI_PTR look_if_pinned(void* data, SxvkAllocator allocator,
+                                         SxvkAllocation allocation) {
+    uint32_t index = sxvki_allocation_index(allocation);
+    (void)data;
+    intrusion.found++;
+    intrusion.pinned += (*sxvki_state_of(&allocator->device, index) & SXVKI_STATE_PINNED) != 0;
+    return VK_TRUE;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL bind_intruded(VkDevice device, VkBuffer buffer,
+                                                    VkDeviceMemory memory, VkDeviceSize offset) {
+    sxvkForEachAllocation(intrusion.allocator, look_if_pinned, NULL);
+    return intrusion.real(device, buffer, memory, offset);
+}
+
+/*  Without an entry passes would take it for one of their own: so it is pinned up to then. */
+static void test_pinned_while_it_is_made(void** state) {
+    Program* p = program_open();
+    sxvki_vk* vk = &p->rig->allocator->device.vk;
+    (void)state;
+    memset(&intrusion, 0, sizeof intrusion);
+    intrusion.allocator = p->rig->allocator;
+    intrusion.real = vk->fn.vkBindBufferMemory;
+    vk->fn.vkBindBufferMemory = bind_intruded;
+    assert_non_null(add_buffer(p, &movable_host, 20000));
+    vk->fn.vkBindBufferMemory = intrusion.real;
+    assert_int_equal(intrusion.found, 1);
+    assert_int_equal(intrusion.pinned, 1);
+    sxvkForEachAllocation(p->rig->allocator, look_if_pinned, NULL);
+    assert_int_equal(intrusion.found, 2);
+    assert_int_equal(intrusion.pinned, 1);
+    program_close(p);
+}
+
 /*  What is not movable stays, with its block; passes leave alone what is. */
 static void test_others_stay(void** state) {
     Program* p = program_open();
@@ -1785,6 +1827,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_moves),
         cmocka_unit_test(test_flights_overlap),
+        cmocka_unit_test(test_pinned_while_it_is_made),
         cmocka_unit_test(test_others_stay),
         cmocka_unit_test(test_a_move_is_refused),
         cmocka_unit_test(test_another_family_owns_it),
