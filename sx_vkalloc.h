@@ -883,7 +883,7 @@ typedef struct SxvkMoveStatistics {
     uint32_t passCount;    /* calls that have moved something */
     uint32_t moveCount;    /* resources moved */
     uint32_t refusedCount; /* left where they are: by pfnQuery, or because something failed */
-    uint32_t movesInFlight;
+    uint32_t movesInFlight; /* statistics of memory count the old place of each, too */
     uint32_t blocksFreed;
     VkDeviceSize bytesMoved;
     VkDeviceSize bytesInFlight; /* of old places that wait for sxvkCompleteMoves */
@@ -19086,11 +19086,25 @@ SXVKI_COLD static VkResult sxvki_check_tick_info(SxvkAllocator allocator, const 
     return sxvki_check_move_info(allocator, function, &info->moves);
 }
 
+/*  One that was freed is found nowhere. There are as many as were begun, and one for ticks. */
+SXVKI_COLD static int sxvki_context_exists(SxvkAllocator allocator,
+                                           SxvkDefragmentationContext context) {
+    SxvkDefragmentationContext known;
+    sxvki_lock_take(&allocator->pools_lock);
+    known = allocator->first_context;
+    while (known != NULL && known != context) {
+        known = known->next;
+    }
+    sxvki_lock_drop(&allocator->pools_lock);
+    return known != NULL;
+}
+
 SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const char* function,
                                                SxvkDefragmentationContext context) {
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(context == NULL, NULL_ARGUMENT, "context");
-    SXVKI_REJECT_IF(context->run.allocator != allocator, BAD_STRUCT, "context");
+    SXVKI_REJECT_IF(!sxvki_context_exists(allocator, context), BAD_STRUCT,
+                    "context: another allocator's, or none any more");
     SXVKI_REJECT_IF(context->is_ended, BAD_STRUCT, "context: was ended");
     SXVKI_REJECT_IF(context->in_call, BAD_STRUCT, "context: used in a callback of its own");
     return VK_SUCCESS;
