@@ -1179,14 +1179,20 @@ static void load_add(Load* load, uint32_t i, VkDeviceSize least, VkDeviceSize mo
                      VK_SUCCESS);
 }
 
-/*  So many buffers, of which one in five stays. */
+static void load_free(Load* load, uint32_t i) {
+    sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+    load->allocations[i] = VK_NULL_HANDLE;
+}
+
+/*  So many buffers, of which so many of a hundred stay. */
 static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDeviceSize most,
-                       VkDeviceSize block) {
+                       VkDeviceSize block, uint32_t keep) {
     RigOptions options = rig_options();
     Load* load = calloc(1, sizeof *load);
     assert_non_null(load);
     options.sim.backing = false;
     options.info.preferredLargeHeapBlockSize = block;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
     load->rig = rig_create(&options);
     load->random = seed;
     load->tick.moves = (SxvkMoveInfo){.commandBuffer = sim_command_buffer(load->rig->sim),
@@ -1198,9 +1204,8 @@ static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDevi
         load_add(load, i, least, most);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (testing_below(&load->random, 5) != 0) {
-            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
-            load->allocations[i] = VK_NULL_HANDLE;
+        if (testing_below(&load->random, 100) >= keep) {
+            load_free(load, i);
         }
     }
     return load;
@@ -1281,7 +1286,7 @@ static uint64_t longest_tick(void (*play)(Load* load), VkDeviceSize least, VkDev
                              VkDeviceSize block) {
     uint64_t best = UINT64_MAX;
     for (uint64_t round = 0; round < 8 && best > 100; round++) {
-        Load* load = load_open(round, LOAD, least, most, block);
+        Load* load = load_open(round, LOAD, least, most, block, 20);
         play(load);
         assert_in_range(load->mostFrees, 0, 1);
         best = load->longest < best ? load->longest : best;
@@ -1306,7 +1311,73 @@ static void test_no_tick_is_long(void** state) {
 #endif
 }
 
-/*  The blocks that a run is about to free are needed after all: it gives up. */
+/*  A few go and others come in each frame, as in any program. It needs room of what a run is about
+    to free, more than once, and the run ends as if nothing had happened. */
+static void test_ticks_beside_a_trickle(void** state) {
+    Load* load = load_open(1, LOAD, 4 * KIB, 256 * KIB, MIB, 40);
+    SxvkStatistics stats;
+    uint32_t frames = 0, at_rest = 0;
+    (void)state;
+    load->tick.moves.maxMicroseconds = 10000000; /* bytes end a tick, and not a slow machine */
+    load->tick.maxBytes = MIB;
+    while (at_rest < 70) {
+        for (uint32_t done = 0; done < 4;) {
+            uint32_t i = testing_below(&load->random, LOAD);
+            if (done % 2 == 0 && load->allocations[i] != VK_NULL_HANDLE) {
+                load_free(load, i);
+                done++;
+            } else if (done % 2 != 0 && load->allocations[i] == VK_NULL_HANDLE) {
+                load_add(load, i, 4 * KIB, 256 * KIB);
+                done++;
+            }
+        }
+        at_rest = load_tick(load) == VK_SUCCESS ? at_rest + 1 : 0;
+        assert_true(++frames < 1000);
+    }
+    stats = rig_statistics(load->rig);
+    assert_true(sxvki_load64(&load->rig->allocator->device.revivals) > 1);
+    assert_true((double)stats.blockBytes <= 1.15 * (double)stats.allocationBytes);
+    load_close(load);
+}
+
+/*  The heap's budget has no room for another block when a frozen one is needed: the run ends, moves
+    nothing more, and another one begins soon. */
+static void test_a_tight_heap_ends_ticks(void** state) {
+    Load* load = load_open(1, LOAD, 16 * KIB, 64 * KIB, MIB, 40);
+    SxvkAllocator allocator = load->rig->allocator;
+    SxvkMoveStatistics then, now;
+    SxvkStatistics stats;
+    uint32_t i;
+    (void)state;
+    load->tick.moves.maxMicroseconds = 10000000;
+    load->tick.maxBytes = MIB;
+    load_tick_until(load, VK_INCOMPLETE);
+    sim_set_budget(load->rig->sim, 0, rig_statistics(load->rig).blockBytes + MIB / 2, 0);
+    sxvkSetCurrentFrameIndex(allocator, 1);
+    for (i = 0; sxvki_load64(&allocator->device.revivals) == 0; i++) {
+        assert_true(i < LOAD);
+        if (load->allocations[i] == VK_NULL_HANDLE) {
+            load_add(load, i, 16 * KIB, 64 * KIB);
+        }
+    }
+    sxvkGetMoveStatistics(allocator, &then);
+    (void)load_tick(load);
+    (void)load_tick(load);
+    (void)load_tick(load);
+    assert_int_equal(load_tick(load), VK_SUCCESS);
+    assert_true(allocator->movables.tick == NULL);
+    sxvkGetMoveStatistics(allocator, &now);
+    assert_int_equal(now.moveCount, then.moveCount);
+    for (i = 0; i < 70 && load_tick(load) == VK_SUCCESS; i++) {
+    }
+    assert_in_range(i, 50, 65);
+    load_tick_until(load, VK_SUCCESS);
+    stats = rig_statistics(load->rig);
+    assert_true((double)stats.blockBytes <= 1.25 * (double)stats.allocationBytes);
+    load_close(load);
+}
+
+/*  All blocks that a run is about to free are needed after all: nothing is left to do. */
 static void test_ticks_give_way(void** state) {
     Program* p = program_open();
     SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
@@ -1847,6 +1918,8 @@ int main(void) {
         cmocka_unit_test(test_entries_go),
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_no_tick_is_long),
+        cmocka_unit_test(test_ticks_beside_a_trickle),
+        cmocka_unit_test(test_a_tight_heap_ends_ticks),
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
