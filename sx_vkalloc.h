@@ -834,7 +834,8 @@ typedef void(VKAPI_PTR* PFN_sxvkMoved)(void* pUserData, const SxvkMovableResourc
                                        const SxvkMovableResource* pNew);
 
 typedef enum SxvkMoveFlagBits {
-    /* Buffers that are idle and host-visible are copied by the CPU, at once. */
+    /* Buffers that are idle and host-visible are copied by the CPU, at once; but not what takes
+       longer than maxMicroseconds: that is recorded, or stays where there is no command buffer. */
     SXVK_MOVE_CPU_COPY_BIT = 0x00000001,
     /* sxvkMakeRoom alone: also allocations with ..._MAPPED_BIT. pMappedData is another one in
        pfnMoved. */
@@ -16029,6 +16030,7 @@ typedef struct sxvki_mover {
     uint64_t began;
     uint64_t goal;  /* bytes to free; 0: all that pays */
     uint64_t bytes; /* moved */
+    uint64_t bytes_by_cpu;
     uint32_t moves;
     uint32_t refused;
     VkResult failure; /* the last one */
@@ -16152,9 +16154,43 @@ SXVKI_COLD static VkResult sxvki_movable_remake(const sxvki_device* device, cons
     return result;
 }
 
-/*  Copy a buffer that nobody uses. */
+/*  0 where the call may take as long as it likes. */
+static uint64_t sxvki_mover_deadline(const sxvki_mover* mover) {
+    uint64_t most = mover->info->maxMicroseconds;
+    return most != 0 ? mover->began + most : 0;
+}
+
+/*  Would a copy of so many bytes end too late? By what the call has taken for those before, so that
+    the next call begins with it and has all its time. */
+static int sxvki_mover_lacks_time(const sxvki_mover* mover, uint64_t size) {
+    uint64_t deadline = sxvki_mover_deadline(mover);
+    uint64_t now;
+    if (deadline == 0 || mover->bytes_by_cpu == 0) {
+        return 0;
+    }
+    now = sxvki_microseconds();
+    return (double)now + (double)size * (double)(now - mover->began) / (double)mover->bytes_by_cpu >
+           (double)deadline;
+}
+
+#define SXVKI_COPY_PORTION ((size_t)32 << 10) /* bytes between looks at the clock: 3 to 300 us */
+
+/*  Returns 0 where time was over before it was done. */
+SXVKI_COLD static int sxvki_copy_until(char* to, const char* from, uint64_t size,
+                                       uint64_t deadline) {
+    uint64_t at;
+    for (at = 0; at < size; at += SXVKI_COPY_PORTION) {
+        if (deadline != 0 && sxvki_microseconds() >= deadline) {
+            return 0;
+        }
+        memcpy(to + at, from + at, (size_t)sxvki_min64(size - at, SXVKI_COPY_PORTION));
+    }
+    return 1;
+}
+
+/*  Copy a buffer that nobody uses. VK_TIMEOUT: it takes too long. */
 SXVKI_COLD static VkResult sxvki_movable_copy(sxvki_device* device, const sxvki_movable* m,
-                                              SxvkAllocation target) {
+                                              SxvkAllocation target, uint64_t deadline) {
     sxvki_view from = sxvki_look(device, sxvki_allocation_index(m->allocation));
     sxvki_view to = sxvki_look(device, sxvki_allocation_index(target));
     VkDeviceSize offset = 0, size = m->buffer_info.size;
@@ -16166,8 +16202,12 @@ SXVKI_COLD static VkResult sxvki_movable_copy(sxvki_device* device, const sxvki_
     result = sxvki_block_map(device, to.block, &copy);
     if (result == VK_SUCCESS) {
         result = sxvki_flush(device, SXVKI_CACHE_INVALIDATE, 1, &m->allocation, &offset, &size);
+        if (result == VK_SUCCESS &&
+            !sxvki_copy_until((char*)copy + to.offset, (char*)source + from.offset, size,
+                              deadline)) {
+            result = VK_TIMEOUT;
+        }
         if (result == VK_SUCCESS) {
-            memcpy((char*)copy + to.offset, (char*)source + from.offset, (size_t)size);
             result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &target, &offset, &size);
         }
         sxvki_block_unmap(device, to.block);
@@ -16403,10 +16443,14 @@ SXVKI_COLD static int sxvki_mover_move(sxvki_mover* mover, sxvki_movable* m, sxv
     }
     result = sxvki_movable_remake(device, m, move->target, &buffer, &image);
     if (result == VK_SUCCESS && by_cpu) {
-        result = sxvki_movable_copy(device, m, move->target);
+        result = sxvki_movable_copy(device, m, move->target, sxvki_mover_deadline(mover));
+        if (result == VK_TIMEOUT && mover->info->commandBuffer != VK_NULL_HANDLE) {
+            by_cpu = 0;
+            result = VK_SUCCESS;
+        }
     }
     if (result != VK_SUCCESS) {
-        mover->failure = result;
+        mover->failure = result != VK_TIMEOUT ? result : mover->failure;
         sxvki_destroy_pair(device, buffer, image);
         sxvki_defrag_cancel(&mover->context->run, move);
         return 0;
@@ -16428,6 +16472,7 @@ SXVKI_COLD static int sxvki_mover_move(sxvki_mover* mover, sxvki_movable* m, sxv
         sxvki_returns returns;
         returns.domain = NULL;
         returns.count = 0;
+        mover->bytes_by_cpu += m->old_bytes;
         sxvki_movable_land(allocator, m, &returns);
         sxvki_returns_flush(&returns);
     }
@@ -16445,7 +16490,7 @@ SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
     sxvki_move move;
     VkResult result;
     if ((mover->bytes != 0 && mover->bytes + size > context->max_bytes) ||
-        mover->moves == context->max_moves) {
+        mover->moves == context->max_moves || sxvki_mover_lacks_time(mover, size)) {
         return VK_INCOMPLETE;
     }
     result = sxvki_defrag_next(d, &move, mover->function);
@@ -16514,6 +16559,7 @@ SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context
     mover.began = sxvki_microseconds();
     mover.goal = goal;
     mover.bytes = 0;
+    mover.bytes_by_cpu = 0;
     mover.moves = 0;
     mover.refused = 0;
     mover.failure = VK_SUCCESS;

@@ -650,6 +650,12 @@ static void test_owners_end_in_flight(void** state) {
 
 /* ------------------------------------------------------------------ by the CPU */
 
+static uint64_t thread_microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void test_the_cpu_copies(void** state) {
     Program* p = program_open();
     SxvkDefragmentationStats stats;
@@ -673,6 +679,48 @@ static void test_the_cpu_copies(void** state) {
     assert_true(stats.allocationsMoved != 0 && stats.bytesFreed != 0);
     assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_BUFFER), 0);
     compare(p);
+    program_close(p);
+}
+
+/*  What the CPU cannot copy in the time of a call stays, or is left to the device. */
+static void test_the_cpu_has_no_time(void** state) {
+    Program* p = program_open();
+    VkCommandBuffer commands = p->moves.commandBuffer;
+    SxvkDefragmentationStats stats;
+    uint64_t began, longest = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 24; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 3 * MIB));
+        p->all[i].isIdle = true;
+    }
+    for (uint32_t i = 0; i < 24; i++) {
+        if (i % 4 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    p->moves.maxMicroseconds = 40;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    for (SxvkDefragmentationContext context = begin(p, ALL);;) {
+        VkResult result;
+        began = thread_microseconds();
+        result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+        began = thread_microseconds() - began;
+        longest = began > longest ? began : longest;
+        if (result == VK_SUCCESS) {
+            sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+            break;
+        }
+        assert_int_equal(result, VK_INCOMPLETE);
+    }
+    assert_int_equal(stats.allocationsMoved, 0);
+    p->moves.commandBuffer = commands;
+    assert_true(defragment(p, ALL).allocationsMoved != 0);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_BUFFER) != 0);
+    compare(p);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_in_range(longest, 0, 300);
+#endif
     program_close(p);
 }
 
@@ -1035,12 +1083,6 @@ static void test_entries_go(void** state) {
 }
 
 /* ------------------------------------------------------------------ ticks, evacuation, room */
-
-static uint64_t thread_microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /*  Ticks until the run that is wanted is over; returns those at work. */
 static uint32_t tick_until_done(Program* p, SxvkDefragmentationTickInfo* info, uint64_t* longest) {
@@ -1907,6 +1949,7 @@ int main(void) {
         cmocka_unit_test(test_destroyed_by_its_old_handle),
         cmocka_unit_test(test_owners_end_in_flight),
         cmocka_unit_test(test_the_cpu_copies),
+        cmocka_unit_test(test_the_cpu_has_no_time),
         cmocka_unit_test(test_infos_are_kept),
         cmocka_unit_test(test_what_cannot_be_movable),
         cmocka_unit_test(test_arguments),
