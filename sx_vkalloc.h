@@ -13792,6 +13792,7 @@ SXVKI_COLD static VkResult sxvki_defrag_grow(sxvki_defrag* d) {
         d->phase = SXVKI_PHASE_UNDO;
         return SXVKI_DEFRAG_MORE;
     }
+    sxvki_pool_name_block(d->pool, block, ", block ");
     sxvki_lock_take(&domain->lock);
     is_prepared = sxvki_domain_prepare(domain);
     if (is_prepared) {
@@ -16130,6 +16131,25 @@ static int sxvki_target_fits(const sxvki_device* device, SxvkAllocation target,
            ((needs->memoryTypeBits >> view.block->type) & 1) != 0;
 }
 
+/*  For tools: the new resource has the name of its memory, as the old one. By a copy: another
+    thread may give it another name. */
+SXVKI_COLD static void sxvki_movable_name(const sxvki_device* device, const sxvki_movable* m,
+                                          const sxvki_resource* r) {
+    uint32_t index = sxvki_allocation_index(m->allocation);
+    SxvkAllocationCreateInfo info;
+    sxvki_line line;
+    sxvki_lock* lock = sxvki_allocation_lock(device->allocator, index);
+    const char* name = sxvki_name_of(device, index);
+    line.size = 0;
+    if (name != NULL) {
+        sxvki_line_add(&line, name);
+    }
+    sxvki_lock_drop(lock);
+    memset(&info, 0, sizeof info);
+    info.pName = name != NULL ? line.text : NULL;
+    sxvki_resource_name(&device->vk, r, &info);
+}
+
 /*  Make the resource again, at the target. */
 SXVKI_COLD static VkResult sxvki_movable_remake(const sxvki_device* device, const sxvki_movable* m,
                                                 SxvkAllocation target, VkBuffer* buffer,
@@ -16143,6 +16163,9 @@ SXVKI_COLD static VkResult sxvki_movable_remake(const sxvki_device* device, cons
     result = sxvki_resource_make(device, &r);
     if (result != VK_SUCCESS) {
         return result;
+    }
+    if (device->vk.debug_utils) {
+        sxvki_movable_name(device, m, &r);
     }
     sxvki_resource_needs(&device->vk, &r, &needs);
     result = sxvki_target_fits(device, target, &needs)

@@ -724,6 +724,36 @@ static void test_the_cpu_has_no_time(void** state) {
     program_close(p);
 }
 
+/* ------------------------------------------------------------------ names for tools */
+
+/*  What moves keeps its name, and each block has one, also those that a run makes. */
+static void test_names_move(void** state) {
+    RigOptions options = rig_options();
+    SxvkAllocationCreateInfo with = movable_host;
+    SxvkAllocationInfo info;
+    uint32_t moved = 0;
+    Program* p;
+    (void)state;
+    options.info.flags |= SXVK_ALLOCATOR_CREATE_EXT_DEBUG_UTILS_BIT;
+    options.sim.debugUtils = true;
+    p = program_open_with(&options);
+    with.pName = "terrain";
+    fill(p, &with, 500, 3);
+    (void)defragment(p, ALL);
+    for (uint32_t i = 0; i < 500; i += 3) {
+        const Res* res = &p->all[i];
+        uint64_t handle =
+            res->buffer != VK_NULL_HANDLE ? SIM_HANDLE(res->buffer) : SIM_HANDLE(res->image);
+        assert_string_equal(sim_object_name(p->rig->sim, handle), "terrain");
+        sxvkGetAllocationInfo(p->rig->allocator, res->allocation, &info);
+        assert_non_null(
+            strstr(sim_object_name(p->rig->sim, SIM_HANDLE(info.deviceMemory)), ", block "));
+        moved += res->moves != 0;
+    }
+    assert_true(moved > 30);
+    program_close(p);
+}
+
 /* ------------------------------------------------------------------ what it is made of */
 
 typedef struct Seen {
@@ -1950,6 +1980,7 @@ int main(void) {
         cmocka_unit_test(test_owners_end_in_flight),
         cmocka_unit_test(test_the_cpu_copies),
         cmocka_unit_test(test_the_cpu_has_no_time),
+        cmocka_unit_test(test_names_move),
         cmocka_unit_test(test_infos_are_kept),
         cmocka_unit_test(test_what_cannot_be_movable),
         cmocka_unit_test(test_arguments),
