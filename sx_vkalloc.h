@@ -723,6 +723,7 @@ typedef struct SxvkFrameStatistics {
     VkDeviceSize liveBytes;      /* as asked for */
     VkDeviceSize committedBytes; /* of all blocks */
     VkDeviceSize movedBytes;     /* by defragmentation, in this frame */
+    VkDeviceSize freedBytes;     /* of blocks that it gave back to the driver, in this frame */
 } SxvkFrameStatistics;
 
 typedef struct SxvkDefragmentationContext_T* SxvkDefragmentationContext;
@@ -878,20 +879,21 @@ typedef struct SxvkDefragmentationTickInfo {
     SxvkMoveInfo moves; /* maxMicroseconds: 0 = 500 */
 } SxvkDefragmentationTickInfo;
 
-/*  Of all moves that the library itself has made since the allocator was. */
+/*  Of all defragmentations since the allocator was made: those that the library moves for, and the
+    passes of others. */
 typedef struct SxvkMoveStatistics {
-    uint32_t runCount;     /* defragmentations begun */
+    uint32_t runCount;     /* begun */
     uint32_t passCount;    /* calls that have moved something */
-    uint32_t moveCount;    /* resources moved */
-    uint32_t refusedCount; /* left where they are: by pfnQuery, or because something failed */
+    uint32_t moveCount;    /* resources, or allocations, moved */
+    uint32_t refusedCount; /* left there: by pfnQuery, an IGNORE, or because something failed */
     uint32_t movesInFlight;
     uint32_t blocksFreed;
     VkDeviceSize bytesMoved;
     VkDeviceSize bytesInFlight; /* of old places that wait for sxvkCompleteMoves */
     VkDeviceSize bytesFreed;    /* of blocks that went back to the driver */
-    uint64_t microseconds;      /* of the CPU */
+    uint64_t microseconds;      /* of the CPU, in calls that plan, move or end passes */
     uint64_t longestMicroseconds; /* of one call */
-    /* 1 - live / committed of the default pools, when the last tick's run began, and ended. */
+    /* 1 - live / committed of the default pools, when the last one began, and when one ended. */
     float fragmentationBefore;
     float fragmentationAfter;
 } SxvkMoveStatistics;
@@ -6745,6 +6747,7 @@ typedef struct sxvki_device {
     sxvki_shared64 revivals;    /* atomic; times that a frozen block was needed after all */
     sxvki_shared64 pinches;     /* atomic; and its heap had no room for another block */
     sxvki_shared64 moved_bytes; /* atomic; by defragmentation, ever */
+    sxvki_shared64 freed_bytes; /* atomic; of blocks, the same */
     sxvki_shared64 doubles;     /* atomic; ranges of what moves, beside the one that it lives in */
     SxvkAllocator allocator;
     SxvkAllocatorCreateFlags flags;
@@ -9449,6 +9452,7 @@ typedef struct sxvki_history {
     uint32_t live_count; /* of allocations: what moves counts once */
     uint64_t driver_calls;
     uint64_t moved_bytes;
+    uint64_t freed_bytes;
 } sxvki_history;
 
 #if !SX_VKALLOC_NO_DEFRAG
@@ -14275,6 +14279,15 @@ static uint64_t sxvki_microseconds(void) {
 #endif
 }
 
+/*  What a context has done, of that which is in SxvkMoveStatistics. */
+typedef struct sxvki_told {
+    uint32_t moves;
+    uint32_t refused;
+    uint32_t blocks_freed;
+    uint64_t bytes_moved;
+    uint64_t bytes_freed;
+} sxvki_told;
+
 struct SxvkDefragmentationContext_T {
     sxvki_defrag run;
     uint64_t max_bytes;
@@ -14287,15 +14300,94 @@ struct SxvkDefragmentationContext_T {
     uint32_t count;
     uint32_t capacity;
     int in_pass;
-    int is_stopped;       /* its pool has gone */
-    int in_call;          /* a callback of the user's may be running */
-    int is_ended;         /* by its user; it goes when the last flight has landed, see >>moves */
-    uint32_t flights;     /* moves of the library's that the device has not done yet */
-    uint32_t told_blocks; /* what of the run is in SxvkMoveStatistics */
-    uint64_t told_bytes;
+    int is_stopped;   /* its pool has gone */
+    int in_call;      /* a callback of the user's may be running */
+    int is_ended;     /* by its user; it goes when the last flight has landed, see >>moves */
+    uint32_t flights; /* moves of the library's that the device has not done yet */
+    uint32_t refused;
+    sxvki_told told;
     SxvkDefragmentationContext prev; /* in the allocator's list */
     SxvkDefragmentationContext next;
 };
+
+/* --- what it comes to, for sxvkGetMoveStatistics --- */
+
+/*  What the default pools hold, by heap. */
+SXVKI_COLD static void sxvki_survey_heaps(SxvkAllocator allocator, SxvkStatistics* heaps,
+                                          SxvkStatistics* all) {
+    uint32_t type, h;
+    memset(heaps, 0, VK_MAX_MEMORY_HEAPS * sizeof *heaps);
+    memset(all, 0, sizeof *all);
+    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
+        SxvkPool pool = sxvki_default_pool(allocator, type);
+        if (pool != NULL) {
+            sxvki_pool_add(pool, &heaps[sxvki_type_heap(&allocator->device, type)]);
+        }
+    }
+    for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
+        all->blockBytes += heaps[h].blockBytes;
+        all->allocationBytes += heaps[h].allocationBytes;
+    }
+}
+
+static uint64_t sxvki_waste_of(const SxvkStatistics* stats) {
+    return stats->blockBytes - sxvki_min64(stats->allocationBytes, stats->blockBytes);
+}
+
+static float sxvki_fragmentation_of(const SxvkStatistics* stats) {
+    return stats->blockBytes == 0
+               ? 0.0f
+               : (float)((double)sxvki_waste_of(stats) / (double)stats->blockBytes);
+}
+
+/*  A defragmentation begins. */
+SXVKI_COLD static void sxvki_tell_begin(SxvkAllocator allocator) {
+    SxvkStatistics heaps[VK_MAX_MEMORY_HEAPS];
+    SxvkStatistics all;
+    sxvki_survey_heaps(allocator, heaps, &all);
+    sxvki_lock_take(&allocator->movables.lock);
+    allocator->movables.stats.runCount++;
+    allocator->movables.stats.fragmentationBefore = sxvki_fragmentation_of(&all);
+    sxvki_lock_drop(&allocator->movables.lock);
+}
+
+/*  What has happened since the last time, in a call that took so long. */
+SXVKI_COLD static void sxvki_tell(SxvkDefragmentationContext context, uint64_t microseconds) {
+    const sxvki_defrag* d = &context->run;
+    sxvki_movables* movables = &d->allocator->movables;
+    SxvkMoveStatistics* stats = &movables->stats;
+    sxvki_told* told = &context->told;
+    sxvki_add64(&d->allocator->device.freed_bytes, d->bytes_freed - told->bytes_freed);
+    sxvki_lock_take(&movables->lock);
+    stats->passCount += d->moves != told->moves;
+    stats->moveCount += d->moves - told->moves;
+    stats->refusedCount += context->refused - told->refused;
+    stats->blocksFreed += d->blocks_freed - told->blocks_freed;
+    stats->bytesMoved += d->bytes_moved - told->bytes_moved;
+    stats->bytesFreed += d->bytes_freed - told->bytes_freed;
+    stats->microseconds += microseconds;
+    stats->longestMicroseconds = sxvki_max64(stats->longestMicroseconds, microseconds);
+    sxvki_lock_drop(&movables->lock);
+    told->moves = d->moves;
+    told->refused = context->refused;
+    told->blocks_freed = d->blocks_freed;
+    told->bytes_moved = d->bytes_moved;
+    told->bytes_freed = d->bytes_freed;
+}
+
+/*  The run is over. */
+SXVKI_COLD static void sxvki_tell_end(SxvkDefragmentationContext context) {
+    SxvkAllocator allocator = context->run.allocator;
+    SxvkStatistics heaps[VK_MAX_MEMORY_HEAPS];
+    SxvkStatistics all;
+    sxvki_tell(context, 0);
+    sxvki_survey_heaps(allocator, heaps, &all);
+    sxvki_lock_take(&allocator->movables.lock);
+    allocator->movables.stats.fragmentationAfter = sxvki_fragmentation_of(&all);
+    sxvki_lock_drop(&allocator->movables.lock);
+}
+
+/* --- contexts and passes --- */
 
 /*  The prices of a flag. */
 SXVKI_COLD static void sxvki_defrag_set_flags(sxvki_defrag* d, SxvkDefragmentationFlags flags) {
@@ -14334,6 +14426,7 @@ SXVKI_COLD static VkResult sxvki_begin_defragmentation(SxvkAllocator allocator,
     context->max_microseconds = info->maxMicrosecondsPerPass;
     context->stops = info->pfnBreakCallback;
     context->stops_data = info->pBreakCallbackUserData;
+    sxvki_tell_begin(allocator);
     sxvki_lock_take(&allocator->pools_lock);
     context->next = allocator->first_context;
     if (context->next != NULL) {
@@ -14409,7 +14502,7 @@ static int sxvki_pass_is_over(const struct SxvkDefragmentationContext_T* context
 SXVKI_COLD static VkResult sxvki_begin_pass(SxvkDefragmentationContext context,
                                             SxvkDefragmentationPassMoveInfo* info) {
     sxvki_defrag* d = &context->run;
-    uint64_t began = context->max_microseconds != 0 ? sxvki_microseconds() : 0;
+    uint64_t began = sxvki_microseconds();
     uint64_t bytes = 0;
     VkResult result;
     sxvki_records_pin(&d->allocator->device.records); /* it looks at what may be free by now */
@@ -14425,6 +14518,7 @@ SXVKI_COLD static VkResult sxvki_begin_pass(SxvkDefragmentationContext context,
         }
     } while (!sxvki_pass_is_over(context, began));
     sxvki_records_unpin(&d->allocator->device.records);
+    sxvki_tell(context, sxvki_microseconds() - began);
     if (result < 0 && context->count == 0) {
         return result;
     }
@@ -14450,6 +14544,7 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
         return 1;
     }
     if (context->shown[i].operation == SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE) {
+        context->refused++;
         sxvki_defrag_cancel(d, move);
         return 1;
     }
@@ -14473,6 +14568,7 @@ SXVKI_COLD static int sxvki_pass_end_move(SxvkDefragmentationContext context, ui
 SXVKI_COLD static VkResult sxvki_end_pass(SxvkDefragmentationContext context,
                                           SxvkDefragmentationPassMoveInfo* info,
                                           const char* function) {
+    uint64_t began = sxvki_microseconds();
     sxvki_returns returns;
     uint32_t i, waiting = 0;
     returns.domain = NULL;
@@ -14486,6 +14582,7 @@ SXVKI_COLD static VkResult sxvki_end_pass(SxvkDefragmentationContext context,
     }
     sxvki_returns_flush(&returns);
     sxvki_records_unpin(&context->run.allocator->device.records);
+    sxvki_tell(context, sxvki_microseconds() - began);
     context->count = waiting;
     info->moveCount = waiting;
     info->pMoves = waiting != 0 ? context->shown : NULL;
@@ -14509,25 +14606,12 @@ SXVKI_COLD static void sxvki_defragmentation_stop(SxvkDefragmentationContext con
     sxvki_records_unpin(records);
 }
 
-/*  What a run of the library's has freed, for sxvkGetMoveStatistics. */
-SXVKI_COLD static void sxvki_context_tell(SxvkDefragmentationContext context) {
-    sxvki_movables* movables = &context->run.allocator->movables;
-    if (context->run.by_library) {
-        sxvki_lock_take(&movables->lock);
-        movables->stats.blocksFreed += context->run.blocks_freed - context->told_blocks;
-        movables->stats.bytesFreed += context->run.bytes_freed - context->told_bytes;
-        sxvki_lock_drop(&movables->lock);
-        context->told_blocks = context->run.blocks_freed;
-        context->told_bytes = context->run.bytes_freed;
-    }
-}
-
 SXVKI_COLD static void sxvki_end_defragmentation(SxvkDefragmentationContext context,
                                                  SxvkDefragmentationStats* stats) {
     SxvkAllocator allocator = context->run.allocator;
     const sxvki_host* host = &allocator->device.host;
     sxvki_defragmentation_stop(context);
-    sxvki_context_tell(context);
+    sxvki_tell_end(context);
     if (stats != NULL) {
         sxvki_defrag_get_stats(&context->run, stats);
     }
@@ -14630,12 +14714,13 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     sxvki_history* history = &allocator->history;
     SxvkFrameStatistics* frame;
     sxvki_heap_sum sum;
-    uint64_t calls, moved;
+    uint64_t calls, moved, freed;
     uint32_t live, most;
     memset(&sum, 0, sizeof sum);
     sxvki_lock_take(&history->lock); /* of two frames that end at once one counts after the other */
     calls = sxvki_load64_relaxed(&device->driver_calls);
     moved = sxvki_load64_relaxed(&device->moved_bytes);
+    freed = sxvki_load64_relaxed(&device->freed_bytes);
     sxvki_visit_default_pools(allocator, sxvki_history_visit, &sum);
     sxvki_lock_take(&allocator->pools_lock);
     sxvki_visit_custom_pools(allocator, sxvki_history_visit, &sum);
@@ -14654,7 +14739,9 @@ SXVKI_COLD static void sxvki_history_write(SxvkAllocator allocator) {
     frame->liveBytes = sum.stats.allocationBytes;
     frame->committedBytes = sxvki_budget_total(&device->budget);
     frame->movedBytes = moved - history->moved_bytes;
+    frame->freedBytes = freed - history->freed_bytes;
     history->moved_bytes = moved;
+    history->freed_bytes = freed;
     history->takes = sum.takes;
     history->live_count = live;
     history->driver_calls = calls;
@@ -15698,6 +15785,7 @@ SXVKI_COLD static void sxvki_json_history(sxvki_json* json, SxvkAllocator alloca
         sxvki_json_pair_u64(json, "Frees", frames[i].freeCount);
         sxvki_json_pair_u64(json, "DriverCalls", frames[i].driverCallCount);
         sxvki_json_pair_u64(json, "MovedBytes", frames[i].movedBytes);
+        sxvki_json_pair_u64(json, "FreedBytes", frames[i].freedBytes);
         sxvki_json_end(json, "}");
     }
     sxvki_json_end(json, "]");
@@ -15705,13 +15793,13 @@ SXVKI_COLD static void sxvki_json_history(sxvki_json* json, SxvkAllocator alloca
 }
 
 #if !SX_VKALLOC_NO_DEFRAG
-/*  What the library has moved by itself. */
+/*  What was moved. */
 SXVKI_COLD static void sxvki_json_moves(sxvki_json* json, sxvki_movables* movables) {
     SxvkMoveStatistics stats;
     sxvki_lock_take(&movables->lock);
     stats = movables->stats;
     sxvki_lock_drop(&movables->lock);
-    if (stats.runCount == 0 && stats.passCount == 0) {
+    if (stats.runCount == 0) {
         return;
     }
     sxvki_json_key(json, "Moves");
@@ -16033,7 +16121,6 @@ typedef struct sxvki_mover {
     uint64_t bytes; /* moved */
     uint64_t bytes_by_cpu;
     uint32_t moves;
-    uint32_t refused;
     VkResult failure; /* the last one */
     uint32_t count;   /* of the batch: recorded together */
     sxvki_movable* batch[SXVKI_MOVER_BATCH];
@@ -16535,7 +16622,7 @@ SXVKI_COLD static VkResult sxvki_mover_add(sxvki_mover* mover) {
         }
         return VK_SUCCESS;
     }
-    mover->refused++;
+    context->refused++;
     sxvki_movable_rest(allocator, m);
     return VK_SUCCESS;
 }
@@ -16553,23 +16640,6 @@ static int sxvki_mover_is_over(const sxvki_mover* mover) {
            sxvki_pass_is_over(context, mover->began);
 }
 
-/*  What a call has done, for sxvkGetMoveStatistics. */
-SXVKI_COLD static void sxvki_mover_account(sxvki_mover* mover) {
-    SxvkDefragmentationContext context = mover->context;
-    sxvki_movables* movables = &context->run.allocator->movables;
-    SxvkMoveStatistics* stats = &movables->stats;
-    uint64_t took = sxvki_microseconds() - mover->began;
-    sxvki_lock_take(&movables->lock);
-    stats->passCount += mover->moves != 0;
-    stats->moveCount += mover->moves;
-    stats->bytesMoved += mover->bytes;
-    stats->refusedCount += mover->refused;
-    stats->microseconds += took;
-    stats->longestMicroseconds = sxvki_max64(stats->longestMicroseconds, took);
-    sxvki_lock_drop(&movables->lock);
-    sxvki_context_tell(context);
-}
-
 SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context,
                                               const SxvkMoveInfo* info, uint64_t goal,
                                               const char* function) {
@@ -16584,7 +16654,6 @@ SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context
     mover.bytes = 0;
     mover.bytes_by_cpu = 0;
     mover.moves = 0;
-    mover.refused = 0;
     mover.failure = VK_SUCCESS;
     mover.count = 0;
     sxvki_records_pin(&d->allocator->device.records);
@@ -16602,7 +16671,7 @@ SXVKI_COLD static VkResult sxvki_record_moves(SxvkDefragmentationContext context
     } while (!sxvki_mover_is_over(&mover));
     sxvki_records_unpin(&d->allocator->device.records);
     sxvki_mover_flush(&mover);
-    sxvki_mover_account(&mover);
+    sxvki_tell(context, sxvki_microseconds() - mover.began);
     if (mover.moves == 0 && (mover.failure != VK_SUCCESS || result < 0)) {
         return result < 0 ? result : mover.failure;
     }
@@ -16693,17 +16762,10 @@ SXVKI_COLD static void sxvki_moves_leave(SxvkAllocator allocator, SxvkPool pool)
 SXVKI_COLD static VkResult sxvki_begin_run(SxvkAllocator allocator, SxvkDefragmentationFlags flags,
                                            SxvkPool pool, SxvkDefragmentationContext* context) {
     SxvkDefragmentationInfo info;
-    VkResult result;
     memset(&info, 0, sizeof info);
     info.flags = flags | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT;
     info.pool = pool;
-    result = sxvki_begin_defragmentation(allocator, &info, context);
-    if (result == VK_SUCCESS) {
-        sxvki_lock_take(&allocator->movables.lock);
-        allocator->movables.stats.runCount++;
-        sxvki_lock_drop(&allocator->movables.lock);
-    }
-    return result;
+    return sxvki_begin_defragmentation(allocator, &info, context);
 }
 
 /*  Empty the one block, if it is one that can be. */
@@ -16738,34 +16800,6 @@ SXVKI_COLD static VkResult sxvki_begin_evacuation(SxvkAllocator allocator,
 #define SXVKI_TICK_BYTES ((uint64_t)16 << 20)
 #define SXVKI_TICK_TIME  500u
 
-/*  What the default pools hold, by heap. */
-SXVKI_COLD static void sxvki_tick_survey(SxvkAllocator allocator, SxvkStatistics* heaps,
-                                         SxvkStatistics* all) {
-    uint32_t type, h;
-    memset(heaps, 0, VK_MAX_MEMORY_HEAPS * sizeof *heaps);
-    memset(all, 0, sizeof *all);
-    for (type = 0; type < allocator->device.model.properties.memoryTypeCount; type++) {
-        SxvkPool pool = sxvki_default_pool(allocator, type);
-        if (pool != NULL) {
-            sxvki_pool_add(pool, &heaps[sxvki_type_heap(&allocator->device, type)]);
-        }
-    }
-    for (h = 0; h < VK_MAX_MEMORY_HEAPS; h++) {
-        all->blockBytes += heaps[h].blockBytes;
-        all->allocationBytes += heaps[h].allocationBytes;
-    }
-}
-
-static uint64_t sxvki_waste_of(const SxvkStatistics* stats) {
-    return stats->blockBytes - sxvki_min64(stats->allocationBytes, stats->blockBytes);
-}
-
-static float sxvki_fragmentation_of(const SxvkStatistics* stats) {
-    return stats->blockBytes == 0
-               ? 0.0f
-               : (float)((double)sxvki_waste_of(stats) / (double)stats->blockBytes);
-}
-
 /*  Is there a heap over its budget in which a good part is not used? */
 static int sxvki_tick_is_tight(SxvkAllocator allocator, const SxvkStatistics* heaps) {
     uint32_t h;
@@ -16794,7 +16828,7 @@ SXVKI_COLD static int sxvki_tick_wants(SxvkAllocator allocator,
         movables->calm % SXVKI_TICK_LOOK != 0) {
         return 0;
     }
-    sxvki_tick_survey(allocator, heaps, &all);
+    sxvki_survey_heaps(allocator, heaps, &all);
     waste = sxvki_waste_of(&all);
     movables->rest = sxvki_min64(movables->rest, waste);
     is_tight = sxvki_tick_is_tight(allocator, heaps);
@@ -16810,9 +16844,6 @@ SXVKI_COLD static int sxvki_tick_wants(SxvkAllocator allocator,
     if (info->flags & SXVK_DEFRAGMENTATION_TICK_MOVE_MAPPED_BIT) {
         *flags |= SXVK_DEFRAGMENTATION_FLAG_MOVE_MAPPED_BIT;
     }
-    sxvki_lock_take(&movables->lock);
-    movables->stats.fragmentationBefore = sxvki_fragmentation_of(&all);
-    sxvki_lock_drop(&movables->lock);
     return 1;
 }
 
@@ -16823,12 +16854,9 @@ SXVKI_COLD static void sxvki_tick_end(SxvkAllocator allocator) {
     sxvki_leave_context(movables->tick, NULL);
     movables->tick = NULL;
     movables->calm = 0;
-    sxvki_tick_survey(allocator, heaps, &all);
+    sxvki_survey_heaps(allocator, heaps, &all);
     movables->rest = movables->is_cut ? 0 : sxvki_waste_of(&all);
     movables->was_full &= !movables->is_cut;
-    sxvki_lock_take(&movables->lock);
-    movables->stats.fragmentationAfter = sxvki_fragmentation_of(&all);
-    sxvki_lock_drop(&movables->lock);
 }
 
 /*  A frozen block that somebody needs is one victim less and no reason to end a run: a program that
