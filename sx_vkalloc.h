@@ -271,10 +271,11 @@ typedef enum SxvkAllocationCreateFlagBits {
     /* sxvkCreateBuffer and sxvkCreateImage alone: the library keeps the create info, adds
        TRANSFER_SRC and TRANSFER_DST to the usage, and can move the resource by itself, see
        sxvkRecordMoves and sxvkDefragmentationTick. Destroy it with sxvkDestroyBuffer or ..Image,
-       which find the handle that it has by then. Refused are flags for sparse, protected and
-       disjoint resources, acceleration structures, transient attachments, formats of several
-       planes, and a chain but VkImageFormatListCreateInfo, VkImageStencilUsageCreateInfo and
-       VkBufferUsageFlags2CreateInfo. About 350 bytes of host memory. */
+       which find the handle that it has by then. With a move its handle and its device address
+       change, so nothing else can be bound to its memory. Refused are flags for sparse, protected
+       and disjoint resources, acceleration structures and micromaps, transient attachments, formats
+       of several planes, and a chain but VkImageFormatListCreateInfo, VkImageStencilUsageCreateInfo
+       and VkBufferUsageFlags2CreateInfo. About 350 bytes of host memory. */
     SXVK_ALLOCATION_CREATE_MOVABLE_BIT = 0x00004000,
     /* Defragmentation leaves it where it is, and its block with it. */
     SXVK_ALLOCATION_CREATE_PINNED_BIT = 0x04000000,
@@ -814,7 +815,7 @@ typedef struct SxvkMoveUsage {
     /* Of all of an image: you must say. UNDEFINED: its contents do not matter and are not copied,
        the new one is UNDEFINED as well. */
     VkImageLayout oldLayout;
-    VkImageLayout newLayout; /* UNDEFINED, as at first = oldLayout */
+    VkImageLayout newLayout; /* UNDEFINED, as at first = oldLayout; GENERAL for PREINITIALIZED */
     /* That owns it, where its sharing mode is EXCLUSIVE; at first that of the command buffer. With
        another one it is left where it is. */
     uint32_t queueFamilyIndex;
@@ -1629,10 +1630,11 @@ SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocat
         sxvkEndDefragmentation(allocator, context, &stats);
 
     The context has SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT; its limits per pass are those of a
-    call. An allocation, its name and user data stay; from pfnMoved on its place is the new one,
-    which has the contents once the copy was executed: until then the CPU must not touch it. What is
-    recorded must be submitted. Commands that were recorded before and are submitted behind this
-    command buffer must not use the old handle, but to read. A resource that is destroyed meanwhile
+    call. An allocation, its name and user data stay; its place is the new one from when pfnQuery
+    returns VK_TRUE, and has the contents once the copy was executed: until then the CPU must not
+    touch it. What is recorded must be submitted. Commands that are submitted behind this command
+    buffer must not use the old handle, whenever they were recorded, but to read a buffer: an old
+    image is left in TRANSFER_SRC_OPTIMAL. A resource that is destroyed meanwhile
     is destroyed when its move is complete. Where something fails in a move the resource stays where
     it is.
     Returns   VK_SUCCESS (nothing is left to be done), VK_INCOMPLETE (call again), VK_NOT_READY
@@ -1647,7 +1649,8 @@ SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocat
 SX_VKALLOC_API VkResult sxvkRecordMoves(SxvkAllocator allocator, SxvkDefragmentationContext context,
                                         const SxvkMoveInfo* pInfo);
 /*  The device has reached value: the resources that were moved up to it are destroyed, and their
-    memory is free. Nothing happens where it was complete before.
+    memory is free. Nothing happens where it was complete before. What is moved from then on needs a
+    greater value: after ~0, at the end of a device, nothing can be.
     Cost      O(moves completed); one vkDestroy.. for each
 */
 SX_VKALLOC_API void sxvkCompleteMoves(SxvkAllocator allocator, uint64_t value);
@@ -12261,7 +12264,9 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAl
 
 static int sxvki_format_is_planar(VkFormat format) {
     uint32_t f = (uint32_t)format;
-    return (f >= 1000156000u && f <= 1000156033u) || (f >= 1000330000u && f <= 1000330003u);
+    uint32_t n = f - 1000156000u; /* of 8, 10, 12 and 16 bits; 4:2:2 in one plane lies between */
+    return (n >= 2 && n <= 6) || (n >= 12 && n <= 16) || (n >= 22 && n <= 26) ||
+           (n >= 29 && n <= 33) || (f >= 1000330000u && f <= 1000330003u);
 }
 
 static VkImageAspectFlags sxvki_format_aspects(VkFormat format) {
@@ -12612,7 +12617,7 @@ SXVKI_COLD static const char* sxvki_movable_refuse_buffer(const VkBufferCreateIn
     if ((info->flags & ~plain) != 0) {
         return "pBufferCreateInfo->flags, with MOVABLE: must be 0";
     }
-    if ((usage & 0x00100000u) != 0) { /* ACCELERATION_STRUCTURE_STORAGE_BIT_KHR */
+    if ((usage & 0x01100000u) != 0) { /* ACCELERATION_STRUCTURE_STORAGE_KHR, MICROMAP_STORAGE_EXT */
         return "pBufferCreateInfo->usage, with MOVABLE: acceleration structures are not copied";
     }
     if (info->sharingMode == VK_SHARING_MODE_CONCURRENT &&
@@ -16190,7 +16195,9 @@ SXVKI_COLD static int sxvki_mover_ask(sxvki_mover* mover, const sxvki_movable* m
         return 1;
     }
     if (usage->newLayout == VK_IMAGE_LAYOUT_UNDEFINED) {
-        usage->newLayout = usage->oldLayout;
+        usage->newLayout = usage->oldLayout != VK_IMAGE_LAYOUT_PREINITIALIZED
+                               ? usage->oldLayout
+                               : VK_IMAGE_LAYOUT_GENERAL;
     }
     if (usage->oldLayout == VK_IMAGE_LAYOUT_MAX_ENUM ||
         usage->newLayout == VK_IMAGE_LAYOUT_PREINITIALIZED) {
@@ -20709,11 +20716,27 @@ SX_VKALLOC_API VkResult sxvkCopyAllocationToMemory(SxvkAllocator allocator,
 
 /* --- buffers and images --- */
 
+/*  Nothing but what the library has made is bound to what it moves: it would be left behind. */
+static VkResult sxvki_check_stays(SxvkAllocator allocator, const char* function,
+                                  SxvkAllocation allocation) {
+#if !SX_VKALLOC_NO_DEFRAG
+    SXVKI_REJECT_IF(sxvki_load32_relaxed(&allocator->movables.count) != 0 &&
+                        sxvki_movable_exists(&allocator->movables, allocation),
+                    CONFLICTING_FLAGS, "allocation: made with MOVABLE, which binds it");
+#else
+    (void)allocator;
+    (void)function;
+    (void)allocation;
+#endif
+    return VK_SUCCESS;
+}
+
 SXVKI_COLD static VkResult sxvki_bind_checked(SxvkAllocator allocator, const char* function,
                                               SxvkAllocation allocation, VkDeviceSize offset,
                                               const sxvki_resource* r, const void* next) {
     uint32_t index;
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_stays(allocator, function, allocation));
     SXVKI_CHECK(sxvki_check_bind(allocator, function, r, next));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset, VK_WHOLE_SIZE, 1));
     if (next != NULL) { /* a chain may change what is needed */
@@ -20933,6 +20956,7 @@ SXVKI_COLD static VkResult sxvki_create_alias(SxvkAllocator allocator, const cha
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK(sxvki_check_resource_output(allocator, function, r));
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
+    SXVKI_CHECK(sxvki_check_stays(allocator, function, allocation));
     SXVKI_CHECK(sxvki_check_resource_info(allocator, function, r));
     SXVKI_CHECK(sxvki_check_range(allocator, function, index, offset,
                                   r->is_image ? VK_WHOLE_SIZE : r->info.buffer->size, r->is_image));
@@ -21193,6 +21217,8 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginDefragmentation(SxvkAllocator alloca
     SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
     if (pInfo->pool != VK_NULL_HANDLE && sxvki_pool_is_linear(pInfo->pool)) {
+        (void)sxvki_reject(allocator, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                           "pInfo->pool: linear");
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
     return sxvki_reported(allocator, function,
@@ -21240,13 +21266,19 @@ SX_VKALLOC_API SXVKI_COLD VkResult sxvkBeginEvacuation(SxvkAllocator allocator,
                                                        SxvkAllocation allocation,
                                                        const SxvkDefragmentationInfo* pInfo,
                                                        SxvkDefragmentationContext* pContext) {
+    VkResult result;
     uint32_t index;
     SXVKI_FUNCTION("sxvkBeginEvacuation");
     SXVKI_CHECK_OUTPUT(pContext);
     SXVKI_CHECK(sxvki_check_allocation(allocator, function, allocation, &index));
     SXVKI_CHECK(sxvki_check_defragmentation_info(allocator, function, pInfo));
-    return sxvki_reported(allocator, function,
-                          sxvki_begin_evacuation(allocator, allocation, pInfo, pContext));
+    result = sxvki_begin_evacuation(allocator, allocation, pInfo, pContext);
+    if (result == VK_ERROR_FEATURE_NOT_PRESENT) {
+        (void)sxvki_reject(allocator, SXVK_MESSAGE_CONFLICTING_FLAGS, function,
+                           "allocation: dedicated, or in a linear pool");
+        return result;
+    }
+    return sxvki_reported(allocator, function, result);
 }
 
 SX_VKALLOC_API SXVKI_COLD VkResult sxvkRecordMoves(SxvkAllocator allocator,

@@ -1132,6 +1132,7 @@ static void test_arguments(void** state) {
     info.pool = pool;
     assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &info, &context),
                      VK_ERROR_FEATURE_NOT_PRESENT);
+    rig_expect(rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     assert_null(context);
     assert_int_equal(sxvkBeginDefragmentation(other->allocator, &info, &context),
                      VK_ERROR_VALIDATION_FAILED_EXT);

@@ -896,6 +896,7 @@ static void test_what_cannot_be_movable(void** state) {
     BUFFER(flags, VK_BUFFER_CREATE_SPARSE_BINDING_BIT, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(flags, VK_BUFFER_CREATE_PROTECTED_BIT, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(usage, VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR, SXVK_MESSAGE_BAD_STRUCT);
+    BUFFER(usage, 0x01000000 /* MICROMAP_STORAGE_BIT_EXT */, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(pNext, &external, SXVK_MESSAGE_BAD_STRUCT);
     IMAGE(flags, VK_IMAGE_CREATE_SPARSE_BINDING_BIT);
     IMAGE(flags, VK_IMAGE_CREATE_PROTECTED_BIT);
@@ -922,6 +923,44 @@ static void test_what_cannot_be_movable(void** state) {
         VK_ERROR_VALIDATION_FAILED_EXT);
     rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     program_close(p);
+}
+
+/*  What else is bound there would be left behind. */
+static void test_nothing_else_is_bound(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const VkBufferCreateInfo buffer = testing_buffer(1000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    const VkImageCreateInfo image = testing_image(4, 4, VK_IMAGE_TILING_OPTIMAL);
+    const Res* res = add_buffer(p, &movable_host, 64 * KIB);
+    VkBuffer alias = VK_NULL_HANDLE;
+    VkImage imageAlias = VK_NULL_HANDLE;
+    (void)state;
+    assert_int_equal(sxvkCreateAliasingBuffer(allocator, res->allocation, &buffer, &alias),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_int_equal(sxvkCreateAliasingImage(allocator, res->allocation, &image, &imageAlias),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_true(alias == VK_NULL_HANDLE && imageAlias == VK_NULL_HANDLE);
+    assert_int_equal(sxvkBindBufferMemory(allocator, res->allocation, res->buffer),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_int_equal(sxvkBindImageMemory2(allocator, res->allocation, 0, imageAlias, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 4);
+    program_close(p);
+}
+
+/*  One plane, though with its neighbours' numbers. */
+static void test_formats_of_one_plane(void** state) {
+    const uint32_t one[] = {1000156000, 1000156001, 1000156007, 1000156011,
+                            1000156017, 1000156021, 1000156027, 1000156028};
+    const uint32_t more[] = {1000156002, 1000156006, 1000156012, 1000156016, 1000156022,
+                             1000156026, 1000156029, 1000156033, 1000330000, 1000330003};
+    (void)state;
+    for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
+        assert_false(sxvki_format_is_planar((VkFormat)one[i]));
+    }
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        assert_true(sxvki_format_is_planar((VkFormat)more[i]));
+    }
 }
 
 static void test_arguments(void** state) {
@@ -1504,7 +1543,7 @@ static void test_a_block_is_evacuated(void** state) {
     lone = add_buffer(p, &dedicated, 5000);
     assert_int_equal(sxvkBeginEvacuation(p->rig->allocator, lone->allocation, &begun, &context),
                      VK_ERROR_FEATURE_NOT_PRESENT);
-    rig_expect(p->rig, SXVK_MESSAGE_NO_MEMORY_TYPE, 1);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     program_close(p);
 }
 
@@ -1983,6 +2022,8 @@ int main(void) {
         cmocka_unit_test(test_names_move),
         cmocka_unit_test(test_infos_are_kept),
         cmocka_unit_test(test_what_cannot_be_movable),
+        cmocka_unit_test(test_nothing_else_is_bound),
+        cmocka_unit_test(test_formats_of_one_plane),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_the_driver_fails_once),
         cmocka_unit_test(test_the_driver_fails),
