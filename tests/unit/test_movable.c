@@ -38,6 +38,7 @@ typedef struct Res {
     VkDeviceSize size;
     uint64_t seed;
     VkImageLayout layout;
+    VkImageLayout nextLayout; /* UNDEFINED: the same */
     bool isRefused;
     bool isIdle;
     uint32_t moves;
@@ -127,6 +128,7 @@ static VkBool32 VKAPI_PTR on_query(void* data, const SxvkMovableResource* r, Sxv
     assert_true((r->image != VK_NULL_HANDLE) == (r->pImageCreateInfo != NULL));
     assert_int_equal(usage->queueFamilyIndex, p->moves.queueFamilyIndex);
     usage->oldLayout = res->layout;
+    usage->newLayout = res->nextLayout;
     usage->isIdle = res->isIdle;
     if (p->destroysWhenAsked == res) {
         destroy(p, res);
@@ -149,6 +151,10 @@ static void VKAPI_PTR on_moved(void* data, const SxvkMovableResource* before,
     assert_true(after->buffer != before->buffer || after->image != before->image);
     res->buffer = after->buffer;
     res->image = after->image;
+    if (res->nextLayout != VK_IMAGE_LAYOUT_UNDEFINED) {
+        res->layout = res->nextLayout;
+        res->nextLayout = VK_IMAGE_LAYOUT_UNDEFINED;
+    }
     res->moves++;
     if (p->destroysWhenTold == res) {
         destroy(p, res);
@@ -1659,6 +1665,214 @@ static void test_room_is_made(void** state) {
     program_close(p);
 }
 
+/* ------------------------------------------------------------------ what its user says counts */
+
+/*  Behind a move an image is in the layout that was asked for: the device complains of a barrier
+    that says anything else. */
+static void test_layouts_change(void** state) {
+    Program* p = program_open();
+    VkImageMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER};
+    uint32_t moved = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 300; i++) {
+        VkImageCreateInfo image = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+        assert_non_null(add_image(p, &movable_host, &image));
+        p->all[i].nextLayout = i % 2 == 0 ? VK_IMAGE_LAYOUT_GENERAL : VK_IMAGE_LAYOUT_UNDEFINED;
+    }
+    for (uint32_t i = 0; i < 300; i++) {
+        if (i % 7 > 1) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    (void)defragment(p, ALL);
+    for (uint32_t i = 0; i < 300; i++) {
+        const Res* res = &p->all[i];
+        if (res_lives(res) && res->moves != 0) {
+            barrier.oldLayout = res->layout;
+            barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
+            barrier.image = res->image;
+            barrier.subresourceRange =
+                (VkImageSubresourceRange){VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1};
+            p->rig->allocator->device.vk.fn.vkCmdPipelineBarrier(
+                p->moves.commandBuffer, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
+            moved += res->layout == VK_IMAGE_LAYOUT_GENERAL;
+        }
+    }
+    assert_true(moved > 5);
+    assert_int_equal(sim_errors(p->rig->sim), 0);
+    compare(p);
+    program_close(p);
+}
+
+static VkBool32 VKAPI_PTR always(void* data) {
+    (*(uint32_t*)data)++;
+    return VK_TRUE;
+}
+
+/*  A call ends when the callback or the clock says so. */
+static void test_calls_end(void** state) {
+    uint32_t calls[3], asked = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        Program* p = program_open();
+        SxvkDefragmentationInfo info = {.flags = ALL | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT};
+        SxvkDefragmentationContext context;
+        fill(p, &movable_host, 300, 5);
+        info.pfnBreakCallback = i == 1 ? always : NULL;
+        info.pBreakCallbackUserData = &asked;
+        p->moves.maxMicroseconds = i == 2 ? 1 : 0;
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+        calls[i] = run(p, context);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        compare(p);
+        program_close(p);
+    }
+    assert_true(calls[0] < 10 && calls[1] > 5 * calls[0] + 20 && calls[2] > 5 * calls[0] + 20);
+    assert_true(asked >= calls[1]);
+}
+
+/*  Does a run begin within as many ticks as it takes at most? */
+static bool load_begins(Load* load, float share, SxvkDefragmentationTickFlags flags) {
+    load->tick.wasteShare = share;
+    load->tick.flags = flags;
+    for (uint32_t i = 0; i < 80; i++) {
+        if (load_tick(load) == VK_INCOMPLETE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*  Three fifths are not used: that begins a run where less is the limit, or half the limit and
+    there is time, or a heap is over its budget. */
+static void test_when_ticks_begin(void** state) {
+    for (uint32_t i = 0; i < 4; i++) {
+        Load* load = load_open(1, LOAD / 4, 16 * KIB, 64 * KIB, MIB, 40);
+        (void)state;
+        assert_false(load_begins(load, 0.9f, 0));
+        switch (i) {
+        case 0: assert_true(load_begins(load, 0.5f, 0)); break;
+        case 1: assert_true(load_begins(load, 0.9f, SXVK_DEFRAGMENTATION_TICK_IDLE_BIT)); break;
+        case 2: assert_true(load_begins(load, 0, 0)); break;
+        default:
+            sim_set_budget(load->rig->sim, 0, rig_statistics(load->rig).blockBytes / 2, 0);
+            sxvkSetCurrentFrameIndex(load->rig->allocator, 1);
+            assert_true(load_begins(load, 0.9f, 0));
+        }
+        load_close(load);
+    }
+}
+
+/*  What is mapped moves by ticks where their flag says so. */
+static void test_ticks_of_what_is_mapped(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves};
+    SxvkAllocationCreateInfo mapped = movable_host;
+    uint64_t longest = 0;
+    (void)state;
+    mapped.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
+    fill(p, &mapped, 600, 5);
+    (void)tick_until_done(p, &info, &longest);
+    assert_int_equal(p->told, 0);
+    p->rig->allocator->movables.rest = 0;
+    info.flags = SXVK_DEFRAGMENTATION_TICK_MOVE_MAPPED_BIT;
+    (void)tick_until_done(p, &info, &longest);
+    assert_true(p->told != 0);
+    compare(p);
+    program_close(p);
+}
+
+/*  Room in one heap is not made in another one, and makes no blocks. */
+static void test_room_in_its_heap(void** state) {
+    Program* p = program_open();
+    uint64_t made;
+    (void)state;
+    fill(p, &movable_host, 600, 5);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, LOCAL, 4 * MIB, &p->moves),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    end_frame(p);
+    assert_int_equal(p->told, 0);
+    made = sim_calls(p->rig->sim, SIM_CALL_ALLOCATE_MEMORY);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 400 * MIB, &p->moves),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    end_frame(p);
+    assert_true(p->told != 0);
+    assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_ALLOCATE_MEMORY), made);
+    compare(p);
+    program_close(p);
+}
+
+/*  What the CPU copies in memory that is not coherent is flushed. */
+static void test_copies_are_flushed(void** state) {
+    SimProfile profile = sim_profile_discrete();
+    RigOptions options = rig_options();
+    SxvkDefragmentationStats stats;
+    uint64_t flushed, invalidated;
+    Program* p;
+    (void)state;
+    profile.memory.memoryTypes[HOST].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    options.profile = &profile;
+    p = program_open_with(&options);
+    fill(p, &movable_host, 300, 5);
+    for (uint32_t i = 0; i < MOST; i++) {
+        p->all[i].isIdle = true;
+    }
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    flushed = sim_calls(p->rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES);
+    invalidated = sim_calls(p->rig->sim, SIM_CALL_INVALIDATE_MAPPED_MEMORY_RANGES);
+    stats = defragment(p, ALL);
+    assert_true(stats.allocationsMoved != 0);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES) >=
+                flushed + stats.allocationsMoved);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_INVALIDATE_MAPPED_MEMORY_RANGES) >=
+                invalidated + stats.allocationsMoved);
+    compare(p);
+    program_close(p);
+}
+
+/*  A driver that asks for more than before, for the same resource. */
+static void wants_more(void* data, const VkBufferCreateInfo* buffer, const VkImageCreateInfo* image,
+                       SimRequirements* needs) {
+    uint32_t what = *(uint32_t*)data;
+    anywhere(NULL, buffer, image, needs);
+    if (what == 0) {
+        needs->memory.size += 64 * KIB;
+    } else if (what == 1) {
+        needs->memory.alignment = MIB;
+    } else {
+        needs->memory.memoryTypeBits = 1u << LOCAL;
+    }
+}
+
+/*  What was made again does not fit: it stays where it was, as it was. */
+static void test_what_does_not_fit(void** state) {
+    (void)state;
+    for (uint32_t what = 0; what < 3; what++) {
+        Program* p = program_open();
+        SxvkDefragmentationContext context;
+        SxvkMoveStatistics stats;
+        fill(p, &movable_host, 300, 5);
+        sim_set_requirements(p->rig->sim, wants_more, &what);
+        context = begin(p, ALL);
+        for (VkResult result = VK_INCOMPLETE; result != VK_SUCCESS;) {
+            result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+            assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE || result == VK_NOT_READY ||
+                        result == VK_ERROR_FEATURE_NOT_PRESENT);
+            end_frame(p);
+        }
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        messages_clear(&p->rig->messages);
+        sxvkGetMoveStatistics(p->rig->allocator, &stats);
+        assert_true(stats.refusedCount != 0);
+        assert_int_equal(sim_errors(p->rig->sim), 0);
+        compare(p);
+        program_close(p);
+    }
+}
+
 /* ------------------------------------------------------------------ threads */
 
 enum { WORKERS = 3, OWN = 120 };
@@ -2041,6 +2255,13 @@ int main(void) {
         cmocka_unit_test(test_an_evacuation_without_flags),
         cmocka_unit_test(test_ticks_leave_large_ones),
         cmocka_unit_test(test_room_of_what_is_mapped),
+        cmocka_unit_test(test_layouts_change),
+        cmocka_unit_test(test_calls_end),
+        cmocka_unit_test(test_when_ticks_begin),
+        cmocka_unit_test(test_ticks_of_what_is_mapped),
+        cmocka_unit_test(test_room_in_its_heap),
+        cmocka_unit_test(test_copies_are_flushed),
+        cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_slots_in_flight),
         cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
