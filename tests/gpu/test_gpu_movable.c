@@ -24,6 +24,8 @@ typedef struct Item {
     SxvkAllocation allocation; /* null: nothing is here */
     uint64_t seed;
     uint32_t moves;
+    VkImageLayout layout;     /* of an image */
+    VkImageLayout nextLayout; /* behind the move that was asked about last */
 } Item;
 
 typedef struct Level {
@@ -192,10 +194,10 @@ static void check_item(const Level* level, const Item* item) {
     }
     r = regions_of(&item->imageInfo);
     assert_ok(gpu_begin(&level->fixture->gpu, &commands));
-    layout_barrier(commands, item, HOME, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
+    layout_barrier(commands, item, item->layout, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
     vkCmdCopyImageToBuffer(commands, item->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
                            level->fixture->carrier, r.count, r.at);
-    layout_barrier(commands, item, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, HOME);
+    layout_barrier(commands, item, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, item->layout);
     everything_barrier(commands);
     assert_ok(gpu_submit(&level->fixture->gpu, commands));
     for (uint32_t i = 0; i < r.count; i++) {
@@ -238,6 +240,7 @@ static void load_item(Level* level, Item* item) {
     info.pUserData = item;
     if (random_below(&level->random, 2) == 0) {
         item->imageInfo = draw_image(level);
+        item->layout = HOME;
         assert_ok(sxvkCreateImage(allocator, &item->imageInfo, &info, &item->image,
                                   &item->allocation, NULL));
         write_image(level, item);
@@ -262,10 +265,12 @@ static void unload_item(const Level* level, Item* item) {
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_query(void* userData, const SxvkMovableResource* resource,
                                                SxvkMoveUsage* usage) {
     Level* level = (Level*)userData;
-    const Item* item = (const Item*)resource->pUserData;
+    Item* item = (Item*)resource->pUserData;
     assert_true(item->allocation == resource->allocation);
     assert_true(item->buffer == resource->buffer && item->image == resource->image);
-    usage->oldLayout = HOME;
+    usage->oldLayout = item->layout;
+    item->nextLayout = random_below(&level->random, 2) == 0 ? HOME : VK_IMAGE_LAYOUT_GENERAL;
+    usage->newLayout = item->nextLayout;
     if (random_below(&level->random, 2) == 0) { /* no more than what is true */
         usage->srcStages = VK_PIPELINE_STAGE_TRANSFER_BIT;
         usage->srcAccess = VK_ACCESS_TRANSFER_WRITE_BIT;
@@ -286,6 +291,7 @@ static VKAPI_ATTR void VKAPI_CALL on_moved(void* userData, const SxvkMovableReso
     assert_true(item->buffer == before->buffer && item->image == before->image);
     item->buffer = after->buffer;
     item->image = after->image;
+    item->layout = item->nextLayout;
     item->moves++;
     level->moved++;
 }

@@ -997,7 +997,12 @@ static void test_moves_are_no_allocations(void** state) {
     SxvkDefragmentationContext context;
     SxvkFrameStatistics frame;
     uint32_t destroyed, index = 1, one;
-    uint64_t moved = 0;
+    uint64_t moved = 0, freed = 0;
+    uint32_t ignored = 0;
+    SxvkMoveStatistics stats;
+    SxvkStatistics before, after;
+    char wanted[64];
+    char* text;
     Things things;
     Rig* rig;
     (void)state;
@@ -1006,6 +1011,7 @@ static void test_moves_are_no_allocations(void** state) {
     rig = rig_create(&options);
     things_open(&things, rig, 30000);
     fill(&things, &info, 20000, 256, 4 * KIB, 3);
+    before = rig_statistics(rig);
     sxvkSetCurrentFrameIndex(rig->allocator, index++);
     assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &run, &context), VK_SUCCESS);
     while (sxvkBeginDefragmentationPass(rig->allocator, context, &pass) == VK_INCOMPLETE) {
@@ -1022,6 +1028,7 @@ static void test_moves_are_no_allocations(void** state) {
                 destroyed++;
             } else if (index % 8 == 0 && i == pass.moveCount - 1) {
                 pass.pMoves[i].operation = SXVK_DEFRAGMENTATION_MOVE_OPERATION_IGNORE;
+                ignored++;
             } else {
                 things_move(&things, &pass.pMoves[i]);
             }
@@ -1034,13 +1041,34 @@ static void test_moves_are_no_allocations(void** state) {
             one = 1;
             assert_int_equal(sxvkGetFrameHistory(rig->allocator, &one, &frame), VK_SUCCESS);
             moved += frame.movedBytes;
+            freed += frame.freedBytes;
             assert_int_equal(frame.allocationCount, 0);
             destroyed -= frame.freeCount;
         }
         assert_int_equal(destroyed, 0);
     }
     sxvkEndDefragmentation(rig->allocator, context, NULL);
-    assert_true(moved != 0);
+    sxvkSetCurrentFrameIndex(rig->allocator, index++);
+    assert_int_equal(sxvkGetFrameHistory(rig->allocator, &one, &frame), VK_SUCCESS);
+    freed += frame.freedBytes;
+    assert_true(moved != 0 && freed != 0 && ignored != 0);
+    sxvkGetMoveStatistics(rig->allocator, &stats);
+    assert_int_equal(stats.runCount, 1);
+    assert_true(stats.passCount > 1 && stats.moveCount > stats.passCount);
+    assert_int_equal(stats.refusedCount, ignored);
+    assert_int_equal(stats.bytesMoved, moved);
+    assert_int_equal(stats.bytesFreed, freed);
+    assert_int_equal(freed, before.blockBytes - rig_statistics(rig).blockBytes);
+    assert_true(stats.blocksFreed != 0 && stats.microseconds >= stats.longestMicroseconds);
+    after = rig_statistics(rig);
+    assert_float_equal(stats.fragmentationBefore,
+                       1 - (float)before.allocationBytes / (float)before.blockBytes, 0.001f);
+    assert_float_equal(stats.fragmentationAfter,
+                       1 - (float)after.allocationBytes / (float)after.blockBytes, 0.001f);
+    assert_int_equal(sxvkBuildStatsString(rig->allocator, &text, VK_FALSE), VK_SUCCESS);
+    (void)snprintf(wanted, sizeof wanted, "\"FreedBytes\": %llu", (unsigned long long)freed);
+    assert_non_null(strstr(strstr(text, "\"Moves\": {"), wanted));
+    sxvkFreeStatsString(rig->allocator, text);
     assert_int_equal(sxvki_load64(&rig->allocator->device.doubles), 0);
     things_close(&things);
     rig_destroy(rig);
@@ -1104,6 +1132,7 @@ static void test_arguments(void** state) {
     info.pool = pool;
     assert_int_equal(sxvkBeginDefragmentation(rig->allocator, &info, &context),
                      VK_ERROR_FEATURE_NOT_PRESENT);
+    rig_expect(rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     assert_null(context);
     assert_int_equal(sxvkBeginDefragmentation(other->allocator, &info, &context),
                      VK_ERROR_VALIDATION_FAILED_EXT);

@@ -38,6 +38,7 @@ typedef struct Res {
     VkDeviceSize size;
     uint64_t seed;
     VkImageLayout layout;
+    VkImageLayout nextLayout; /* UNDEFINED: the same */
     bool isRefused;
     bool isIdle;
     uint32_t moves;
@@ -127,6 +128,7 @@ static VkBool32 VKAPI_PTR on_query(void* data, const SxvkMovableResource* r, Sxv
     assert_true((r->image != VK_NULL_HANDLE) == (r->pImageCreateInfo != NULL));
     assert_int_equal(usage->queueFamilyIndex, p->moves.queueFamilyIndex);
     usage->oldLayout = res->layout;
+    usage->newLayout = res->nextLayout;
     usage->isIdle = res->isIdle;
     if (p->destroysWhenAsked == res) {
         destroy(p, res);
@@ -149,6 +151,10 @@ static void VKAPI_PTR on_moved(void* data, const SxvkMovableResource* before,
     assert_true(after->buffer != before->buffer || after->image != before->image);
     res->buffer = after->buffer;
     res->image = after->image;
+    if (res->nextLayout != VK_IMAGE_LAYOUT_UNDEFINED) {
+        res->layout = res->nextLayout;
+        res->nextLayout = VK_IMAGE_LAYOUT_UNDEFINED;
+    }
     res->moves++;
     if (p->destroysWhenTold == res) {
         destroy(p, res);
@@ -650,6 +656,12 @@ static void test_owners_end_in_flight(void** state) {
 
 /* ------------------------------------------------------------------ by the CPU */
 
+static uint64_t thread_microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void test_the_cpu_copies(void** state) {
     Program* p = program_open();
     SxvkDefragmentationStats stats;
@@ -673,6 +685,78 @@ static void test_the_cpu_copies(void** state) {
     assert_true(stats.allocationsMoved != 0 && stats.bytesFreed != 0);
     assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_BUFFER), 0);
     compare(p);
+    program_close(p);
+}
+
+/*  What the CPU cannot copy in the time of a call stays, or is left to the device. */
+static void test_the_cpu_has_no_time(void** state) {
+    Program* p = program_open();
+    VkCommandBuffer commands = p->moves.commandBuffer;
+    SxvkDefragmentationStats stats;
+    uint64_t began, longest = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 24; i++) {
+        assert_non_null(add_buffer(p, &movable_host, 3 * MIB));
+        p->all[i].isIdle = true;
+    }
+    for (uint32_t i = 0; i < 24; i++) {
+        if (i % 4 != 0) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    p->moves.maxMicroseconds = 40;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    for (SxvkDefragmentationContext context = begin(p, ALL);;) {
+        VkResult result;
+        began = thread_microseconds();
+        result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+        began = thread_microseconds() - began;
+        longest = began > longest ? began : longest;
+        if (result == VK_SUCCESS) {
+            sxvkEndDefragmentation(p->rig->allocator, context, &stats);
+            break;
+        }
+        assert_int_equal(result, VK_INCOMPLETE);
+    }
+    assert_int_equal(stats.allocationsMoved, 0);
+    p->moves.commandBuffer = commands;
+    assert_true(defragment(p, ALL).allocationsMoved != 0);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_CMD_COPY_BUFFER) != 0);
+    compare(p);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_in_range(longest, 0, 300);
+#endif
+    program_close(p);
+}
+
+/* ------------------------------------------------------------------ names for tools */
+
+/*  What moves keeps its name, and each block has one, also those that a run makes. */
+static void test_names_move(void** state) {
+    RigOptions options = rig_options();
+    SxvkAllocationCreateInfo with = movable_host;
+    SxvkAllocationInfo info;
+    uint32_t moved = 0;
+    Program* p;
+    (void)state;
+    options.info.flags |= SXVK_ALLOCATOR_CREATE_EXT_DEBUG_UTILS_BIT;
+    options.sim.debugUtils = true;
+    p = program_open_with(&options);
+    with.pName = "terrain";
+    fill(p, &with, 500, 3);
+    (void)defragment(p, ALL);
+    for (uint32_t i = 0; i < 500; i += 3) {
+        const Res* res = &p->all[i];
+        uint64_t handle =
+            res->buffer != VK_NULL_HANDLE ? SIM_HANDLE(res->buffer) : SIM_HANDLE(res->image);
+        assert_string_equal(sim_object_name(p->rig->sim, handle), "terrain");
+        sxvkGetAllocationInfo(p->rig->allocator, res->allocation, &info);
+        assert_non_null(
+            strstr(sim_object_name(p->rig->sim, SIM_HANDLE(info.deviceMemory)), ", block "));
+        moved += res->moves != 0;
+    }
+    assert_true(moved > 30);
     program_close(p);
 }
 
@@ -818,6 +902,7 @@ static void test_what_cannot_be_movable(void** state) {
     BUFFER(flags, VK_BUFFER_CREATE_SPARSE_BINDING_BIT, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(flags, VK_BUFFER_CREATE_PROTECTED_BIT, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(usage, VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR, SXVK_MESSAGE_BAD_STRUCT);
+    BUFFER(usage, 0x01000000 /* MICROMAP_STORAGE_BIT_EXT */, SXVK_MESSAGE_BAD_STRUCT);
     BUFFER(pNext, &external, SXVK_MESSAGE_BAD_STRUCT);
     IMAGE(flags, VK_IMAGE_CREATE_SPARSE_BINDING_BIT);
     IMAGE(flags, VK_IMAGE_CREATE_PROTECTED_BIT);
@@ -844,6 +929,44 @@ static void test_what_cannot_be_movable(void** state) {
         VK_ERROR_VALIDATION_FAILED_EXT);
     rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     program_close(p);
+}
+
+/*  What else is bound there would be left behind. */
+static void test_nothing_else_is_bound(void** state) {
+    Program* p = program_open();
+    SxvkAllocator allocator = p->rig->allocator;
+    const VkBufferCreateInfo buffer = testing_buffer(1000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    const VkImageCreateInfo image = testing_image(4, 4, VK_IMAGE_TILING_OPTIMAL);
+    const Res* res = add_buffer(p, &movable_host, 64 * KIB);
+    VkBuffer alias = VK_NULL_HANDLE;
+    VkImage imageAlias = VK_NULL_HANDLE;
+    (void)state;
+    assert_int_equal(sxvkCreateAliasingBuffer(allocator, res->allocation, &buffer, &alias),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_int_equal(sxvkCreateAliasingImage(allocator, res->allocation, &image, &imageAlias),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_true(alias == VK_NULL_HANDLE && imageAlias == VK_NULL_HANDLE);
+    assert_int_equal(sxvkBindBufferMemory(allocator, res->allocation, res->buffer),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    assert_int_equal(sxvkBindImageMemory2(allocator, res->allocation, 0, imageAlias, NULL),
+                     VK_ERROR_VALIDATION_FAILED_EXT);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 4);
+    program_close(p);
+}
+
+/*  One plane, though with its neighbours' numbers. */
+static void test_formats_of_one_plane(void** state) {
+    const uint32_t one[] = {1000156000, 1000156001, 1000156007, 1000156011,
+                            1000156017, 1000156021, 1000156027, 1000156028};
+    const uint32_t more[] = {1000156002, 1000156006, 1000156012, 1000156016, 1000156022,
+                             1000156026, 1000156029, 1000156033, 1000330000, 1000330003};
+    (void)state;
+    for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
+        assert_false(sxvki_format_is_planar((VkFormat)one[i]));
+    }
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        assert_true(sxvki_format_is_planar((VkFormat)more[i]));
+    }
 }
 
 static void test_arguments(void** state) {
@@ -1036,12 +1159,6 @@ static void test_entries_go(void** state) {
 
 /* ------------------------------------------------------------------ ticks, evacuation, room */
 
-static uint64_t thread_microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /*  Ticks until the run that is wanted is over; returns those at work. */
 static uint32_t tick_until_done(Program* p, SxvkDefragmentationTickInfo* info, uint64_t* longest) {
     uint32_t at_work = 0, at_rest = 0;
@@ -1179,14 +1296,20 @@ static void load_add(Load* load, uint32_t i, VkDeviceSize least, VkDeviceSize mo
                      VK_SUCCESS);
 }
 
-/*  So many buffers, of which one in five stays. */
+static void load_free(Load* load, uint32_t i) {
+    sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
+    load->allocations[i] = VK_NULL_HANDLE;
+}
+
+/*  So many buffers, of which so many of a hundred stay. */
 static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDeviceSize most,
-                       VkDeviceSize block) {
+                       VkDeviceSize block, uint32_t keep) {
     RigOptions options = rig_options();
     Load* load = calloc(1, sizeof *load);
     assert_non_null(load);
     options.sim.backing = false;
     options.info.preferredLargeHeapBlockSize = block;
+    options.info.flags = SXVK_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
     load->rig = rig_create(&options);
     load->random = seed;
     load->tick.moves = (SxvkMoveInfo){.commandBuffer = sim_command_buffer(load->rig->sim),
@@ -1198,9 +1321,8 @@ static Load* load_open(uint64_t seed, uint32_t count, VkDeviceSize least, VkDevi
         load_add(load, i, least, most);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (testing_below(&load->random, 5) != 0) {
-            sxvkDestroyBuffer(load->rig->allocator, load->buffers[i], load->allocations[i]);
-            load->allocations[i] = VK_NULL_HANDLE;
+        if (testing_below(&load->random, 100) >= keep) {
+            load_free(load, i);
         }
     }
     return load;
@@ -1281,7 +1403,7 @@ static uint64_t longest_tick(void (*play)(Load* load), VkDeviceSize least, VkDev
                              VkDeviceSize block) {
     uint64_t best = UINT64_MAX;
     for (uint64_t round = 0; round < 8 && best > 100; round++) {
-        Load* load = load_open(round, LOAD, least, most, block);
+        Load* load = load_open(round, LOAD, least, most, block, 20);
         play(load);
         assert_in_range(load->mostFrees, 0, 1);
         best = load->longest < best ? load->longest : best;
@@ -1306,7 +1428,73 @@ static void test_no_tick_is_long(void** state) {
 #endif
 }
 
-/*  The blocks that a run is about to free are needed after all: it gives up. */
+/*  A few go and others come in each frame, as in any program. It needs room of what a run is about
+    to free, more than once, and the run ends as if nothing had happened. */
+static void test_ticks_beside_a_trickle(void** state) {
+    Load* load = load_open(1, LOAD, 4 * KIB, 256 * KIB, MIB, 40);
+    SxvkStatistics stats;
+    uint32_t frames = 0, at_rest = 0;
+    (void)state;
+    load->tick.moves.maxMicroseconds = 10000000; /* bytes end a tick, and not a slow machine */
+    load->tick.maxBytes = MIB;
+    while (at_rest < 70) {
+        for (uint32_t done = 0; done < 4;) {
+            uint32_t i = testing_below(&load->random, LOAD);
+            if (done % 2 == 0 && load->allocations[i] != VK_NULL_HANDLE) {
+                load_free(load, i);
+                done++;
+            } else if (done % 2 != 0 && load->allocations[i] == VK_NULL_HANDLE) {
+                load_add(load, i, 4 * KIB, 256 * KIB);
+                done++;
+            }
+        }
+        at_rest = load_tick(load) == VK_SUCCESS ? at_rest + 1 : 0;
+        assert_true(++frames < 1000);
+    }
+    stats = rig_statistics(load->rig);
+    assert_true(sxvki_load64(&load->rig->allocator->device.revivals) > 1);
+    assert_true((double)stats.blockBytes <= 1.15 * (double)stats.allocationBytes);
+    load_close(load);
+}
+
+/*  The heap's budget has no room for another block when a frozen one is needed: the run ends, moves
+    nothing more, and another one begins soon. */
+static void test_a_tight_heap_ends_ticks(void** state) {
+    Load* load = load_open(1, LOAD, 16 * KIB, 64 * KIB, MIB, 40);
+    SxvkAllocator allocator = load->rig->allocator;
+    SxvkMoveStatistics then, now;
+    SxvkStatistics stats;
+    uint32_t i;
+    (void)state;
+    load->tick.moves.maxMicroseconds = 10000000;
+    load->tick.maxBytes = MIB;
+    load_tick_until(load, VK_INCOMPLETE);
+    sim_set_budget(load->rig->sim, 0, rig_statistics(load->rig).blockBytes + MIB / 2, 0);
+    sxvkSetCurrentFrameIndex(allocator, 1);
+    for (i = 0; sxvki_load64(&allocator->device.revivals) == 0; i++) {
+        assert_true(i < LOAD);
+        if (load->allocations[i] == VK_NULL_HANDLE) {
+            load_add(load, i, 16 * KIB, 64 * KIB);
+        }
+    }
+    sxvkGetMoveStatistics(allocator, &then);
+    (void)load_tick(load);
+    (void)load_tick(load);
+    (void)load_tick(load);
+    assert_int_equal(load_tick(load), VK_SUCCESS);
+    assert_true(allocator->movables.tick == NULL);
+    sxvkGetMoveStatistics(allocator, &now);
+    assert_int_equal(now.moveCount, then.moveCount);
+    for (i = 0; i < 70 && load_tick(load) == VK_SUCCESS; i++) {
+    }
+    assert_in_range(i, 50, 65);
+    load_tick_until(load, VK_SUCCESS);
+    stats = rig_statistics(load->rig);
+    assert_true((double)stats.blockBytes <= 1.25 * (double)stats.allocationBytes);
+    load_close(load);
+}
+
+/*  All blocks that a run is about to free are needed after all: nothing is left to do. */
 static void test_ticks_give_way(void** state) {
     Program* p = program_open();
     SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
@@ -1361,7 +1549,7 @@ static void test_a_block_is_evacuated(void** state) {
     lone = add_buffer(p, &dedicated, 5000);
     assert_int_equal(sxvkBeginEvacuation(p->rig->allocator, lone->allocation, &begun, &context),
                      VK_ERROR_FEATURE_NOT_PRESENT);
-    rig_expect(p->rig, SXVK_MESSAGE_NO_MEMORY_TYPE, 1);
+    rig_expect(p->rig, SXVK_MESSAGE_CONFLICTING_FLAGS, 1);
     program_close(p);
 }
 
@@ -1475,6 +1663,214 @@ static void test_room_is_made(void** state) {
     assert_true(before.blockBytes - after.blockBytes >= 4 * MIB);
     compare(p);
     program_close(p);
+}
+
+/* ------------------------------------------------------------------ what its user says counts */
+
+/*  Behind a move an image is in the layout that was asked for: the device complains of a barrier
+    that says anything else. */
+static void test_layouts_change(void** state) {
+    Program* p = program_open();
+    VkImageMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER};
+    uint32_t moved = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 300; i++) {
+        VkImageCreateInfo image = testing_image(64, 64, VK_IMAGE_TILING_OPTIMAL);
+        assert_non_null(add_image(p, &movable_host, &image));
+        p->all[i].nextLayout = i % 2 == 0 ? VK_IMAGE_LAYOUT_GENERAL : VK_IMAGE_LAYOUT_UNDEFINED;
+    }
+    for (uint32_t i = 0; i < 300; i++) {
+        if (i % 7 > 1) {
+            destroy(p, &p->all[i]);
+        }
+    }
+    (void)defragment(p, ALL);
+    for (uint32_t i = 0; i < 300; i++) {
+        const Res* res = &p->all[i];
+        if (res_lives(res) && res->moves != 0) {
+            barrier.oldLayout = res->layout;
+            barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
+            barrier.image = res->image;
+            barrier.subresourceRange =
+                (VkImageSubresourceRange){VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1};
+            p->rig->allocator->device.vk.fn.vkCmdPipelineBarrier(
+                p->moves.commandBuffer, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
+            moved += res->layout == VK_IMAGE_LAYOUT_GENERAL;
+        }
+    }
+    assert_true(moved > 5);
+    assert_int_equal(sim_errors(p->rig->sim), 0);
+    compare(p);
+    program_close(p);
+}
+
+static VkBool32 VKAPI_PTR always(void* data) {
+    (*(uint32_t*)data)++;
+    return VK_TRUE;
+}
+
+/*  A call ends when the callback or the clock says so. */
+static void test_calls_end(void** state) {
+    uint32_t calls[3], asked = 0;
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        Program* p = program_open();
+        SxvkDefragmentationInfo info = {.flags = ALL | SXVK_DEFRAGMENTATION_FLAG_MOVABLES_ONLY_BIT};
+        SxvkDefragmentationContext context;
+        fill(p, &movable_host, 300, 5);
+        info.pfnBreakCallback = i == 1 ? always : NULL;
+        info.pBreakCallbackUserData = &asked;
+        p->moves.maxMicroseconds = i == 2 ? 1 : 0;
+        assert_int_equal(sxvkBeginDefragmentation(p->rig->allocator, &info, &context), VK_SUCCESS);
+        calls[i] = run(p, context);
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        compare(p);
+        program_close(p);
+    }
+    assert_true(calls[0] < 10 && calls[1] > 5 * calls[0] + 20 && calls[2] > 5 * calls[0] + 20);
+    assert_true(asked >= calls[1]);
+}
+
+/*  Does a run begin within as many ticks as it takes at most? */
+static bool load_begins(Load* load, float share, SxvkDefragmentationTickFlags flags) {
+    load->tick.wasteShare = share;
+    load->tick.flags = flags;
+    for (uint32_t i = 0; i < 80; i++) {
+        if (load_tick(load) == VK_INCOMPLETE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*  Three fifths are not used: that begins a run where less is the limit, or half the limit and
+    there is time, or a heap is over its budget. */
+static void test_when_ticks_begin(void** state) {
+    for (uint32_t i = 0; i < 4; i++) {
+        Load* load = load_open(1, LOAD / 4, 16 * KIB, 64 * KIB, MIB, 40);
+        (void)state;
+        assert_false(load_begins(load, 0.9f, 0));
+        switch (i) {
+        case 0: assert_true(load_begins(load, 0.5f, 0)); break;
+        case 1: assert_true(load_begins(load, 0.9f, SXVK_DEFRAGMENTATION_TICK_IDLE_BIT)); break;
+        case 2: assert_true(load_begins(load, 0, 0)); break;
+        default:
+            sim_set_budget(load->rig->sim, 0, rig_statistics(load->rig).blockBytes / 2, 0);
+            sxvkSetCurrentFrameIndex(load->rig->allocator, 1);
+            assert_true(load_begins(load, 0.9f, 0));
+        }
+        load_close(load);
+    }
+}
+
+/*  What is mapped moves by ticks where their flag says so. */
+static void test_ticks_of_what_is_mapped(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves};
+    SxvkAllocationCreateInfo mapped = movable_host;
+    uint64_t longest = 0;
+    (void)state;
+    mapped.flags |= SXVK_ALLOCATION_CREATE_MAPPED_BIT;
+    fill(p, &mapped, 600, 5);
+    (void)tick_until_done(p, &info, &longest);
+    assert_int_equal(p->told, 0);
+    p->rig->allocator->movables.rest = 0;
+    info.flags = SXVK_DEFRAGMENTATION_TICK_MOVE_MAPPED_BIT;
+    (void)tick_until_done(p, &info, &longest);
+    assert_true(p->told != 0);
+    compare(p);
+    program_close(p);
+}
+
+/*  Room in one heap is not made in another one, and makes no blocks. */
+static void test_room_in_its_heap(void** state) {
+    Program* p = program_open();
+    uint64_t made;
+    (void)state;
+    fill(p, &movable_host, 600, 5);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, LOCAL, 4 * MIB, &p->moves),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    end_frame(p);
+    assert_int_equal(p->told, 0);
+    made = sim_calls(p->rig->sim, SIM_CALL_ALLOCATE_MEMORY);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 400 * MIB, &p->moves),
+                     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    end_frame(p);
+    assert_true(p->told != 0);
+    assert_int_equal(sim_calls(p->rig->sim, SIM_CALL_ALLOCATE_MEMORY), made);
+    compare(p);
+    program_close(p);
+}
+
+/*  What the CPU copies in memory that is not coherent is flushed. */
+static void test_copies_are_flushed(void** state) {
+    SimProfile profile = sim_profile_discrete();
+    RigOptions options = rig_options();
+    SxvkDefragmentationStats stats;
+    uint64_t flushed, invalidated;
+    Program* p;
+    (void)state;
+    profile.memory.memoryTypes[HOST].propertyFlags &=
+        ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    options.profile = &profile;
+    p = program_open_with(&options);
+    fill(p, &movable_host, 300, 5);
+    for (uint32_t i = 0; i < MOST; i++) {
+        p->all[i].isIdle = true;
+    }
+    p->moves.flags = SXVK_MOVE_CPU_COPY_BIT;
+    p->moves.commandBuffer = VK_NULL_HANDLE;
+    flushed = sim_calls(p->rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES);
+    invalidated = sim_calls(p->rig->sim, SIM_CALL_INVALIDATE_MAPPED_MEMORY_RANGES);
+    stats = defragment(p, ALL);
+    assert_true(stats.allocationsMoved != 0);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_FLUSH_MAPPED_MEMORY_RANGES) >=
+                flushed + stats.allocationsMoved);
+    assert_true(sim_calls(p->rig->sim, SIM_CALL_INVALIDATE_MAPPED_MEMORY_RANGES) >=
+                invalidated + stats.allocationsMoved);
+    compare(p);
+    program_close(p);
+}
+
+/*  A driver that asks for more than before, for the same resource. */
+static void wants_more(void* data, const VkBufferCreateInfo* buffer, const VkImageCreateInfo* image,
+                       SimRequirements* needs) {
+    uint32_t what = *(uint32_t*)data;
+    anywhere(NULL, buffer, image, needs);
+    if (what == 0) {
+        needs->memory.size += 64 * KIB;
+    } else if (what == 1) {
+        needs->memory.alignment = MIB;
+    } else {
+        needs->memory.memoryTypeBits = 1u << LOCAL;
+    }
+}
+
+/*  What was made again does not fit: it stays where it was, as it was. */
+static void test_what_does_not_fit(void** state) {
+    (void)state;
+    for (uint32_t what = 0; what < 3; what++) {
+        Program* p = program_open();
+        SxvkDefragmentationContext context;
+        SxvkMoveStatistics stats;
+        fill(p, &movable_host, 300, 5);
+        sim_set_requirements(p->rig->sim, wants_more, &what);
+        context = begin(p, ALL);
+        for (VkResult result = VK_INCOMPLETE; result != VK_SUCCESS;) {
+            result = sxvkRecordMoves(p->rig->allocator, context, &p->moves);
+            assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE || result == VK_NOT_READY ||
+                        result == VK_ERROR_FEATURE_NOT_PRESENT);
+            end_frame(p);
+        }
+        sxvkEndDefragmentation(p->rig->allocator, context, NULL);
+        messages_clear(&p->rig->messages);
+        sxvkGetMoveStatistics(p->rig->allocator, &stats);
+        assert_true(stats.refusedCount != 0);
+        assert_int_equal(sim_errors(p->rig->sim), 0);
+        compare(p);
+        program_close(p);
+    }
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -1841,8 +2237,12 @@ int main(void) {
         cmocka_unit_test(test_destroyed_by_its_old_handle),
         cmocka_unit_test(test_owners_end_in_flight),
         cmocka_unit_test(test_the_cpu_copies),
+        cmocka_unit_test(test_the_cpu_has_no_time),
+        cmocka_unit_test(test_names_move),
         cmocka_unit_test(test_infos_are_kept),
         cmocka_unit_test(test_what_cannot_be_movable),
+        cmocka_unit_test(test_nothing_else_is_bound),
+        cmocka_unit_test(test_formats_of_one_plane),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_the_driver_fails_once),
         cmocka_unit_test(test_the_driver_fails),
@@ -1852,12 +2252,21 @@ int main(void) {
         cmocka_unit_test(test_entries_go),
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_no_tick_is_long),
+        cmocka_unit_test(test_ticks_beside_a_trickle),
+        cmocka_unit_test(test_a_tight_heap_ends_ticks),
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
         cmocka_unit_test(test_an_evacuation_without_flags),
         cmocka_unit_test(test_ticks_leave_large_ones),
         cmocka_unit_test(test_room_of_what_is_mapped),
+        cmocka_unit_test(test_layouts_change),
+        cmocka_unit_test(test_calls_end),
+        cmocka_unit_test(test_when_ticks_begin),
+        cmocka_unit_test(test_ticks_of_what_is_mapped),
+        cmocka_unit_test(test_room_in_its_heap),
+        cmocka_unit_test(test_copies_are_flushed),
+        cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_slots_in_flight),
         cmocka_unit_test(test_pools_go_beside_runs),
         cmocka_unit_test(test_threads),
