@@ -12227,7 +12227,7 @@ static VkResult sxvki_copy(SxvkAllocator allocator, const char* function, SxvkAl
     if (from != NULL) {
         memcpy(data, from, (size_t)size);
         result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &allocation, &offset, &size);
-    } else {
+    } else if (to != NULL) {
         result = sxvki_flush(device, SXVKI_CACHE_INVALIDATE, 1, &allocation, &offset, &size);
         if (result == VK_SUCCESS) {
             memcpy(to, data, (size_t)size);
@@ -19221,8 +19221,10 @@ SXVKI_COLD static VkResult sxvki_check_context(SxvkAllocator allocator, const ch
                                                SxvkDefragmentationContext context) {
     SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(context == NULL, NULL_ARGUMENT, "context");
-    SXVKI_REJECT_IF(!sxvki_context_exists(allocator, context), BAD_STRUCT,
-                    "context: another allocator's, or none any more");
+    if (!sxvki_context_exists(allocator, context)) {
+        return sxvki_reject_to(&allocator->device.reporter, SXVK_MESSAGE_BAD_STRUCT, function,
+                               "context: another allocator's, or none any more");
+    }
     SXVKI_REJECT_IF(context->is_ended, BAD_STRUCT, "context: was ended");
     SXVKI_REJECT_IF(context->in_call, BAD_STRUCT, "context: used in a callback of its own");
     return VK_SUCCESS;

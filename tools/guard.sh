@@ -326,7 +326,7 @@ slowed() {
     awk -v name="$1" -v count="$2" '
         { print }
         /^#define SXVKI_IMPLEMENTATION_GUARD/ { implementation = 1 }
-        implementation && index($0, " " name "(") && /^SX_VKALLOC_API/ { inside = 1 }
+        implementation && $0 ~ "^(SX_VKALLOC_API.* )?" name "[(]" { inside = 1 }
         inside && /\{$/ {
             print "    __asm__ __volatile__(\".rept " count "\\n nop\\n .endr\");"
             inside = implementation = 0

@@ -261,13 +261,13 @@ check_configuration() {
         esac
     done
     compile "$2" c++11 implementation -O0 || return 1
-    compile "$1" c99 implementation -O1 || return 1
+    compile "$1" c99 implementation -O0 || return 1
     # shellcheck disable=SC2086
     check_symbols $4 || return 1
     case $3 in
     SX_VKALLOC_STATIC) return 0 ;; # its functions belong to one file
     esac
-    compile "$1" c99 declarations -O1 && compile "$2" c++11 other -O0
+    compile "$1" c99 declarations -O0 && compile "$2" c++11 other -O0
 }
 
 check_macros() {
