@@ -1447,7 +1447,7 @@ SX_VKALLOC_API VkResult sxvkCreateModule(SxvkAllocator allocator,
 SX_VKALLOC_API void sxvkDestroyModule(SxvkAllocator allocator, SxvkModule module);
 /*  Counters only, whatever lives: fit for every frame. Zeroes the struct on a stale handle, which
     is reported.
-    Threads   safe, and waits for nobody, see sxvkGetHeapBudget
+    Threads   safe, without a lock, see sxvkGetHeapBudget
     Cost      O(memory types); for unusedShare some 600 instructions for each type it has memory of
 */
 SX_VKALLOC_API void sxvkGetModuleStatistics(SxvkAllocator allocator, SxvkModule module,
@@ -1492,9 +1492,9 @@ SX_VKALLOC_API VkResult sxvkSetHeapSizeLimit(SxvkAllocator allocator, uint32_t h
 
 /*  Counters only, no walk and no driver call: fit for every frame. Zeroes the struct on bad
     arguments.
-    Threads   safe, and waits for nobody. Exact where nobody else is at work. What other threads do
-              at this moment is in it or not, as are the last 15 frees from where one of them just
-              allocates. Only who destroys a pool waits for it
+    Threads   safe, without a lock, but for one while a pool is being destroyed. Exact where nobody
+              else is at work. What other threads do at this moment is in it or not, as are the last
+              15 frees from where one of them just allocates
     Cost      O(pools of the heap), some 600 instructions for each that has slabs
 */
 SX_VKALLOC_API void sxvkGetHeapBudget(SxvkAllocator allocator, uint32_t heapIndex,
@@ -9490,7 +9490,8 @@ struct SxvkAllocator_T {
     sxvki_lock pools_lock;                    /* guards the list of custom pools, and the next */
     uint64_t pool_serial;                     /* of the newest custom pool */
     void* first_pool;                         /* atomic; SxvkPool */
-    sxvki_shared64 pool_readers;              /* atomic; see sxvki_read_pools */
+    sxvki_shared64 pool_readers;              /* atomic, as is the next; see sxvki_read_pools */
+    sxvki_shared64 pool_leavers;              /* pools that are being destroyed */
     sxvki_history history;
     uint32_t gone_takes; /* allocations that pools had made that are gone; guarded as the list */
     SxvkDefragmentationContext first_context; /* under the same lock */
@@ -9746,10 +9747,15 @@ static void sxvki_visit_pools(SxvkAllocator allocator, sxvki_pool_visitor visit,
     sxvki_lock_drop(&allocator->pools_lock);
 }
 
-/*  The same for who only reads counters, and waits for nobody: the lock is not taken. Who destroys
-    a pool waits until he sees no reader. So each one either has left, or began after the pool was
-    taken out of the list: both ask by an atomic addition. */
+/*  The same for who only reads counters: the lock is not taken. Who destroys a pool waits until he
+    sees no reader. So each one either has left, or began after the pool was taken out of the list:
+    both ask by an atomic addition. Meanwhile who comes takes the lock, or there would be no end of
+    readers. */
 static void sxvki_read_pools(SxvkAllocator allocator, sxvki_pool_visitor visit, void* context) {
+    if (sxvki_load64(&allocator->pool_leavers) != 0) {
+        sxvki_visit_pools(allocator, visit, context);
+        return;
+    }
     sxvki_visit_default_pools(allocator, visit, context);
     sxvki_add64(&allocator->pool_readers, 1);
     sxvki_visit_custom_pools(allocator, visit, context);
@@ -11580,6 +11586,7 @@ SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool
     uint32_t step = 0;
     SxvkPool next;
     sxvki_free_all(allocator, pool, SXVK_MESSAGE_LEAKED_ALLOCATION, function);
+    sxvki_add64(&allocator->pool_leavers, 1);
     sxvki_lock_take(&allocator->pools_lock);
     if ((pool->flags & SXVK_POOL_CREATE_EXTERNALLY_SYNCHRONIZED_BIT) == 0) {
         allocator->gone_takes += sxvki_pool_takes(pool);
@@ -11594,6 +11601,7 @@ SXVKI_COLD static void sxvki_destroy_pool(SxvkAllocator allocator, SxvkPool pool
     while (sxvki_add64(&allocator->pool_readers, 0) != 0) {
         sxvki_spin_pause(step++);
     }
+    sxvki_add64(&allocator->pool_leavers, (uint64_t)0 - 1);
     if (pool->module != 0) {
         sxvki_module_release(&allocator->device.modules, pool->module, SXVKI_OWNER);
     }
@@ -20896,6 +20904,7 @@ SXVKI_COLD static VkResult sxvki_create_dedicated(SxvkAllocator allocator, const
     SxvkAllocationCreateInfo dedicated;
     sxvki_resource_null(r);
     sxvki_null_outputs(pAllocation, allocation_info);
+    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_REJECT_IF(info == NULL, NULL_ARGUMENT, "pAllocationCreateInfo");
     dedicated = sxvki_dedicated_info(info, next);
     return sxvki_create_checked(allocator, function, r, &dedicated, pAllocation, allocation_info);
@@ -20922,6 +20931,7 @@ SX_VKALLOC_API SXVKI_ENTRY SXVKI_COLD VkResult sxvkCreateBufferWithAlignment(
     SXVKI_ENTER();
     sxvki_resource_null(&r);
     sxvki_null_outputs(pAllocation, pAllocationInfo);
+    SXVKI_CHECK_ALLOCATOR(allocator);
     SXVKI_CHECK_POINTER(pAllocationCreateInfo);
     SXVKI_REJECT_IF(minAlignment != 0 && !sxvki_is_pow2(minAlignment), BAD_ALIGNMENT,
                     "minAlignment");

@@ -931,6 +931,47 @@ static void test_counters_while_threads_work(void** state) {
     rig_destroy(bureau.rig);
 }
 
+typedef struct Reading {
+    SxvkAllocator allocator;
+    int ends; /* atomic */
+} Reading;
+
+static void* read_on(void* data) {
+    Reading* reading = data;
+    while (!__atomic_load_n(&reading->ends, __ATOMIC_ACQUIRE)) {
+        SxvkBudget budget;
+        sxvkGetHeapBudget(reading->allocator, 0, &budget);
+    }
+    return NULL;
+}
+
+/*  However many read, and one always does: this ends. */
+static void test_pools_go_while_others_read(void** state) {
+    Rig* rig = rig_create(NULL);
+    Reading reading = {.allocator = rig->allocator};
+    SxvkPoolCreateInfo info = {.memoryTypeIndex = LOCAL};
+    SxvkPool pools[50];
+    pthread_t threads[4];
+    uint32_t i, round;
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &reading), 0);
+    }
+    for (round = 0; round < 4; round++) {
+        for (i = 0; i < 50; i++) {
+            assert_int_equal(sxvkCreatePool(rig->allocator, &info, &pools[i]), VK_SUCCESS);
+        }
+        for (i = 0; i < 50; i++) {
+            sxvkDestroyPool(rig->allocator, pools[i]);
+        }
+    }
+    __atomic_store_n(&reading.ends, 1, __ATOMIC_RELEASE);
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fast_is_detailed_is_the_book),
@@ -947,6 +988,7 @@ int main(void) {
         cmocka_unit_test(test_broken_budget_is_found),
         cmocka_unit_test(test_counters_wait_for_no_lock),
         cmocka_unit_test(test_counters_while_threads_work),
+        cmocka_unit_test(test_pools_go_while_others_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

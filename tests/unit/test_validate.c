@@ -1270,6 +1270,22 @@ static void test_null_allocator(void** state) {
         sxvkCreateImages(NULL, 1, &image_info, &create, &o.image, &o.allocation, &o.info), INVALID);
     assert_true(o.image == VK_NULL_HANDLE);
     assert_nulled(&o.allocation, &o.info);
+    /* and nobody is told what else is wrong */
+    assert_int_equal(sxvkCreateBufferWithAlignment(NULL, NULL, &create, 3, NULL, NULL, NULL),
+                     INVALID);
+    assert_int_equal(sxvkCreateBuffer(NULL, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateImage(NULL, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateDedicatedBuffer(NULL, NULL, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateDedicatedBuffer(NULL, NULL, &create, NULL, NULL, NULL, NULL),
+                     INVALID);
+    assert_int_equal(sxvkCreateDedicatedImage(NULL, NULL, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateDedicatedImage(NULL, NULL, &create, NULL, NULL, NULL, NULL),
+                     INVALID);
+    assert_int_equal(sxvkCreateBuffers(NULL, 1, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateImages(NULL, 1, NULL, NULL, NULL, NULL, NULL), INVALID);
+    assert_int_equal(sxvkAllocateMemoryPages(NULL, NULL, NULL, 1, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateAliasingBuffer2(NULL, some, 3, NULL, NULL), INVALID);
+    assert_int_equal(sxvkCreateAliasingImage2(NULL, some, 3, NULL, NULL), INVALID);
     assert_int_equal(sxvkCreatePool(NULL, &pool_info, &pool), INVALID);
     assert_null(pool);
     assert_int_equal(sxvkSetPoolName(NULL, pool, "x"), INVALID);
