@@ -8591,7 +8591,8 @@ SXVKI_COLD static VkResult sxvki_domain_revive(sxvki_domain* domain, const sxvki
     sxvki_device* device = domain->pool->device;
     uint32_t heap = sxvki_type_heap(device, domain->pool->type);
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    if (!sxvki_budget_has_room(&device->budget, heap, domain->pool->max_block_size)) {
+    if (sxvki_load_ptr(&domain->victims) != NULL &&
+        !sxvki_budget_has_room(&device->budget, heap, domain->pool->max_block_size)) {
         sxvki_add64(&device->pinches, 1);
     }
     while (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && sxvki_load_ptr(&domain->victims) != NULL) {
@@ -16327,13 +16328,12 @@ SXVKI_COLD static VkResult sxvki_movable_copy(sxvki_device* device, const sxvki_
     result = sxvki_block_map(device, to.block, &copy);
     if (result == VK_SUCCESS) {
         result = sxvki_flush(device, SXVKI_CACHE_INVALIDATE, 1, &m->allocation, &offset, &size);
-        if (result == VK_SUCCESS &&
-            !sxvki_copy_until((char*)copy + to.offset, (char*)source + from.offset, size,
-                              deadline)) {
-            result = VK_TIMEOUT;
-        }
         if (result == VK_SUCCESS) {
+            int is_done = sxvki_copy_until((char*)copy + to.offset, (char*)source + from.offset,
+                                           size, deadline);
+            /* a part as well: caches could be written back over what the device copies there */
             result = sxvki_flush(device, SXVKI_CACHE_FLUSH, 1, &target, &offset, &size);
+            result = result == VK_SUCCESS && !is_done ? VK_TIMEOUT : result;
         }
         sxvki_block_unmap(device, to.block);
     }
