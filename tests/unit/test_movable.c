@@ -1457,6 +1457,46 @@ static void test_ticks_beside_a_trickle(void** state) {
     load_close(load);
 }
 
+/*  A heap with nothing to move in it is full, and is asked in each frame: that ends no run. */
+static void test_ticks_beside_a_full_heap(void** state) {
+    Load* load = load_open(1, LOAD / 16, 16 * KIB, 64 * KIB, MIB, 40);
+    SxvkAllocator allocator = load->rig->allocator;
+    SxvkAllocationCreateInfo bar = {.memoryTypeBits = 1u << 3};
+    VkBufferCreateInfo info = testing_buffer(200 * KIB, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT);
+    VkBuffer buffers[64];
+    SxvkAllocation allocations[64];
+    uint32_t count = 0, frames = 0;
+    (void)state;
+    load->tick.moves.maxMicroseconds = 10000000;
+    load->tick.maxBytes = 256 * KIB;
+    assert_int_equal(sxvkSetHeapSizeLimit(allocator, 2, 8 * MIB), VK_SUCCESS);
+    info.size = 200; /* another domain, which is looked through, too */
+    assert_int_equal(
+        sxvkCreateBuffer(allocator, &info, &bar, &buffers[count], &allocations[count], NULL),
+        VK_SUCCESS);
+    count++;
+    info.size = 200 * KIB;
+    while (sxvkCreateBuffer(allocator, &info, &bar, &buffers[count], &allocations[count], NULL) ==
+           VK_SUCCESS) {
+        assert_true(++count < 64);
+    }
+    load_tick_until(load, VK_INCOMPLETE);
+    do {
+        assert_int_equal(
+            sxvkCreateBuffer(allocator, &info, &bar, &buffers[count], &allocations[count], NULL),
+            VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        assert_true(++frames < 1000);
+    } while (load_tick(load) == VK_INCOMPLETE);
+    assert_true(frames > 10);
+    while (count != 0) {
+        count--;
+        sxvkDestroyBuffer(allocator, buffers[count], allocations[count]);
+    }
+    rig_expect(load->rig, SXVK_MESSAGE_OUT_OF_DEVICE_MEMORY, frames + 1);
+    assert_int_equal(sxvki_load64(&allocator->device.pinches), 0);
+    load_close(load);
+}
+
 /*  The heap's budget has no room for another block when a frozen one is needed: the run ends, moves
     nothing more, and another one begins soon. */
 static void test_a_tight_heap_ends_ticks(void** state) {
@@ -2253,6 +2293,7 @@ int main(void) {
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_no_tick_is_long),
         cmocka_unit_test(test_ticks_beside_a_trickle),
+        cmocka_unit_test(test_ticks_beside_a_full_heap),
         cmocka_unit_test(test_a_tight_heap_ends_ticks),
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
