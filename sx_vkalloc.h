@@ -791,7 +791,7 @@ typedef struct SxvkDefragmentationPassMoveInfo {
 
 typedef struct SxvkDefragmentationStats {
     VkDeviceSize bytesMoved;
-    VkDeviceSize bytesFreed; /* of blocks that went back to the driver */
+    VkDeviceSize bytesFreed; /* of blocks that went back to the driver, less those of new ones */
     uint32_t allocationsMoved;
     uint32_t deviceMemoryBlocksFreed;
 } SxvkDefragmentationStats;
@@ -799,7 +799,7 @@ typedef struct SxvkDefragmentationStats {
 /*  A resource made with ..._MOVABLE_BIT, as the callbacks below see it. */
 typedef struct SxvkMovableResource {
     SxvkAllocation allocation;
-    void* pUserData; /* of the allocation */
+    void* pUserData; /* of the allocation; null where that was destroyed meanwhile */
     VkBuffer buffer; /* one of the two is null */
     VkImage image;
     const VkBufferCreateInfo* pBufferCreateInfo; /* of a buffer, else null; with what was added */
@@ -825,7 +825,7 @@ typedef struct SxvkMoveUsage {
 } SxvkMoveUsage;
 
 /*  Asked before a resource moves; VK_FALSE leaves it where it is, and its block with it. Outside of
-    every lock; must not record moves or destroy pools. */
+    every lock; must not record or complete moves, nor reset or destroy pools. */
 typedef VkBool32(VKAPI_PTR* PFN_sxvkMoveQuery)(void* pUserData,
                                                const SxvkMovableResource* pResource,
                                                SxvkMoveUsage* pUsage);
@@ -1609,7 +1609,9 @@ SX_VKALLOC_API void sxvkEndDefragmentation(SxvkAllocator allocator,
 /*  Begin to empty the one block that the allocation lives in, whatever that costs: to take it from
     the driver's hands, or to get what lives there out of the way. Go on as with any context: where
     the allocation is movable by sxvkRecordMoves, else by passes, and what lives beside it must be
-    of the same sort. Of pInfo the limits and MOVE_MAPPED count.
+    of the same sort. Of pInfo the limits and MOVE_MAPPED count. It stays where the other blocks and
+    a smaller new one have no room for all of it, or a run of ticks is at work on it: then
+    deviceMemoryBlocksFreed is 0 at the end.
     Returns   as sxvkBeginDefragmentation; FEATURE_NOT_PRESENT also where it is dedicated
 */
 SX_VKALLOC_API VkResult sxvkBeginEvacuation(SxvkAllocator allocator, SxvkAllocation allocation,
@@ -1670,6 +1672,7 @@ SX_VKALLOC_API VkResult sxvkDefragmentationTick(SxvkAllocator allocator,
 
 /*  After an allocation has failed: free size bytes in the heap of a memory type, by giving back
     what is empty and emptying the cheapest blocks, of all types in the heap, until it is enough.
+    Ends a run of ticks first, which has these blocks.
     Returns   VK_SUCCESS (that much was freed: try again), VK_INCOMPLETE (it will be when pInfo's
               value is complete), OUT_OF_DEVICE_MEMORY (less can be freed, and is),
               OUT_OF_HOST_MEMORY (a second call may do more), VALIDATION_FAILED
@@ -16767,8 +16770,12 @@ SXVKI_COLD static void sxvki_flights_land(SxvkAllocator allocator, uint64_t valu
     sxvki_returns_flush(&returns);
 }
 
-/*  A pool goes, or is reset; null: the allocator goes. The device is done with what lives there. */
+/*  A pool goes, or is reset; null: the allocator goes. The device is done with what lives there.
+    Nothing moves in a linear pool, which may be reset in each frame. */
 SXVKI_COLD static void sxvki_moves_leave(SxvkAllocator allocator, SxvkPool pool) {
+    if (pool != NULL && sxvki_pool_is_linear(pool)) {
+        return;
+    }
     sxvki_flights_land(allocator, 0, 1, pool);
     sxvki_movables_forget(&allocator->movables, &allocator->device.host, pool);
 }
@@ -16943,6 +16950,10 @@ SXVKI_COLD static VkResult sxvki_make_room(SxvkAllocator allocator, uint32_t hea
     uint64_t freed = 0, promised = 0;
     VkResult failure = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     uint32_t type;
+    if (allocator->movables.tick != NULL) { /* it has the blocks that are cheapest to empty */
+        allocator->movables.is_cut = 1;
+        sxvki_tick_end(allocator);
+    }
     for (type = 0; type < device->model.properties.memoryTypeCount; type++) {
         SxvkPool pool = sxvki_default_pool(allocator, type);
         if (pool != NULL && sxvki_type_heap(device, type) == heap && freed + promised < size) {

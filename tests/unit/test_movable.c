@@ -1705,6 +1705,31 @@ static void test_room_is_made(void** state) {
     program_close(p);
 }
 
+/*  A run of ticks has the blocks that are cheapest to empty: it gives way. */
+static void test_room_is_made_beside_ticks(void** state) {
+    Program* p = program_open();
+    SxvkDefragmentationTickInfo info = {.moves = p->moves, .maxBytes = 64 * KIB};
+    SxvkStatistics before, after;
+    uint32_t ticks = 0;
+    (void)state;
+    info.moves.maxMicroseconds = 10000000;
+    fill(p, &movable_host, 1500, 5);
+    do {
+        info.moves.value = p->frame;
+        assert_true(ticks++ < 100);
+    } while (sxvkDefragmentationTick(p->rig->allocator, &info) == VK_SUCCESS);
+    end_frame(p);
+    assert_non_null(p->rig->allocator->movables.tick);
+    before = rig_statistics(p->rig);
+    assert_int_equal(sxvkMakeRoom(p->rig->allocator, HOST, 4 * MIB, &p->moves), VK_INCOMPLETE);
+    assert_null(p->rig->allocator->movables.tick);
+    end_frame(p);
+    after = rig_statistics(p->rig);
+    assert_true(before.blockBytes - after.blockBytes >= 4 * MIB);
+    compare(p);
+    program_close(p);
+}
+
 /* ------------------------------------------------------------------ what its user says counts */
 
 /*  Behind a move an image is in the layout that was asked for: the device complains of a barrier
@@ -2298,6 +2323,7 @@ int main(void) {
         cmocka_unit_test(test_ticks_give_way),
         cmocka_unit_test(test_a_block_is_evacuated),
         cmocka_unit_test(test_room_is_made),
+        cmocka_unit_test(test_room_is_made_beside_ticks),
         cmocka_unit_test(test_an_evacuation_without_flags),
         cmocka_unit_test(test_ticks_leave_large_ones),
         cmocka_unit_test(test_room_of_what_is_mapped),
