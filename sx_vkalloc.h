@@ -6292,28 +6292,6 @@ SXVKI_INLINE void sxvki_pressure_note(sxvki_pressure* pressure, const sxvki_budg
     }
 }
 
-/*  A heap's level by its usage and budget; *before is the one it had. Who changes the bytes looks
-    at the thresholds afterwards, this looks at the bytes after it has published them: so one of the
-    two sees what the other did. */
-static uint32_t sxvki_heap_settle(sxvki_pressure* pressure, sxvki_budget* budget, uint32_t h,
-                                  SxvkPressureInfo* info, uint32_t* before) {
-    sxvki_gauge* gauge = &pressure->heaps[h];
-    sxvki_shared64* bytes = &budget->heaps[h].block_bytes;
-    uint32_t level = sxvki_load32(&gauge->level);
-    sxvki_limits limits;
-    uint64_t others, seen;
-    *before = level;
-    do {
-        seen = sxvki_add64(bytes, 0);
-        others = sxvki_budget_get(budget, h, &info->usage, &info->budget);
-        sxvki_limits_init(&limits, &pressure->info, pressure->info.warningThreshold, info->budget);
-        level = sxvki_level_after(&limits, level, info->usage);
-        sxvki_gauge_set(gauge, &limits, level, others);
-    } while (sxvki_add64(bytes, 0) != seen &&
-             sxvki_gauge_is_left(gauge, sxvki_load64_relaxed(bytes)));
-    return level;
-}
-
 /*  Ask the driver, and let all heaps be looked at. No lock is held. */
 SXVKI_COLD static void sxvki_pressure_refresh(sxvki_pressure* pressure, sxvki_budget* budget,
                                               const sxvki_vk* vk) {
@@ -6602,41 +6580,46 @@ SXVKI_UNUSED SXVKI_COLD static int sxvki_modules_are_valid(const sxvki_modules* 
 
 /* --- settling --- */
 
-/*  A module's level by its bytes, in the same way; on return *before is the one it had. */
-static uint32_t sxvki_module_settle(sxvki_module* module, uint32_t* before) {
-    uint32_t level = sxvki_load32(&module->gauge.level);
-    uint32_t seen;
-    *before = level;
-    do {
-        seen = level;
-        level = sxvki_level_after(&module->limits, seen, sxvki_add64(&module->bytes, 0));
-        sxvki_gauge_set(&module->gauge, &module->limits, level, 0);
-    } while (level != seen);
-    return level;
+/*  What a gauge goes by now: usage and budget, thresholds, and what of the usage others hold. */
+static uint64_t sxvki_gauge_read(const sxvki_pressure* pressure, const sxvki_budget* budget,
+                                 const sxvki_module* module, SxvkPressureInfo* info,
+                                 sxvki_limits* limits) {
+    uint64_t others = 0;
+    if (module != NULL) {
+        info->usage = sxvki_load64_relaxed(&module->bytes);
+        info->budget = module->info.softLimit;
+        *limits = module->limits;
+    } else {
+        others = sxvki_budget_get(budget, info->heapIndex, &info->usage, &info->budget);
+        sxvki_limits_init(limits, &pressure->info, pressure->info.warningThreshold, info->budget);
+    }
+    return others;
 }
 
-/*  Give a gauge its level, and tell. */
+/*  Give a gauge its level, and tell. Who changes the bytes looks at the thresholds afterwards, this
+    looks at the bytes after it has published them: so one of the two sees what the other did. It
+    ends, as no level is left by the bytes that it was made of. */
 SXVKI_COLD static void sxvki_gauge_settle(sxvki_pressure* pressure, sxvki_budget* budget,
                                           sxvki_modules* modules, SxvkAllocator allocator,
                                           uint32_t number) {
+    int is_heap = number < VK_MAX_MEMORY_HEAPS;
+    sxvki_module* module = is_heap ? NULL : sxvki_module_at(modules, number - VK_MAX_MEMORY_HEAPS);
+    sxvki_gauge* gauge = is_heap ? &pressure->heaps[number] : &module->gauge;
+    sxvki_shared64* bytes = is_heap ? &budget->heaps[number].block_bytes : &module->bytes;
+    uint32_t level = sxvki_load32(&gauge->level);
     SxvkPressureInfo info;
-    uint32_t level, before, id = 0;
+    sxvki_limits limits;
     memset(&info, 0, sizeof info);
-    info.heapIndex = UINT32_MAX;
-    if (number < VK_MAX_MEMORY_HEAPS) {
-        level = sxvki_heap_settle(pressure, budget, number, &info, &before);
-        info.heapIndex = number;
-    } else {
-        sxvki_module* module = sxvki_module_at(modules, number - VK_MAX_MEMORY_HEAPS);
-        level = sxvki_module_settle(module, &before);
-        id = sxvki_load32(&module->id);
-        info.module = sxvki_module_handle(id);
-        info.usage = sxvki_load64_relaxed(&module->bytes);
-        info.budget = module->info.softLimit;
-    }
+    info.heapIndex = is_heap ? number : UINT32_MAX;
+    info.previousLevel = (SxvkPressureLevel)level;
+    do {
+        uint64_t others = sxvki_gauge_read(pressure, budget, module, &info, &limits);
+        level = sxvki_level_after(&limits, level, info.usage);
+        sxvki_gauge_set(gauge, &limits, level, others);
+    } while (sxvki_gauge_is_left(gauge, sxvki_add64(bytes, 0)));
     info.level = (SxvkPressureLevel)level;
-    info.previousLevel = (SxvkPressureLevel)before;
-    if (level != before && (id != 0 || number < VK_MAX_MEMORY_HEAPS) &&
+    info.module = is_heap ? VK_NULL_HANDLE : sxvki_module_handle(sxvki_load32(&module->id));
+    if (info.level != info.previousLevel && (is_heap || info.module != VK_NULL_HANDLE) &&
         pressure->info.pfnCallback != NULL) {
         pressure->info.pfnCallback(pressure->info.pUserData, allocator, &info);
     }
